@@ -141,45 +141,40 @@ class Splitter:
             data = b"".join((kept, data))
             self._kept = bytearray()
         starts: list[int] = []
-        found = starts.append
         read = _read_prefix
-        end = len(data)
-        start = PREFIX_BYTES
-        while start <= end:
-            following = start + read(data, start - 4)[0]
-            if following > end:
-                break
-            found(start)
-            start = following + 4
-        if start - PREFIX_BYTES == end and end <= MAX_PAYLOAD:
+        last = len(data) - PREFIX_BYTES
+        at = 0
+        while at <= last:  # no comparison per frame beyond this one: _cut takes an overshoot back
+            (length,) = read(data, at)
+            at += 4
+            starts.append(at)
+            at += length
+        if at == len(data) <= MAX_PAYLOAD:
             return Chunk(data, starts) if starts else None
-        return self._cut(data, starts, start)
+        return self._cut(data, starts, at)
 
-    def _cut(self, data: bytes, starts: list[int], start: int) -> Chunk | None:
-        """Keep or condemn what follows the last whole frame; ``start`` is where the next payload would begin."""
-        end = len(data)
-        if end > MAX_PAYLOAD:  # only in such a chunk can a frame that is too long be complete
-            start = _forget_oversized(starts, start)
-        good = start - PREFIX_BYTES
-        if start <= end:
-            length: int = _read_prefix(data, good)[0]
+    def _cut(self, data: bytes, starts: list[int], at: int) -> Chunk | None:
+        """Keep or condemn what follows the last whole frame; ``at`` is where the last frame found would end."""
+        if len(data) > MAX_PAYLOAD:  # only in such a chunk can a frame that is too long be complete
+            at = _forget_behind_oversized(starts, at)
+        self._wanted = PREFIX_BYTES
+        if starts and (at > len(data) or at - starts[-1] > MAX_PAYLOAD):
+            length = at - starts[-1]
+            at = starts.pop() - PREFIX_BYTES
+            self._wanted += length
             if length > MAX_PAYLOAD:
-                self.broken = BadFrame(length, data[good : good + _HEAD_BYTES])
-                self._wanted = 0
-            else:
-                self._wanted = start + length - good
-        else:
-            self._wanted = PREFIX_BYTES
+                self.broken = BadFrame(length, data[at : at + _HEAD_BYTES])
         if self.broken is None:
-            self._kept = bytearray(data[good:])
-        return Chunk(data[:good], starts) if starts else None
+            self._kept = bytearray(data[at:])
+        return Chunk(data[:at], starts) if starts else None
 
 
-def _forget_oversized(starts: list[int], start: int) -> int:
-    """Drop the first complete frame that is too long and all behind it; return where the next payload begins."""
-    borders = [*starts, start]
-    for index in range(len(starts)):
-        if borders[index + 1] - PREFIX_BYTES - borders[index] > MAX_PAYLOAD:
-            del starts[index:]
-            return borders[index]
-    return start
+def _forget_behind_oversized(starts: list[int], at: int) -> int:
+    """Drop all frames behind the first that is too long; return where the last one left ends."""
+    ends = [start - PREFIX_BYTES for start in starts[1:]]
+    ends.append(at)
+    for index, end in enumerate(ends):
+        if end - starts[index] > MAX_PAYLOAD:
+            del starts[index + 1 :]
+            return end
+    return at
