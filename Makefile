@@ -1,0 +1,55 @@
+# Two commands on a fresh machine (Python 3.11+, make): `make run` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+
+.PHONY: run test lint style types bench ci clean
+
+run: $(VENV)/.ready-run
+	$(BIN)/backstay run --simulator
+
+test: $(VENV)/.ready-test
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: style types
+
+style: $(VENV)/.ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.ready-dev
+	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+bench: $(VENV)/.ready-test
+	$(BIN)/python bench/run.py $(BENCH_ARGS)
+
+# What a change has to pass: lint, types, tests, and the tests once more against the built wheel.
+ci:
+	bash .ci/run
+
+# Each stamp stands for one set of installed packages; a larger set covers the smaller ones.
+$(VENV)/.ready-venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	{ echo "backstay needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	@touch $@
+
+$(VENV)/.ready-run: $(VENV)/.ready-venv pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.ready-test: $(VENV)/.ready-venv pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable . --group test
+	@touch $(VENV)/.ready-run $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready-venv pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	@touch $(VENV)/.ready-run $(VENV)/.ready-test $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

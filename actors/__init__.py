@@ -1,0 +1,1 @@
+"""Who waits? Thin pykka shells around the pure rooms."""

@@ -1,0 +1,1 @@
+"""Who commands? Operator socket, command line, status page."""

@@ -1,0 +1,1 @@
+"""Who watches? Observations in, Prometheus out."""

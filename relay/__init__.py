@@ -1,0 +1,1 @@
+"""Who connects to us? The listening side: what a client is told, and when."""

@@ -1,0 +1,1 @@
+"""What if there is no TWS? A simulated one that misbehaves on command."""

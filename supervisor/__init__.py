@@ -1,0 +1,1 @@
+"""Who lives? Child specs, strategies, intensity, backoff, the supervisor actor."""
