@@ -1,0 +1,67 @@
+"""`backstay run` as the thing measured: a configuration in a temporary folder, a process of its own."""
+
+import shutil
+import socket
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final, Self
+
+from processes import MEASURED_CORE, Child
+
+_START_SECONDS: Final = 20.0
+
+_CONFIGURATION: Final = """
+[gateways.bench]
+endpoints = ["127.0.0.1:{upstream}"]
+
+[relays.bench]
+gateway = "bench"
+listen = "127.0.0.1:{listen}"
+
+[pacing]
+messages_per_second = 1000
+
+[journal]
+path = "{folder}/bench.db"
+
+[http]
+listen = "127.0.0.1:{http}"
+
+[control]
+socket = "{folder}/bench.sock"
+"""
+
+
+class RelayDaemon:
+    """A relay in front of the gateway on ``upstream``; a context manager that starts and ends the process."""
+
+    def __init__(self, upstream: int) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="backstay-bench-"))
+        self.port = _free_port()
+        path = self._folder / "backstay.toml"
+        path.write_text(
+            _CONFIGURATION.format(upstream=upstream, listen=self.port, http=_free_port(), folder=self._folder),
+            encoding="utf-8",
+        )
+        command = [sys.executable, "-m", "backstay", "run", "--config", str(path)]
+        self._child = Child(command, core=MEASURED_CORE)
+
+    def __enter__(self) -> Self:
+        self._child.line(_START_SECONDS)  # `run` prints one line when it listens
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._child.__exit__()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def pid(self) -> int:
+        """Process whose CPU time counts."""
+        return self._child.pid
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port

@@ -1,0 +1,93 @@
+"""What every client measures about itself: CPU time, memory, delays of stamped frames."""
+
+import resource
+import statistics
+import time
+from typing import Any, Final
+
+from channel import Channel
+from plan import Plan, Suite
+
+_WARM_UP_PARTS: Final = 10  # the first tenth of the stamped frames is not counted
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time a process has used so far, all threads, in seconds; 0 names the caller's own."""
+    if not pid:
+        return time.process_time()
+    # Linux: another process's CPU clock is the complement of its id above three bits, of which 2 means scheduler time
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+def peak_rss_mb(pid: int) -> float:
+    """Largest resident size a process has had, in MB."""
+    if not pid:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:  # noqa: PTH123 - a proc file
+        peak = next(line for line in status if line.startswith("VmHWM"))
+    return int(peak.split()[1]) / 1024
+
+
+class Meter:
+    """Follows one sample inside the client: counts marks or stamped frames and reports when all have come.
+
+    The client calls ``start`` when it is ready and has subscribed, then ``mark`` or ``stamp`` from its callbacks, or
+    ``ready`` after each recovery; ``done`` tells it to leave.
+    """
+
+    def __init__(self, plan: Plan, channel: Channel) -> None:
+        self._plan = plan
+        self._channel = channel
+        self._delays: list[int] = []
+        self._ready = 0
+        self._cpu = 0.0
+        self.done = False
+        self.received_bytes = 0
+        """Bytes since the start, where the client can count them."""
+
+    def start(self) -> None:
+        """Ask for the stream."""
+        self._cpu = cpu_seconds(self._plan.watched_pid)
+        self._channel.go()
+
+    def mark(self, number: int) -> None:
+        """Take the mark that closes a window."""
+        self._channel.acknowledge(number)
+        if number == self._plan.windows:
+            self._finish({})
+
+    def stamp(self, sent: int) -> None:
+        """Take a frame that carries its monotonic time of sending in nanoseconds."""
+        self._delays.append(time.monotonic_ns() - sent)
+        if len(self._delays) == self._plan.frames:
+            self._finish(_percentiles(self._delays[self._plan.frames // _WARM_UP_PARTS :]))
+
+    def ready(self) -> None:
+        """Take note that the connection is usable again after a cut."""
+        self._ready += 1
+        self._channel.acknowledge(self._ready)
+        if self._ready == self._plan.cycles:
+            self._finish({})
+
+    @property
+    def generic(self) -> bool:
+        """Whether generic ticks carry send times (and not only marks)."""
+        return self._plan.suite is Suite.LATENCY
+
+    def _finish(self, result: dict[str, Any]) -> None:
+        pid = self._plan.watched_pid
+        result["cpu_seconds"] = cpu_seconds(pid) - self._cpu
+        result["peak_rss_mb"] = peak_rss_mb(pid)
+        result["received_bytes"] = self.received_bytes
+        self.done = True
+        self._channel.finish(result)
+
+
+def _percentiles(delays: list[int]) -> dict[str, float]:
+    cuts = statistics.quantiles(delays, n=1000, method="inclusive")
+    return {
+        "p50_us": cuts[499] / 1e3,
+        "p99_us": cuts[989] / 1e3,
+        "p999_us": cuts[998] / 1e3,
+        "max_us": max(delays) / 1e3,
+    }
