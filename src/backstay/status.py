@@ -1,0 +1,70 @@
+"""What is going on, as values: read from any thread, also while an actor hangs; never changed once made."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+SCHEMA = 1
+"""Raised when a key of the JSON form changes its meaning or goes away; new keys do not raise it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerStatus:
+    """A relay's door: its name, where it listens, the gateway behind it, and how many clients are in."""
+
+    name: str
+    listen: str
+    gateway: str
+    clients: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionStatus:
+    """One upstream connection.
+
+    `wanted`: schedule and operator want it up. `state`: one of the public states; `reason` says why, in a sentence.
+    `..._wall`: seconds since 1970, 0 where there is none. `epoch` counts the dials. `streams`, `reads`: what the client
+    is owed; `held`: what waits for the gateway. `round_trip_seconds`: the last probe, None before the first answer.
+    """
+
+    name: str
+    gateway: str
+    endpoint: str
+    client_id: int
+    wanted: bool
+    state: str
+    reason: str = ""
+    since_wall: float = 0.0
+    epoch: int = 0
+    server_version: int = 0
+    next_attempt_wall: float = 0.0
+    streams: int = 0
+    reads: int = 0
+    held: int = 0
+    restarts: int = 0
+    round_trip_seconds: float | None = None
+    messages_received: int = 0
+    messages_sent: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The whole daemon at one moment."""
+
+    version: str
+    pid: int
+    started_wall: float
+    listeners: tuple[ListenerStatus, ...] = ()
+    connections: tuple[ConnectionStatus, ...] = ()
+
+
+def status_as_dict(status: Status) -> dict[str, object]:
+    """The JSON form: keys are the field names, tuples become lists, `schema` tells its version."""
+    return {
+        "schema": SCHEMA,
+        "version": status.version,
+        "pid": status.pid,
+        "started_wall": status.started_wall,
+        "listeners": [asdict(listener) for listener in status.listeners],
+        "connections": [asdict(connection) for connection in status.connections],
+    }
