@@ -49,9 +49,8 @@ def read_start_api(payload: bytes, version: int) -> StartApi | None:
     if message_id(payload, version) != START_API:
         return None
     if is_protobuf(payload, version):
-        body = payload[_ID_BYTES:]
-        number = find_varint(body, 1)
-        return None if number is None else StartApi(int32(number), find_bytes(body, 2) or b"")
+        number = find_varint(payload, 1, _ID_BYTES)
+        return None if number is None else StartApi(int32(number), find_bytes(payload, 2, _ID_BYTES) or b"")
     values = body_fields(payload, version)
     try:
         return StartApi(int(values[1]), values[2] if len(values) > 2 else b"")

@@ -45,7 +45,7 @@ def read_error(payload: bytes, version: int) -> ErrorMessage | None:
     if message_id(payload, version) != ERROR:
         return None
     if is_protobuf(payload, version):
-        return _read_protobuf(payload[_ID_BYTES:])
+        return _read_protobuf(payload)
     values = body_fields(payload, version)
     if version < _TIME_SINCE:
         del values[:1]
@@ -60,11 +60,11 @@ def read_error(payload: bytes, version: int) -> ErrorMessage | None:
     return ErrorMessage(number, code, _decode(values[2], version), reject, time_ms)
 
 
-def _read_protobuf(body: bytes) -> ErrorMessage | None:
+def _read_protobuf(payload: bytes) -> ErrorMessage | None:
     numbers: dict[int, int] = {}
     texts: dict[int, str] = {}
     try:
-        for field, wire_type, value in scan(body):
+        for field, wire_type, value in scan(payload, _ID_BYTES):
             if wire_type == VARINT:
                 numbers[field] = int(value)
             elif wire_type == BYTES:
@@ -137,7 +137,7 @@ def read_next_valid_id(payload: bytes, version: int) -> int | None:
     if message_id(payload, version) != NEXT_VALID_ID:
         return None
     if is_protobuf(payload, version):
-        number = find_varint(payload[_ID_BYTES:], 1)
+        number = find_varint(payload, 1, _ID_BYTES)
         return None if number is None else int32(number)
     try:
         return int(body_fields(payload, version)[1])
@@ -150,7 +150,7 @@ def read_managed_accounts(payload: bytes, version: int) -> bytes | None:
     if message_id(payload, version) != MANAGED_ACCOUNTS:
         return None
     if is_protobuf(payload, version):
-        return find_bytes(payload[_ID_BYTES:], 1) or b""
+        return find_bytes(payload, 1, _ID_BYTES) or b""
     values = body_fields(payload, version)
     return values[1] if len(values) > 1 else None
 

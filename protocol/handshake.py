@@ -134,30 +134,32 @@ class ServerGreeting:
         """Take received bytes; return the greeting when it is complete, else None (then look at ``failed``)."""
         if self._done:
             return None
-        seen = self._kept = self._kept + data
-        if not (seen.startswith(GREETING) or GREETING.startswith(seen)):
-            return self._fail("the first bytes are not API NUL")
-        head = len(GREETING) + PREFIX_BYTES
-        if len(seen) < head:
+        self._kept += data
+        found = _parse_greeting(self._kept)
+        if found is None:
             return None
-        length = int.from_bytes(seen[len(GREETING) : head], "big")
-        if not 0 < length <= MAX_GREETING_BYTES:
-            return self._fail(f"a version text of {length} bytes")
-        if len(seen) < head + length:
-            return None
-        offer, options = read_offer(seen[head : head + length])
-        if offer is None:
-            return self._fail("no version range after API NUL")
-        self._finish()
-        return Greeting(offer, options, seen[head + length :])
-
-    def _fail(self, reason: str) -> None:
-        self.failed = reason
-        self._finish()
-
-    def _finish(self) -> None:
         self._done = True
         self._kept = b""
+        if isinstance(found, str):
+            self.failed = found
+            return None
+        return found
+
+
+def _parse_greeting(seen: bytes) -> Greeting | str | None:
+    """Return the greeting at the beginning of these bytes, what is wrong with them, or None for not enough."""
+    if not (seen.startswith(GREETING) or GREETING.startswith(seen)):
+        return "the first bytes are not API NUL"
+    head = len(GREETING) + PREFIX_BYTES
+    if len(seen) < head:
+        return None
+    length = int.from_bytes(seen[len(GREETING) : head], "big")
+    if not 0 < length <= MAX_GREETING_BYTES:
+        return f"a version text of {length} bytes"
+    if len(seen) < head + length:
+        return None
+    offer, options = read_offer(seen[head : head + length])
+    return "no version range behind API NUL" if offer is None else Greeting(offer, options, seen[head + length :])
 
 
 def read_offer(payload: bytes) -> tuple[VersionRange | None, bytes]:

@@ -101,7 +101,7 @@ def execution_order_id(payload: bytes, version: int) -> int | None:
     if message_id(payload, version) != EXECUTION:
         return None
     if is_protobuf(payload, version):
-        execution = find_bytes(payload[_ID_BYTES:], 3)
+        execution = find_bytes(payload, 3, _ID_BYTES)
         order_id = None if execution is None else find_varint(execution, 1)
         return None if order_id is None else int32(order_id)
     return _number(_text_field(payload, version, (RESPONSES[EXECUTION], 1)))
@@ -112,7 +112,7 @@ def ticks_done(payload: bytes, version: int) -> bool:
     if message_id(payload, version) not in HISTORICAL_TICKS:
         return False
     if is_protobuf(payload, version):
-        return bool(find_varint(payload[_ID_BYTES:], 3))
+        return bool(find_varint(payload, 3, _ID_BYTES))
     return _is_true(_from_end(payload, version, 1))
 
 
@@ -160,21 +160,20 @@ def ends(payload: bytes, version: int) -> frozenset[int]:
 def is_smart_depth(payload: bytes, version: int) -> bool:
     """Tell whether a market depth request (10) asks for the aggregated book; its cancel has to say the same."""
     if is_protobuf(payload, version):
-        return bool(find_varint(payload[_ID_BYTES:], 4))
+        return bool(find_varint(payload, 4, _ID_BYTES))
     return version >= _SMART_DEPTH_SINCE and _is_true(_from_end(payload, version, 2))
 
 
 def account_updates_account(payload: bytes, version: int) -> bytes:
     """Return the account an account updates request (6) names; empty when it names none."""
     if is_protobuf(payload, version):
-        return find_bytes(payload[_ID_BYTES:], 2) or b""
+        return find_bytes(payload, 2, _ID_BYTES) or b""
     return _text_field(payload, version, (REQUESTS[_ACCOUNT_UPDATES], 1)) or b""
 
 
 def _is_snapshot(payload: bytes, version: int) -> bool:
     if is_protobuf(payload, version):
-        body = payload[_ID_BYTES:]
-        return bool(find_varint(body, 4) or find_varint(body, 5))
+        return bool(find_varint(payload, 4, _ID_BYTES) or find_varint(payload, 5, _ID_BYTES))
     # counted from the end: the legs of a combination come before and have no fixed number
     flags = (2, 3) if version >= _REGULATORY_SNAPSHOT_SINCE else (2,)
     return any(_is_true(_from_end(payload, version, distance)) for distance in flags)
@@ -182,19 +181,19 @@ def _is_snapshot(payload: bytes, version: int) -> bool:
 
 def _is_kept_up_to_date(payload: bytes, version: int) -> bool:
     if is_protobuf(payload, version):
-        return bool(find_varint(payload[_ID_BYTES:], 9))
+        return bool(find_varint(payload, 9, _ID_BYTES))
     return version >= _KEEP_UP_TO_DATE_SINCE and _is_true(_from_end(payload, version, 2))
 
 
 def _is_subscribe(payload: bytes, version: int) -> bool:
     if is_protobuf(payload, version):
-        return bool(find_varint(payload[_ID_BYTES:], 1))
+        return bool(find_varint(payload, 1, _ID_BYTES))
     return _is_true(_text_field(payload, version, (REQUESTS[_ACCOUNT_UPDATES], 0)))
 
 
 def _what_to_show(payload: bytes, version: int) -> bytes:
     if is_protobuf(payload, version):
-        return find_bytes(payload[_ID_BYTES:], 7) or b""
+        return find_bytes(payload, 7, _ID_BYTES) or b""
     return _text_field(payload, version, (REQUESTS[_HISTORICAL_DATA], _WHAT_TO_SHOW_INDEX)) or b""
 
 
@@ -202,7 +201,7 @@ def _key(row: Request | Response | None, payload: bytes, version: int) -> int | 
     if row is None or row.key_index is None:
         return None
     if is_protobuf(payload, version):
-        number = find_varint(payload[_ID_BYTES:], 1)
+        number = find_varint(payload, 1, _ID_BYTES)
         return None if number is None else int32(number)
     if row.key_index < 0:
         return _number(_from_end(payload, version, -row.key_index))

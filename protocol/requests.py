@@ -280,7 +280,7 @@ def _build() -> Mapping[int, Request]:
             key_index=None if key is Key.NONE else _LAST_FIELD.get(number, 0),
             cancelled_by=cancelled_by,
             cancels=cancels.get(number),
-            answers=frozenset(first) | ({end} if end is not None else set()),
+            answers=frozenset(first if end is None else (*first, end)),
             rows=frozenset(rows),
             end=end,
             ends_with_code=frozenset((*codes, *_REFUSED)),

@@ -11,13 +11,16 @@ BYTES = 2
 
 _FIXED_BYTES = {1: 8, 5: 4}
 
-_VARINT_BITS = 64
-"""A varint holds at most 64 bits; a longer run of continuation bytes is garbage, not a number."""
+_VARINT_BYTES = 10
+"""Of the longest varint (64 bits, 7 a byte); a longer run of continuation bytes is garbage, not a number."""
 
 
-def scan(body: bytes) -> Iterator[tuple[int, int, int | bytes]]:
-    """Yield ``(field, wire_type, value)`` in the order of the bytes; ValueError where the body is not protobuf."""
-    at = 0
+def scan(body: bytes, start: int = 0) -> Iterator[tuple[int, int, int | bytes]]:
+    """Yield ``(field, wire_type, value)`` in the order of the bytes from ``start`` on.
+
+    ValueError at the place where they stop being protobuf, after everything in front of it.
+    """
+    at = start
     end = len(body)
     while at < end:
         tag, at = _varint(body, at)
@@ -43,7 +46,7 @@ def scan(body: bytes) -> Iterator[tuple[int, int, int | bytes]]:
 def _varint(body: bytes, at: int) -> tuple[int, int]:
     """Return the unsigned number at an offset and the offset behind it."""
     number = shift = 0
-    for byte in body[at : at + 10]:
+    for byte in body[at : at + _VARINT_BYTES]:
         number |= (byte & 0x7F) << shift
         at += 1
         if byte < 0x80:
@@ -63,10 +66,10 @@ def int64(value: int) -> int:
     return value - 0x10000000000000000 if value >> 63 else value
 
 
-def find_varint(body: bytes, field: int) -> int | None:
+def find_varint(body: bytes, field: int, start: int = 0) -> int | None:
     """Return the unsigned value of the first varint with this field number, or None; None for a broken body too."""
     try:
-        for number, wire_type, value in scan(body):
+        for number, wire_type, value in scan(body, start):
             if number == field and wire_type == VARINT:
                 return int(value)
     except ValueError:
@@ -74,10 +77,10 @@ def find_varint(body: bytes, field: int) -> int | None:
     return None
 
 
-def find_bytes(body: bytes, field: int) -> bytes | None:
+def find_bytes(body: bytes, field: int, start: int = 0) -> bytes | None:
     """Return the first length-delimited value with this field number, or None; None for a broken body too."""
     try:
-        for number, wire_type, value in scan(body):
+        for number, wire_type, value in scan(body, start):
             if number == field and wire_type == BYTES:
                 return bytes(value)
     except ValueError:
