@@ -1,0 +1,339 @@
+"""Everything that can be made to go wrong on command; the same names as on the control port."""
+
+import functools
+import time
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
+
+from backstay.simulator.farms import FARM_NOTICES, Farm, farm_kind
+from backstay.simulator.streams import MARKET_FAMILIES
+
+if TYPE_CHECKING:
+    from backstay.simulator.session import Session
+    from backstay.simulator.world import World
+
+Arguments = ParamSpec("Arguments")
+
+PLACE_ORDER = 3
+REQ_CURRENT_TIME = 49
+
+BAD_LENGTH = 0x7FFFFFFF
+"""A length prefix no peer takes: two gigabytes."""
+
+PACING_VIOLATIONS_MAX = 3
+"""TWS ends the session at the third violation."""
+
+
+class LostAt(Enum):
+    """Where an order gets lost: on its way in (TWS never knows it), or its answers on their way out."""
+
+    REQUEST = "request"
+    ANSWER = "answer"
+
+
+Command = Callable[Concatenate["Faults", Arguments], None]
+
+COMMANDS: dict[str, Callable[..., None]] = {}
+"""Every fault by name, in the order of the class below; what ``POST /faults/NAME`` may call."""
+
+
+def _command(
+    method: Callable[Concatenate["Faults", Arguments], None],
+) -> Callable[Concatenate["Faults", Arguments], None]:
+    """Make a method a fault: callable from any thread, told to hooks, listed in ``COMMANDS``."""
+
+    @functools.wraps(method)
+    def run(self: "Faults", *args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+        def work() -> None:
+            method(self, *args, **kwargs)
+            self.world.records.tell("fault", None, method.__name__)
+
+        self.world.loop.call(work)
+
+    COMMANDS[method.__name__] = run
+    return run
+
+
+class Faults:
+    """The faults of one simulator. Commands may be called from any thread; the rest belongs to the loop.
+
+    ``client_id`` limits a fault to one client; without it, it is for everybody, and lasting ones are for those who
+    come later too. A number of 0 ends a lasting fault.
+    """
+
+    def __init__(self, world: "World") -> None:
+        self.world = world
+        self.open_dialog = False
+        self.ready_delay = 0.0
+        self.upstream_up = True
+        self.farms: dict[str, Farm] = {}
+        self.ids_in_use: dict[int | None, int] = {}
+        self.drop_seconds = 0.0
+        self.rate_max = 0
+        self.orders_to_lose = 0
+        self.orders_lost_at = LostAt.REQUEST
+        self.eof_after_loss = False
+        self._dropping_since = 0.0
+        self._slow: dict[int | None, float] = {}
+        self._split: dict[int | None, int] = {}
+
+    # The link to the client
+
+    @_command
+    def eof(self, client_id: int | None = None) -> None:
+        """Close the clients' sockets; they read end of file."""
+        for session in self._targets(client_id):
+            session.close("eof on command")
+
+    @_command
+    def reset(self, client_id: int | None = None) -> None:
+        """Reset the clients' sockets (RST)."""
+        for session in self._targets(client_id):
+            session.reset("reset on command")
+
+    @_command
+    def freeze(self, client_id: int | None = None) -> None:
+        """Stop reading and writing, sockets open, as a suspended process; without a client id also all timers."""
+        if client_id is None:
+            self.world.loop.frozen = True
+        for session in self._targets(client_id):
+            session.channel.set_frozen(frozen=True)
+
+    @_command
+    def thaw(self, client_id: int | None = None) -> None:
+        """End ``freeze``."""
+        if client_id is None:
+            self.world.loop.frozen = False
+        for session in self._targets(client_id):
+            session.channel.set_frozen(frozen=False)
+
+    @_command
+    def refuse(self) -> None:
+        """Close the listening socket: new connections are refused, existing ones stay."""
+        self.world.listener.close()
+
+    @_command
+    def accept(self) -> None:
+        """End ``refuse``: listen on the same port again."""
+        self.world.listener.open()
+
+    @_command
+    def slow(self, bytes_per_second: float, client_id: int | None = None) -> None:
+        """Write no faster than this; 0 is full speed."""
+        self._slow[client_id] = bytes_per_second
+        for session in self._targets(client_id):
+            session.channel.slow_bytes_per_second = bytes_per_second
+
+    @_command
+    def split(self, bytes: int, client_id: int | None = None) -> None:  # noqa: A002  (the name in the contract)
+        """Write in pieces of this many bytes, each its own segment; 0 is whole again."""
+        self._split[client_id] = bytes
+        for session in self._targets(client_id):
+            session.channel.split_bytes = bytes
+
+    @_command
+    def bad_frame(self, client_id: int | None = None, length: int = BAD_LENGTH) -> None:
+        """Send a frame with a length nobody can believe and some garbage behind it."""
+        for session in self._targets(client_id):
+            session.channel.send(length.to_bytes(4, "big") + b"1\0garbage\0")
+
+    # The session
+
+    @_command
+    def drop_requests(self, seconds: float) -> None:
+        """Lose every request but reqCurrentTime for so long: from now, and after nextValidId of later sessions."""
+        self.drop_seconds = seconds
+        self._dropping_since = time.monotonic()
+
+    @_command
+    def delay_ready(self, seconds: float) -> None:
+        """Let later sessions wait so long for managedAccounts and nextValidId."""
+        self.ready_delay = seconds
+
+    @_command
+    def dialog(self) -> None:
+        """Ask a person about each new client: its greeting stays unanswered until ``accept_dialog``."""
+        self.open_dialog = True
+
+    @_command
+    def accept_dialog(self) -> None:
+        """Answer the dialog with yes, for those who wait and those who come."""
+        self.open_dialog = False
+        for session in list(self.world.peers):
+            session.accept()
+
+    @_command
+    def client_id_in_use(self, count: int = 1, client_id: int | None = None) -> None:
+        """Answer the next sessions (of this client id, or any) with 326 and close."""
+        self.ids_in_use[client_id] = count
+
+    @_command
+    def pacing_reject(self, messages_per_second: int = 50) -> None:
+        """Reject messages above the rate with 100; the third time ends the session. 0 queues without a limit."""
+        self.rate_max = messages_per_second
+
+    @_command
+    def port_changed(self, port: int = 0) -> None:
+        """Move to another port (any free one for 0): 1300 with the new port, then all sockets close."""
+        listener = self.world.listener
+        listener.close()
+        listener.move(port)
+        text = f"TWS socket port has been reset and this connection is being dropped. The new port is: {listener.port}"
+        for session in self._ready():
+            session.error(-1, 1300, text)
+        for session in list(self.world.peers):
+            session.close("port changed")
+
+    @_command
+    def restart(self, seconds: float = 0.0, order_ids_fall_back: bool = False) -> None:
+        """Go away and come back after so long. Orders stay; ids of orders never acknowledged may be forgotten."""
+        world = self.world
+        world.listener.close()
+        for session in list(world.peers):
+            session.close("restart")
+        world.restarted(order_ids_fall_back=order_ids_fall_back)
+        world.loop.after(seconds, world.listener.open)
+
+    @_command
+    def lose_orders(self, count: int = 1, where: str = "request", then_eof: bool = False) -> None:
+        """Lose the next orders: ``where`` request (TWS never knows them) or answer (booked, but nobody is told)."""
+        self.orders_lost_at = LostAt(where)
+        self.orders_to_lose = count
+        self.eof_after_loss = then_eof
+
+    # IB's servers behind TWS
+
+    @_command
+    def upstream_lost(self) -> None:
+        """Cut TWS off IB's servers: 1100 now and every few seconds, no data, orders wait."""
+        self.upstream_up = False
+        self._tell_upstream_lost()
+
+    @_command
+    def upstream_restored(self, data_lost: bool = False, forget_ids: bool = False) -> None:
+        """Bring IB's servers back: 1102, or 1101 with ``data_lost``, when market data stays silent.
+
+        After 1101 the ids are still taken (322 for a request without a cancel) unless ``forget_ids``.
+        """
+        self.upstream_up = True
+        world = self.world
+        for session in self._ready():
+            if data_lost:
+                self._lose_data(session, forget_ids=forget_ids)
+                session.error(
+                    -1, 1101, "Connectivity between IBKR and Trader Workstation has been restored - data lost."
+                )
+            else:
+                session.error(-1, 1102, self._restored_text())
+            world.resume(session)
+
+    @_command
+    def farm(self, name: str, up: bool, streams_die: bool = False) -> None:
+        """Break or mend one data farm; with ``streams_die`` its streams stay silent although the farm is back."""
+        state = self.farms.setdefault(name, Farm(name, farm_kind(name)))
+        state.up = up
+        notice = FARM_NOTICES[state.kind]
+        for session in self._ready():
+            for stream in session.streams.values():
+                if stream.farm == name and streams_die:
+                    stream.dead = True
+            session.error(-1, notice.up if up else notice.broken, notice.text(name, up=up))
+            if up:
+                self.world.resume(session)
+
+    # What the loop asks
+
+    def admit(self, session: "Session", message_id: int) -> bool:
+        """Whether a request reaches TWS at all."""
+        if self.rate_max and not self._within_rate(session):
+            return False
+        if self.drop_seconds and message_id != REQ_CURRENT_TIME:
+            since = max(session.ready_since, self._dropping_since)
+            if time.monotonic() < since + self.drop_seconds:
+                return False
+        return message_id != PLACE_ORDER or not self._lose_order(session, LostAt.REQUEST)
+
+    def loses_answer(self, session: "Session") -> bool:
+        """Whether the answers to the order just booked get lost."""
+        return self._lose_order(session, LostAt.ANSWER)
+
+    def takes_id(self, client_id: int) -> bool:
+        """Whether this client id is to be called in use; counts down."""
+        for key in (client_id, None):
+            left = self.ids_in_use.get(key, 0)
+            if left > 0:
+                self.ids_in_use[key] = left - 1
+                return True
+        return False
+
+    def apply(self, session: "Session") -> None:
+        """Give a socket the lasting faults of its client id, or of everybody as long as that is not known."""
+        channel = session.channel
+        channel.slow_bytes_per_second = self._slow.get(session.client_id, self._slow.get(None, 0.0))
+        channel.split_bytes = self._split.get(session.client_id, self._split.get(None, 0))
+
+    def farm_up(self, name: str | None) -> bool:
+        """Whether a farm delivers."""
+        farm = self.farms.get(name) if name else None
+        return farm is None or farm.up
+
+    def state(self) -> Mapping[str, Any]:
+        """What is armed, for ``GET /state``."""
+        return {
+            "frozen": self.world.loop.frozen,
+            "dialog": self.open_dialog,
+            "delay_ready": self.ready_delay,
+            "upstream": self.upstream_up,
+            "farms_down": sorted(name for name, farm in self.farms.items() if not farm.up),
+            "client_id_in_use": sum(self.ids_in_use.values()),
+            "drop_requests": self.drop_seconds,
+            "pacing_reject": self.rate_max,
+            "lose_orders": self.orders_to_lose,
+            "slow": {str(key): value for key, value in self._slow.items() if value},
+            "split": {str(key): value for key, value in self._split.items() if value},
+        }
+
+    def _targets(self, client_id: int | None) -> "list[Session]":
+        return [session for session in self.world.peers if client_id is None or session.client_id == client_id]
+
+    def _ready(self) -> "list[Session]":
+        return self.world.ready_sessions()
+
+    def _within_rate(self, session: "Session") -> bool:
+        if session.rate.admit(time.monotonic(), self.rate_max):
+            return True
+        session.error(-1, 100, "Max rate of messages per second has been exceeded")
+        if session.rate.violations >= PACING_VIOLATIONS_MAX:
+            session.close("pacing")
+        return False
+
+    def _lose_order(self, session: "Session", where: LostAt) -> bool:
+        if self.orders_to_lose <= 0 or where is not self.orders_lost_at:
+            return False
+        self.orders_to_lose -= 1
+        if self.eof_after_loss:
+            session.close("order lost")
+        return True
+
+    def _tell_upstream_lost(self) -> None:
+        if self.upstream_up:
+            return
+        for session in self._ready():
+            session.error(-1, 1100, "Connectivity between IBKR and Trader Workstation has been lost.")
+        self.world.loop.after(self.world.settings.upstream_repeat_seconds, self._tell_upstream_lost)
+
+    def _restored_text(self) -> str:
+        up = ", ".join(farm.name for farm in self.world.farms() if self.farm_up(farm.name))
+        return (
+            "Connectivity between IBKR and Trader Workstation has been restored - data maintained. "
+            f"The following farms are connected: {up}."
+        )
+
+    @staticmethod
+    def _lose_data(session: "Session", *, forget_ids: bool) -> None:
+        for key, stream in list(session.streams.items()):
+            if stream.family in MARKET_FAMILIES:
+                stream.dead = True
+                if forget_ids:
+                    del session.streams[key]

@@ -1,0 +1,64 @@
+"""The listening socket, which can close and come back on the same port."""
+
+import selectors
+import socket
+from collections.abc import Callable
+
+from backstay.simulator.loop import Loop
+
+BACKLOG = 128
+"""Connections the kernel keeps waiting: four times what TWS serves."""
+
+
+class Listener:
+    """Accepts connections; loop thread, or any thread while the loop does not run."""
+
+    def __init__(self, loop: Loop, address: tuple[str, int], accepted: Callable[[socket.socket], None]) -> None:
+        self.host, self.port = address
+        self._loop = loop
+        self._accepted = accepted
+        self._sock: socket.socket | None = None
+
+    @property
+    def listening(self) -> bool:
+        """Whether a connection would be accepted now."""
+        return self._sock is not None
+
+    def open(self) -> None:
+        """Listen; ``OSError`` when the port is taken. Port 0 becomes the one the system chose."""
+        if self._sock is not None:
+            return
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((self.host, self.port))
+            sock.listen(BACKLOG)
+        except OSError:
+            sock.close()
+            raise
+        sock.setblocking(False)
+        self.port = sock.getsockname()[1]
+        self._sock = sock
+        self._loop.watch(sock, selectors.EVENT_READ, self._ready)
+
+    def move(self, port: int) -> None:
+        """Listen on another port from now on."""
+        self.close()
+        self.port = port
+        self.open()
+
+    def close(self) -> None:
+        """Stop listening; who waits in the backlog is reset."""
+        if self._sock is not None:
+            self._loop.watch(self._sock, 0, self._ready)
+            self._sock.close()
+            self._sock = None
+
+    def _ready(self, _events: int) -> None:
+        while self._sock is not None:
+            try:
+                sock, _ = self._sock.accept()
+            except OSError:  # nobody left, or gone again already
+                return
+            self._accepted(sock)

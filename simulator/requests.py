@@ -1,0 +1,44 @@
+"""Which function answers which request, and what a request is called in the records."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from backstay.protocol.requests import REQUESTS
+from backstay.simulator import requests_account, requests_market, requests_orders, requests_reference
+from backstay.simulator.fields import Fields, Refused
+
+if TYPE_CHECKING:
+    from backstay.simulator.session import Session
+
+Handler = Callable[["Session", Fields], None]
+
+HANDLERS: Mapping[int, Handler] = {
+    **requests_account.HANDLERS,
+    **requests_market.HANDLERS,
+    **requests_orders.HANDLERS,
+    **requests_reference.HANDLERS,
+}
+"""By message id; a handler raises ``Refused`` for what TWS would answer with an error."""
+
+
+def open_request(message_id: int, body: bytes, version: int) -> tuple[str, int | None, Fields]:
+    """Return a request's name, its request or order id, and its fields behind VERSION."""
+    request = REQUESTS.get(message_id)
+    fields = Fields(body)
+    if request is None:
+        return f"unknown {message_id}", None, fields
+    versions = request.version_field
+    if versions and versions[0] <= version <= versions[1] and fields.left:
+        fields.skip()
+    digits = None if request.key_index is None else fields.peek(request.key_index)
+    key = int(digits) if digits is not None and digits.lstrip("-").isdigit() and len(digits) < 12 else None
+    return request.name, key, fields
+
+
+def handle(session: "Session", message_id: int, fields: Fields) -> None:
+    """Answer a request; one that no TWS of this version knows is refused, not ignored."""
+    handler = HANDLERS.get(message_id)
+    request = REQUESTS.get(message_id)
+    if handler is None or request is None or request.since > session.version:
+        raise Refused(-1, 320, f"Error reading request. Unknown message id {message_id}")
+    handler(session, fields)
