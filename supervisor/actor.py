@@ -1,0 +1,305 @@
+"""The base of all actors: a pykka actor that cannot die unnoticed.
+
+A life: built in the supervisor's thread; then in its own thread `begin`, `receive` for every message, `end`.
+Whatever leaves one of those hooks - `Exception`, `SystemExit`, `KeyboardInterrupt`, `MemoryError`, anything -
+ends this actor and nobody else, and the supervisor hears of it in exactly one `Exited`, after the actor's inbox
+is closed and its name is out of the book. `done` is set as the thread's very last act.
+
+pykka's own loop is replaced as a whole: it lets an actor survive a failed ask with half-changed state, stops every
+actor of the process on `SystemExit`, and can leave an actor that looks alive without a thread.
+
+Inside a sub-tree with its own book (`SupervisorSpec.own_book`), `self.book` is that book and
+`self.context.parent_book` the outer one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import traceback
+from collections.abc import Hashable
+from typing import Any, ClassVar, Final, TypeVar, final
+
+import pykka
+
+from backstay.supervisor.book import Book
+from backstay.supervisor.inbox import DATA_LIMIT, Inbox, InboxClosed, Letter
+from backstay.supervisor.messages import Exited, ExitKind, ExitReason, Hook, Stop
+from backstay.supervisor.specs import Context
+
+FINAL_HOOKS: Final = ("on_start", "on_receive", "on_stop", "on_failure")
+
+A = TypeVar("A", bound="Actor")
+
+
+class Ref(pykka.ActorRef[A]):
+    """pykka's reference, with the actor itself: for its supervisor and the watchdog."""
+
+    def __init__(self, actor: A) -> None:
+        super().__init__(actor)
+        self.actor = actor
+
+
+class Actor(pykka.ThreadingActor):
+    """See the module. Subclasses override `begin`, `receive`, `end` and `interrupt`, never pykka's hooks."""
+
+    use_daemon_thread = True  # a stuck actor must not keep the process from ending
+
+    inbox_limit: ClassVar[int] = DATA_LIMIT
+    """Data messages that may wait."""
+
+    may_block: ClassVar[bool] = False
+    """Says that `receive` may legitimately take for ever (a reader in `recv`): the watchdog then checks the thread only."""
+
+    actor_inbox: Inbox
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        taken = [name for name in FINAL_HOOKS if name in cls.__dict__]
+        if taken:
+            raise TypeError(f"{cls.__name__} overrides {', '.join(taken)}: use begin, receive and end")
+
+    def __init__(self, context: Context) -> None:
+        super().__init__()
+        self.context = context
+        self.book: Book = context.book
+        self.done = threading.Event()
+        """Set as the very last act of this life."""
+        self.ready = threading.Event()
+        """Set when `begin` has returned, and at the end of a life at the latest."""
+        self.thread: threading.Thread | None = None
+        self.progress = context.clock()
+        """When the last message was handled (the clock's seconds)."""
+        self.handled = 0
+        """Messages handled so far."""
+        self.exited: Exited | None = None
+        """How this life ended; set before `done`."""
+        self._leaving: ExitReason | None = None
+        self._hook = Hook.BEGIN
+        self._handling = ""
+        self._farewells: list[Letter] = []
+        inbox = self.actor_inbox
+        inbox.clock = context.clock
+        inbox.limit = self.inbox_limit
+        inbox.interrupt = self.interrupt_safely
+        self._actor_ref: Ref[Any] = Ref(self)
+
+    # What subclasses override.
+
+    def begin(self) -> None:
+        """Open what this life needs. In the actor's thread, before the first message. May take time."""
+
+    def receive(self, message: Any) -> Any:
+        """Handle one message. In the actor's thread. What is returned answers an ask."""
+
+    def end(self, reason: ExitReason) -> None:
+        """Close what this life opened. In the actor's thread, once, also after a crash and a `begin` that failed."""
+
+    def interrupt(self) -> None:
+        """Break the blocking wait this actor may be in, for example by shutting its socket down.
+
+        Called from any thread, possibly twice, possibly before the wait begins: it must leave a lasting mark
+        (a shut socket, a set event) and must not block.
+        """
+
+    # What subclasses use.
+
+    @property
+    def stopping(self) -> bool:
+        """Whether somebody asked this actor to stop. A loop inside `receive` ends when it sees this."""
+        return self.actor_inbox.stop_requested is not None
+
+    def now(self) -> float:
+        """Seconds of the tree's clock (monotonic)."""
+        return self.context.clock()
+
+    def after(self, delay_seconds: float, message: Any, *, key: Hashable | None = None) -> Hashable:
+        """Receive `message` after a delay, ahead of waiting data. Replaces the timer of the same key.
+
+        Returns the key (a new one if none was given) for `cancel`. Timers end with the life.
+        """
+        key = object() if key is None else key
+        self.actor_inbox.set_timer(key, self.context.clock() + delay_seconds, message)
+        return key
+
+    def cancel(self, key: Hashable) -> bool:
+        """Cancel a timer. False if it has fired or was never set."""
+        return self.actor_inbox.cancel_timer(key)
+
+    def leave(self, reason: str = "") -> None:
+        """End this life normally, after the message at hand."""
+        self._depart_as(ExitReason(ExitKind.NORMAL, reason))
+
+    # What supervisors use. Any thread.
+
+    def dismiss(self, reason: str = "") -> None:
+        """Ask to stop, ahead of all data, and break a blocking wait. Does not wait."""
+        self.actor_inbox.post(Stop(reason), control=True, vital=True)
+        self.interrupt_safely()
+
+    def interrupt_safely(self) -> None:
+        """Call `interrupt`; what it raises is told, not passed on."""
+        try:
+            self.interrupt()
+        except BaseException as error:  # noqa: BLE001 - somebody else's thread must not die of it
+            self.context.log("interrupt_failed", path=self.context.path, error=repr(error))
+
+    def abandon(self) -> None:
+        """Cut off a life that does not end: close its inbox and strike its name. Its thread is left to itself."""
+        self._unlist()
+
+    # pykka's side.
+
+    @staticmethod
+    def _create_actor_inbox() -> Inbox:
+        return Inbox()
+
+    def _start_actor_loop(self) -> None:
+        try:
+            self.book.register(self.context.id, self.actor_inbox)
+            self.thread = threading.Thread(
+                target=self._actor_loop, name=self.context.path, daemon=self.use_daemon_thread
+            )
+            self.thread.start()
+        except BaseException:
+            self._unlist()
+            raise
+
+    def _actor_loop(self) -> None:
+        trouble: tuple[str, str] | None = None
+        try:
+            trouble = self._live()
+            trouble = self._close(trouble)
+        finally:
+            self._say_goodbye(trouble)
+
+    @final
+    def on_start(self) -> None:
+        """Unused: see `begin`."""
+
+    @final
+    def on_receive(self, message: Any) -> Any:
+        """Pykka's name for `receive`."""
+        return self.receive(message)
+
+    @final
+    def on_stop(self) -> None:
+        """Unused: see `end`."""
+
+    @final
+    def on_failure(self, *_: Any) -> None:
+        """Unused: see `end`."""
+
+    # One life.
+
+    def _live(self) -> tuple[str, str] | None:
+        """Begin and serve. Returns error and traceback of what ended it, None if it was meant to end."""
+        try:
+            self.begin()
+            self._hook = Hook.RECEIVE
+            self.ready.set()
+            self._serve()
+        except InboxClosed:
+            self._depart_as(ExitReason(ExitKind.SHUTDOWN, "abandoned"))
+        except BaseException as error:  # noqa: BLE001 - the point of this class
+            return self._fail(error)
+        return None
+
+    def _serve(self) -> None:
+        take, receive, clock = self.actor_inbox.take, self.receive, self.context.clock
+        message: Any = None
+        try:
+            while self._leaving is None:
+                message = take()
+                if isinstance(message, Letter):
+                    self._answer(message)
+                elif isinstance(message, Stop):
+                    self._depart_as(ExitReason(ExitKind.SHUTDOWN, message.reason))
+                else:
+                    receive(message)
+                self.handled += 1
+                self.progress = clock()
+        except BaseException:
+            self._handling = type(message.message if isinstance(message, Letter) else message).__name__
+            raise
+
+    def _answer(self, letter: Letter) -> None:
+        if letter.stops:
+            self._farewells.append(letter)
+            self._depart_as(ExitReason(ExitKind.FOREIGN, "stopped through pykka"))
+            return
+        try:
+            letter.resolve(self._handle_receive(letter.message))
+        except BaseException as error:
+            letter.fail(error)
+            raise
+
+    def _depart_as(self, reason: ExitReason) -> None:
+        if self._leaving is None:
+            self._leaving = reason
+
+    def _fail(self, error: BaseException) -> tuple[str, str]:
+        # What breaks while a stop is under way (interrupt() breaks things on purpose) is part of that stop.
+        self._leaving = self.actor_inbox.stop_requested or ExitReason(ExitKind.CRASH, _name(error))
+        return _describe(error)
+
+    def _close(self, trouble: tuple[str, str] | None) -> tuple[str, str] | None:
+        where = self._hook
+        reason = self._leaving or ExitReason(ExitKind.NORMAL)
+        try:
+            self._hook = Hook.END
+            self.end(reason)
+        except BaseException as error:  # noqa: BLE001 - see _live
+            if trouble is None:
+                return self._fail(error)
+            self._hook = where
+            text, trace = trouble
+            return text, f"{trace}\nThen end() failed:\n{_describe(error)[1]}"
+        self._hook = where
+        return trouble
+
+    def _say_goodbye(self, trouble: tuple[str, str] | None) -> None:
+        reason = self._leaving or ExitReason(ExitKind.CRASH, "the actor's loop failed")
+        error, trace = trouble or ("", "")
+        exited = self.exited = Exited(
+            self.context.id,
+            self.context.incarnation,
+            reason.kind,
+            where=self._hook if trouble else None,
+            error=error,
+            traceback_text=trace,
+            handling=self._handling,
+            text=reason.text,
+        )
+        try:
+            self._unlist()
+            for letter in self._farewells:
+                letter.resolve(None)
+        finally:
+            try:
+                self.context.report(exited)
+            finally:
+                self.ready.set()
+                self.done.set()
+
+    def _unlist(self) -> None:
+        """Take this life out of everything it is listed in. Safe to call twice, from any thread."""
+        leftovers = self.actor_inbox.close()
+        self.book.remove(self.context.id, self.actor_inbox)
+        pykka.ActorRegistry.unregister(self.actor_ref)
+        self.actor_stopped.set()
+        for message in leftovers:
+            if isinstance(message, Letter):
+                message.dead()
+        self.book.bury(leftovers)
+
+
+def _name(error: BaseException) -> str:
+    return type(error).__name__
+
+
+def _describe(error: BaseException) -> tuple[str, str]:
+    """One line and the traceback of an exception; something shorter when there is no memory for that."""
+    with contextlib.suppress(BaseException):
+        return "".join(traceback.format_exception_only(error)).strip(), "".join(traceback.format_exception(error))
+    return _name(error), f"{_name(error)} (no traceback could be made)"

@@ -1,0 +1,317 @@
+"""The inbox of an actor: two lanes, bounds, timers, and a door that closes.
+
+Senders append under a lock that also guards the closed flag: a message is either in the inbox before it
+closes (and then handled, or handed out by `close`), or refused and counted. There is nothing in between,
+which is where pykka's own queue loses messages and leaves asks unresolved for ever.
+
+The reader pops without a lock (one reader, atomic deque operations) and sleeps on a doorbell: a plain lock
+that a sender releases only if the reader said that it waits. That is what makes a send to a busy actor cheap.
+
+Order of service: control, then timers that are due, then data; after a timer one data message has its turn,
+so that an actor that re-arms itself without delay cannot starve its data.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Hashable
+from typing import Any, Final
+
+import pykka
+
+# pykka says "stop" with this private message; there is no public way to recognise it.
+from pykka.messages import (
+    ProxyCall,
+    ProxyGetAttr,
+    ProxySetAttr,
+    _ActorStop,  # pyright: ignore[reportPrivateUsage]
+)
+
+from backstay.supervisor.messages import ExitKind, ExitReason, Stop
+
+DATA_LIMIT: Final = 100_000
+"""Data messages an inbox holds. About 15 MB of small tuples: far above any healthy backlog, far below trouble."""
+
+CONTROL_LIMIT: Final = 10_000
+"""Control messages an inbox holds. Those few that must arrive (`vital`) are bounded by the number of children."""
+
+HEAP_SLACK: Final = 64
+"""Replaced timers stay in the heap until due; it is rebuilt when they outnumber the live ones by this many."""
+
+PYKKA_MESSAGES: Final = (_ActorStop, ProxyCall, ProxyGetAttr, ProxySetAttr)
+
+_NOTHING: Final = object()
+
+
+class InboxClosed(Exception):  # noqa: N818 - an end, not an error
+    """Raised by `take` once the inbox is closed and empty."""
+
+
+class InboxFull(Exception):  # noqa: N818 - reads as in queue.Full
+    """The answer to an ask that found the data lane full."""
+
+
+class Letter:
+    """A message that pykka has to do with: it wants a reply, or it is one of pykka's own.
+
+    Has the shape of pykka's envelope.
+    """
+
+    __slots__ = ("message", "reply_to")
+
+    def __init__(self, message: Any, reply_to: pykka.Future[Any] | None) -> None:
+        self.message = message
+        self.reply_to = reply_to
+
+    @property
+    def stops(self) -> bool:
+        """Whether this is pykka's own stop request."""
+        return isinstance(self.message, _ActorStop)
+
+    def resolve(self, value: Any) -> None:
+        """Answer, unless somebody already did (which is not the actor's failure)."""
+        if self.reply_to is not None:
+            with contextlib.suppress(Exception):
+                self.reply_to.set(value)
+
+    def fail(self, error: BaseException) -> None:
+        """Answer with an exception. What is no `Exception` would end the asker, too, and is wrapped."""
+        if self.reply_to is None:
+            return
+        if not isinstance(error, Exception):
+            error = pykka.ActorDeadError(f"died of {type(error).__name__}")
+        with contextlib.suppress(Exception):
+            self.reply_to.set_exception((type(error), error, error.__traceback__))
+
+    def dead(self) -> None:
+        """Answer for an actor that is gone."""
+        if self.stops:
+            self.resolve(None)
+        else:
+            self.fail(pykka.ActorDeadError("the actor ended before it handled the message"))
+
+
+class Inbox:
+    """See the module. All methods but `take`, `get` may be called from any thread; those two from one only."""
+
+    __slots__ = (
+        "_bell",
+        "_control",
+        "_data",
+        "_heap",
+        "_lock",
+        "_sequence",
+        "_timer_served",
+        "_timers",
+        "_waiting",
+        "clock",
+        "closed",
+        "interrupt",
+        "late",
+        "limit",
+        "overflows",
+        "stop_requested",
+    )
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic, limit: int = DATA_LIMIT) -> None:
+        self.clock = clock
+        self.limit = limit
+        self.interrupt: Callable[[], None] | None = None
+        """Called after a stop request of pykka's was posted, in the caller's thread."""
+        self.closed = False
+        self.late = 0
+        """Messages refused because the inbox was closed."""
+        self.overflows = 0
+        """Messages refused because their lane was full."""
+        self.stop_requested: ExitReason | None = None
+        """Set as soon as a `Stop` or a foreign stop request is in the inbox, handled or not."""
+        self._lock = threading.Lock()
+        self._bell = threading.Lock()
+        self._bell.acquire()
+        self._waiting = False
+        self._control: deque[Any] = deque()
+        self._data: deque[Any] = deque()
+        self._heap: list[tuple[float, int, Hashable]] = []
+        self._timers: dict[Hashable, tuple[int, Any]] = {}
+        self._sequence = 0
+        self._timer_served = False
+
+    def __len__(self) -> int:
+        """Messages waiting in both lanes, without timers."""
+        return len(self._control) + len(self._data)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the reader sleeps because there is nothing to do."""
+        return self._waiting
+
+    def post(self, message: Any, *, control: bool = False, vital: bool = False) -> bool:
+        """Put a message in. False if the inbox is closed or the lane is full; both are counted.
+
+        A `vital` control message is taken even if the lane is full.
+        """
+        with self._lock:
+            if self.closed:
+                self.late += 1
+                return False
+            if control:
+                if len(self._control) >= CONTROL_LIMIT and not vital:
+                    self.overflows += 1
+                    return False
+                self._control.append(message)
+                self._note_stop(message)
+            else:
+                if len(self._data) >= self.limit:
+                    self.overflows += 1
+                    return False
+                self._data.append(message)
+            if not self._waiting:
+                return True
+            self._waiting = False
+        self._bell.release()
+        return True
+
+    def put(self, envelope: Any, /) -> None:
+        """Pykka's way in: `tell` and `ask`. An ask that is refused is answered at once."""
+        message, reply_to = envelope.message, envelope.reply_to
+        if reply_to is None and not isinstance(message, PYKKA_MESSAGES):
+            self.post(message)
+            return
+        letter = Letter(message, reply_to)
+        if not self.post(letter, control=letter.stops, vital=letter.stops):
+            letter.fail(pykka.ActorDeadError("the actor has ended") if self.closed else InboxFull("the inbox is full"))
+        elif letter.stops and self.interrupt is not None:
+            self.interrupt()
+
+    def take(self) -> Any:
+        """Wait for the next message. Raises `InboxClosed` when there will be none."""
+        control, data = self._control, self._data
+        while True:
+            try:
+                if control:
+                    return control.popleft()
+                if self._timers and not (self._timer_served and data):
+                    message = self._due()
+                    if message is not _NOTHING:
+                        return message
+                if data:
+                    self._timer_served = False
+                    return data.popleft()
+            except IndexError:
+                continue  # closing emptied the lane between the look and the pop
+            self._sleep()
+
+    def get(self) -> Any:
+        """Pykka's way out: like `take`, in an envelope."""
+        message = self.take()
+        return message if isinstance(message, Letter) else Letter(message, None)
+
+    def empty(self) -> bool:
+        """Whether no message waits (timers do not count)."""
+        return not self._control and not self._data
+
+    def close(self) -> list[Any]:
+        """Refuse everything from now on, drop the timers, and hand out what was not handled, control first."""
+        with self._lock:
+            self.closed = True
+            self._timers.clear()
+            self._heap.clear()
+            leftovers = [*_drain(self._control), *_drain(self._data)]
+            ring, self._waiting = self._waiting, False
+        if ring:
+            self._bell.release()
+        return leftovers
+
+    def set_timer(self, key: Hashable, due: float, message: Any) -> None:
+        """Deliver `message` at `due` (the clock's seconds). Replaces the timer of that key."""
+        with self._lock:
+            if self.closed:
+                return
+            self._sequence += 1
+            self._timers[key] = (self._sequence, message)
+            heapq.heappush(self._heap, (due, self._sequence, key))
+            if len(self._heap) > 2 * len(self._timers) + HEAP_SLACK:
+                self._heap = [entry for entry in self._heap if self._is_live(entry)]
+                heapq.heapify(self._heap)
+            ring, self._waiting = self._waiting, False
+        if ring:
+            self._bell.release()
+
+    def cancel_timer(self, key: Hashable) -> bool:
+        """Forget a timer. False if there was none (any more)."""
+        with self._lock:
+            return self._timers.pop(key, None) is not None
+
+    def wake(self) -> None:
+        """Have the reader look at the clock again: for clocks that are set by hand."""
+        with self._lock:
+            ring, self._waiting = self._waiting, False
+        if ring:
+            self._bell.release()
+
+    def _note_stop(self, message: Any) -> None:
+        if self.stop_requested is not None:
+            return
+        if isinstance(message, Stop):
+            self.stop_requested = ExitReason(ExitKind.SHUTDOWN, message.reason)
+        elif isinstance(message, Letter) and message.stops:
+            self.stop_requested = ExitReason(ExitKind.FOREIGN, "stopped through pykka")
+
+    def _is_live(self, entry: tuple[float, int, Hashable]) -> bool:
+        timer = self._timers.get(entry[2])
+        return timer is not None and timer[0] == entry[1]
+
+    def _first_due(self) -> float | None:
+        """When the next live timer is due. Call with the lock held."""
+        heap = self._heap
+        while heap and not self._is_live(heap[0]):
+            heapq.heappop(heap)
+        return heap[0][0] if heap else None
+
+    def _due(self) -> Any:
+        """The message of the first timer if its time has come, else `_NOTHING`."""
+        heap = self._heap
+        if not heap or heap[0][0] > self.clock():
+            return _NOTHING
+        with self._lock:
+            due = self._first_due()
+            if due is None or due > self.clock():
+                return _NOTHING
+            _, message = self._timers.pop(heapq.heappop(self._heap)[2])
+        self._timer_served = True
+        return message
+
+    def _sleep(self) -> None:
+        with self._lock:
+            if self._control or self._data:
+                return
+            if self.closed:
+                raise InboxClosed
+            due = self._first_due()
+            timeout = -1.0
+            if due is not None:
+                timeout = min(due - self.clock(), threading.TIMEOUT_MAX)
+                if timeout <= 0:
+                    self._timer_served = False
+                    return
+            self._waiting = True
+        if self._bell.acquire(timeout=timeout):
+            return
+        with self._lock:
+            if self._waiting:
+                self._waiting = False
+                return
+        # The time ran out just as somebody rang: take that ring in, or the next sleep would end at once.
+        self._bell.acquire()
+
+
+def _drain(lane: deque[Any]) -> list[Any]:
+    drained: list[Any] = []
+    with contextlib.suppress(IndexError):
+        while True:
+            drained.append(lane.popleft())
+    return drained
