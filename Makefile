@@ -40,15 +40,15 @@ $(VENV)/.ready-venv:
 	@touch $@
 
 $(VENV)/.ready-run: $(VENV)/.ready-venv pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m pip install -qq --editable .
 	@touch $@
 
 $(VENV)/.ready-test: $(VENV)/.ready-venv pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable . --group test
+	$(BIN)/python -m pip install -qq --editable . --group test
 	@touch $(VENV)/.ready-run $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready-venv pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable . --group dev
+	$(BIN)/python -m pip install -qq --editable . --group dev
 	@touch $(VENV)/.ready-run $(VENV)/.ready-test $@
 
 clean:
