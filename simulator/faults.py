@@ -4,7 +4,7 @@ import functools
 import time
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, cast
 
 from backstay.simulator.farms import FARM_NOTICES, Farm, farm_kind
 from backstay.simulator.streams import MARKET_FAMILIES
@@ -32,15 +32,13 @@ class LostAt(Enum):
     ANSWER = "answer"
 
 
-Command = Callable[Concatenate["Faults", Arguments], None]
+Command: TypeAlias = Callable[Concatenate["Faults", Arguments], None]
 
 COMMANDS: dict[str, Callable[..., None]] = {}
 """Every fault by name, in the order of the class below; what ``POST /faults/NAME`` may call."""
 
 
-def _command(
-    method: Callable[Concatenate["Faults", Arguments], None],
-) -> Callable[Concatenate["Faults", Arguments], None]:
+def _command(method: Command[Arguments]) -> Command[Arguments]:
     """Make a method a fault: callable from any thread, told to hooks, listed in ``COMMANDS``."""
 
     @functools.wraps(method)
@@ -52,7 +50,7 @@ def _command(
         self.world.loop.call(work)
 
     COMMANDS[method.__name__] = run
-    return run
+    return cast("Command[Arguments]", run)  # the wrapper names its first parameter, which a Callable can not
 
 
 class Faults:

@@ -6,11 +6,11 @@ UNSET_INTEGER: Final = "2147483647"
 UNSET_DOUBLE: Final = 1.7976931348623157e308
 
 
-class Unreadable(Exception):
+class Unreadable(Exception):  # noqa: N818  (an answer, not a failure)
     """A request whose fields are too few or of the wrong type; answered with error 320."""
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818  (an answer, not a failure)
     """A request TWS answers with an error; raised by handlers, sent by the session."""
 
     def __init__(self, request_id: int, code: int, reason: str) -> None:

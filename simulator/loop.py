@@ -15,6 +15,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
@@ -22,7 +23,7 @@ Result = TypeVar("Result")
 Work = Callable[[], None]
 
 CALL_SECONDS_MAX = 30.0
-"""Longest wait of a caller in another thread: nothing in the loop takes a tenth of that, so longer means it is stuck."""
+"""Longest wait of a caller in another thread; nothing in the loop takes a tenth of that, so longer means stuck."""
 
 ERRORS_MAX = 100
 """Tracebacks kept: the first ones tell the cause, a fault that repeats must not fill the memory."""
@@ -166,7 +167,7 @@ class Loop:
         """Run work; a mistake in the simulator must not end it, but must not hide either."""
         try:
             work()
-        except Exception:
+        except Exception:  # noqa: BLE001  (kept in errors and logged)
             self.errors.append(traceback.format_exc())
             _log.exception("the simulator failed inside")
 
@@ -178,7 +179,5 @@ class Loop:
             pass
 
     def _ring(self) -> None:
-        try:
+        with suppress(BlockingIOError):  # full: the bell is ringing already
             self._doorbell.send(b"\0")
-        except BlockingIOError:
-            pass  # the bell is ringing already

@@ -36,7 +36,7 @@ class ClientRecord:
     sockets: int = 0
     sockets_max: int = 0
     connects: int = 0
-    requests: Counter[str] = field(default_factory=Counter)
+    requests: Counter[str] = field(default_factory=Counter[str])
     log: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=LOG_MAX))
 
 
@@ -93,9 +93,9 @@ class Records:
         record = self.client(client_id)
         record.requests[name] += 1
         record.log.append({"seconds": time.monotonic(), "wall": time.time(), "name": name, "key": key})
-        self.tell("request", client_id, name, key)
+        self.tell("request", client_id, name, key=key)
 
-    def tell(self, kind: str, client_id: int | None, name: str = "", key: int | None = None) -> None:
+    def tell(self, kind: str, client_id: int | None, name: str = "", *, key: int | None = None) -> None:
         """Tell hooks and waiting threads."""
         if self.hooks:
             event = Event(kind, client_id, name, key, time.monotonic())

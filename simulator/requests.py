@@ -4,8 +4,11 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from backstay.protocol.requests import REQUESTS
-from backstay.simulator import requests_account, requests_market, requests_orders, requests_reference
 from backstay.simulator.fields import Fields, Refused
+from backstay.simulator.requests_account import HANDLERS as ACCOUNT
+from backstay.simulator.requests_market import HANDLERS as MARKET
+from backstay.simulator.requests_orders import HANDLERS as ORDERS
+from backstay.simulator.requests_reference import HANDLERS as REFERENCE
 
 if TYPE_CHECKING:
     from backstay.simulator.session import Session
@@ -13,10 +16,10 @@ if TYPE_CHECKING:
 Handler = Callable[["Session", Fields], None]
 
 HANDLERS: Mapping[int, Handler] = {
-    **requests_account.HANDLERS,
-    **requests_market.HANDLERS,
-    **requests_orders.HANDLERS,
-    **requests_reference.HANDLERS,
+    **ACCOUNT,
+    **MARKET,
+    **ORDERS,
+    **REFERENCE,
 }
 """By message id; a handler raises ``Refused`` for what TWS would answer with an error."""
 

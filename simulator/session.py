@@ -169,7 +169,7 @@ class Session:
         name, key, request = requests.open_request(message_id, body, self.version)
         world.records.request(self.client_id, name, key)
         if not world.faults.admit(self, message_id):
-            world.records.tell("dropped", self.client_id, name, key)
+            world.records.tell("dropped", self.client_id, name, key=key)
             return
         try:
             requests.handle(self, message_id, request)
