@@ -102,13 +102,14 @@ def _read_redirect(where: bytes) -> Redirect | BadAnswer:
     if not colon or where.endswith(b"]") or (b":" in host and not host.endswith(b"]")):
         host, port_text = where, b""  # no port, or a bare IPv6 address
     port = _number(port_text)
-    if (port_text and (port is None or port not in _PORTS)) or not host or not _is_host(host):
+    name = host.removeprefix(b"[").removesuffix(b"]")
+    if (port_text and (port is None or port not in _PORTS)) or not _is_host(name):
         return BadAnswer("the redirect does not name a host")
-    return Redirect(host.decode("ascii").removeprefix("[").removesuffix("]"), port)
+    return Redirect(name.decode("ascii"), port)
 
 
 def _is_host(host: bytes) -> bool:
-    return all(0x21 <= byte <= 0x7E for byte in host)
+    return bool(host) and all(0x21 <= byte <= 0x7E for byte in host)
 
 
 def _number(digits: bytes) -> int | None:
