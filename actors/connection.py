@@ -1,0 +1,62 @@
+"""What one upstream connection consists of: the specs of its children, and what they share.
+
+Order is dependence (rest_for_one): a Session that dies takes Dispatcher and link with it, a Dispatcher the link;
+half a link is no link (one_for_all). The client's socket, the ledger and the backoff belong to none of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from backstay.actors.connector import Connector
+from backstay.actors.dispatcher import Dispatcher, Sink
+from backstay.actors.messages import CONNECTOR, DISPATCHER, READER, SESSION
+from backstay.actors.reader import Reader
+from backstay.actors.session import Charge, Session
+from backstay.actors.traffic import Wire
+from backstay.supervisor.specs import AutoShutdown, ChildSpec, Intensity, Restart, Strategy, SupervisorSpec
+from backstay.supervisor.supervisor import supervisor_child
+
+LINK = "link"
+LINK_INTENSITY = Intensity(5, 60.0)
+CONNECTION_INTENSITY = Intensity(3, 300.0)
+"""Bugs only: a lost socket is an event and restarts nobody. Five times three is the most before the root hears."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the actors of one connection share."""
+
+    charge: Charge
+    sink: Sink
+    wire: Wire = field(default_factory=Wire)
+
+
+def connection_children(parts: Parts) -> tuple[ChildSpec, ...]:
+    """Session, Dispatcher and link, in the order of their dependence."""
+    charge, wire, sink = parts.charge, parts.wire, parts.sink
+    credit, traffic, meter = charge.credit, charge.traffic, charge.outside.meter
+    link = SupervisorSpec(
+        strategy=Strategy.ONE_FOR_ALL,
+        intensity=LINK_INTENSITY,
+        children=(
+            ChildSpec(CONNECTOR, lambda c: Connector.start(c, wire=wire, credit=credit, meter=meter)),
+            ChildSpec(READER, lambda c: Reader.start(c, wire=wire, credit=credit, traffic=traffic)),
+        ),
+    )
+    return (
+        ChildSpec(SESSION, lambda c: Session.start(c, charge=charge), restart=Restart.TRANSIENT, significant=True),
+        ChildSpec(DISPATCHER, lambda c: Dispatcher.start(c, sink=sink, credit=credit, meter=meter)),
+        supervisor_child(LINK, link),
+    )
+
+
+def connection_spec(children: tuple[ChildSpec, ...]) -> SupervisorSpec:
+    """The supervisor of one connection, with names of its own; it ends when its session has ended."""
+    return SupervisorSpec(
+        strategy=Strategy.REST_FOR_ONE,
+        intensity=CONNECTION_INTENSITY,
+        children=children,
+        auto_shutdown=AutoShutdown.ANY,
+        own_book=True,
+    )

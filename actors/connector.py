@@ -1,0 +1,151 @@
+"""Dials, greets, writes: the only one that puts bytes on the upstream socket, and the one that closes it."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from typing import Any
+
+from backstay.actors.messages import READER, SESSION, Finish, Finished, Read, Restarted
+from backstay.actors.traffic import Credit, Wire
+from backstay.metrics.blocks import ConnectionMeter
+from backstay.session.causes import Cause
+from backstay.session.vocabulary import Connected, Dial, DialFailed, HangUp, Write
+from backstay.supervisor.actor import Actor
+from backstay.supervisor.messages import ExitReason
+from backstay.supervisor.specs import Context
+
+WRITE_SECONDS = 10.0
+"""A peer that takes no byte for so long with its buffers full does not read any more."""
+
+KEEPALIVE_IDLE_SECONDS, KEEPALIVE_INTERVAL_SECONDS, KEEPALIVE_PROBES = 10, 5, 3
+"""For links that vanish; a frozen peer needs the application's own probes."""
+
+USER_TIMEOUT_MILLISECONDS = 20_000
+
+_CAUSES: tuple[tuple[type[OSError], Cause], ...] = (
+    (ConnectionRefusedError, Cause.REFUSED),
+    (socket.gaierror, Cause.DNS),
+    (TimeoutError, Cause.DIAL_TIMEOUT),
+    (ConnectionResetError, Cause.RESET),
+)
+
+
+class Connector(Actor):
+    """See the module. `interrupt` breaks a dial or a write that blocks."""
+
+    may_block = True
+
+    def __init__(self, context: Context, *, wire: Wire, credit: Credit, meter: ConnectionMeter) -> None:
+        super().__init__(context)
+        wire.renew()
+        self._wire = wire
+        self._credit = credit
+        self._meter = meter
+        self._sock: socket.socket | None = None
+        self._epoch = 0
+
+    def begin(self) -> None:
+        """Tell the session that sockets of before are gone."""
+        self.book.urge(SESSION, Restarted(self.context.id))
+
+    def receive(self, message: Any) -> None:
+        """Dial, write, hang up or finish."""
+        if isinstance(message, Write):
+            self._write(message)
+        elif isinstance(message, Dial):
+            self._dial(message)
+        elif isinstance(message, HangUp):
+            self._hang_up()
+        elif isinstance(message, Finish):
+            self.book.send(SESSION, Finished(self.context.id))
+
+    def end(self, reason: ExitReason) -> None:
+        """No socket outlives its owner."""
+        del reason
+        self._hang_up()
+
+    def interrupt(self) -> None:
+        """Called from any thread."""
+        self._wire.cut()
+
+    def _dial(self, dial: Dial) -> None:
+        self._hang_up()
+        try:
+            sock = self._connect(dial)
+        except OSError as error:
+            self._wire.close()
+            self.book.send(SESSION, DialFailed(dial.epoch, _cause(error), f"{dial.host}:{dial.port}: {_words(error)}"))
+            return
+        self._sock, self._epoch = sock, dial.epoch
+        self.book.send(SESSION, Connected(dial.epoch))
+        self._send(dial.greeting)
+        self.book.send(READER, Read(dial.epoch, sock))
+
+    def _connect(self, dial: Dial) -> socket.socket:
+        deadline = self.now() + dial.timeout_seconds
+        error: OSError = TimeoutError("no address answered in time")
+        for family, kind, protocol, _, address in socket.getaddrinfo(dial.host, dial.port, type=socket.SOCK_STREAM):
+            remaining = deadline - self.now()
+            if remaining <= 0.0:
+                break
+            sock = socket.socket(family, kind, protocol)
+            if not self._wire.hold(sock):
+                sock.close()
+                raise ConnectionAbortedError("stopped while dialling")
+            try:
+                sock.settimeout(remaining)
+                sock.connect(address)
+                _tune(sock)
+            except OSError as trouble:
+                self._wire.close()
+                error = trouble
+            else:
+                return sock
+        raise error
+
+    def _write(self, write: Write) -> None:
+        if self._sock is None or write.epoch != self._epoch:
+            return
+        self._meter.messages_sent += write.messages
+        self._send(write.data)
+
+    def _send(self, data: bytes) -> None:
+        assert self._sock is not None  # noqa: S101  # both callers have looked
+        try:
+            self._sock.sendall(data)
+        except OSError as error:
+            # The Reader tells the session, behind everything it has read: one loss, and in order.
+            self._wire.shut((Cause.WRITE_FAILED, _words(error)))
+        else:
+            self._meter.sent_bytes += len(data)
+
+    def _hang_up(self) -> None:
+        self._sock = None
+        self._wire.close()
+        self._credit.kick()
+
+
+def _tune(sock: socket.socket) -> None:
+    sock.settimeout(None)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(WRITE_SECONDS))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if sys.platform == "linux":
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_SECONDS)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_SECONDS)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MILLISECONDS)
+
+
+def _timeval(seconds: float) -> bytes:
+    whole = int(seconds)
+    return whole.to_bytes(8, sys.byteorder) + int((seconds - whole) * 1e6).to_bytes(8, sys.byteorder)
+
+
+def _cause(error: OSError) -> Cause:
+    return next((cause for kind, cause in _CAUSES if isinstance(error, kind)), Cause.UNREACHABLE)
+
+
+def _words(error: OSError) -> str:
+    return error.strerror or str(error) or type(error).__name__

@@ -1,0 +1,128 @@
+"""One pass over each chunk: bytes to the sink, watched frames to the session. The only writer of the sink."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from backstay.actors.messages import SESSION, Arrived, Ended, Finish, Finished
+from backstay.actors.traffic import Credit
+from backstay.metrics.blocks import ConnectionMeter
+from backstay.session.sieve import Sieve
+from backstay.session.vocabulary import Answered, Deliver, Lost, Mute, Noted, PassClock, Tune
+from backstay.supervisor.actor import Actor
+from backstay.supervisor.specs import Context
+
+
+class Sink(Protocol):
+    """Takes whole frames for a client, in order, from the Dispatcher's thread. Must not block."""
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes taken and not yet out of this process's hands."""
+        ...
+
+    def put(self, data: bytes) -> None:
+        """Take these bytes, and give `len(data)` of credit back once they are out of this process's hands."""
+
+    def finish(self, done: Callable[[], object]) -> None:
+        """Call `done` (in any thread) once everything taken so far is out."""
+
+
+class CallbackSink:
+    """A sink for a function in this process. The function runs in the Dispatcher's thread and must not block it."""
+
+    def __init__(self, callback: Callable[[bytes], object], credit: Credit) -> None:
+        self._callback = callback
+        self._credit = credit
+
+    @property
+    def pending_bytes(self) -> int:
+        """Nothing waits here: the function has returned, or it runs."""
+        return 0
+
+    def finish(self, done: Callable[[], object]) -> None:
+        """Everything is out."""
+        done()
+
+    def put(self, data: bytes) -> None:
+        """Call the function, then count the bytes as taken."""
+        try:
+            self._callback(data)
+        finally:
+            self._credit.give(len(data))
+
+
+class SessionOverflowError(RuntimeError):
+    """The session does not take what it has to know; better to begin a new epoch than to lose some of it."""
+
+
+class Dispatcher(Actor):
+    """See the module."""
+
+    def __init__(self, context: Context, *, sink: Sink, credit: Credit, meter: ConnectionMeter) -> None:
+        super().__init__(context)
+        self._sink = sink
+        self._credit = credit
+        self._meter = meter
+        self._sieve = Sieve()
+        credit.restart(sink.pending_bytes)
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            Arrived: self._arrived,
+            Deliver: self._deliver,
+            Ended: self._ended,
+            Tune: self._sieve.tune,
+            PassClock: self._pass_clock,
+            Mute: self._mute,
+            Finish: self._finish,
+        }
+
+    def receive(self, message: Any) -> None:
+        """Handle a chunk, or something the sieve has to know."""
+        self._handlers[type(message)](message)
+
+    def _arrived(self, arrived: Arrived) -> None:
+        chunk, meter = arrived.chunk, self._meter
+        size_bytes = len(chunk.data)
+        if arrived.epoch != self._sieve.epoch:
+            meter.stale_dropped += 1
+            self._credit.give(size_bytes)
+            return
+        meter.messages_received += len(chunk.starts)
+        meter.received_bytes += size_bytes
+        meter.last_received_wall = time.time()
+        sifted = self._sieve.sift(chunk)
+        kept_back = size_bytes
+        for data in sifted.out:
+            kept_back -= len(data)
+            self._sink.put(data)
+        if kept_back:
+            self._credit.give(kept_back)
+        if sifted.answer is not None:
+            self._tell(Answered(arrived.epoch, sifted.answer))
+        if sifted.notes:
+            self._tell(Noted(arrived.epoch, sifted.notes))
+
+    def _deliver(self, deliver: Deliver) -> None:
+        self._credit.owe(len(deliver.data))
+        self._sink.put(deliver.data)
+
+    def _ended(self, ended: Ended) -> None:
+        self._tell(Lost(ended.epoch, ended.cause, ended.detail, ended.received))
+
+    def _pass_clock(self, message: PassClock) -> None:
+        if message.epoch == self._sieve.epoch:
+            self._sieve.clocks_owed += 1
+
+    def _mute(self, message: Mute) -> None:
+        if message.epoch == self._sieve.epoch:
+            self._sieve.mute(message)
+
+    def _finish(self, _message: Finish) -> None:
+        name, book = self.context.id, self.book
+        self._sink.finish(lambda: book.send(SESSION, Finished(name)))
+
+    def _tell(self, event: Answered | Noted | Lost) -> None:
+        if not self.book.send(SESSION, event) and SESSION in self.book.names():
+            raise SessionOverflowError(type(event).__name__)

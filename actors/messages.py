@@ -1,0 +1,64 @@
+"""What the actors of one connection say to each other besides the session's own vocabulary.
+
+Commands are imperative, events past. Names of addresses are the children's ids in the connection's book.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+
+from backstay.protocol.framing import Chunk
+from backstay.session.causes import Cause
+
+SESSION, DISPATCHER, CONNECTOR, READER = "session", "dispatcher", "connector", "reader"
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """To the Reader: read this socket to its end, as this epoch."""
+
+    epoch: int
+    sock: socket.socket
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """From the Reader: whole frames of this epoch, one message for each recv."""
+
+    epoch: int
+    chunk: Chunk
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """From the Reader: nothing more will be read from this epoch's socket."""
+
+    epoch: int
+    cause: Cause
+    detail: str
+    received: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Restarted:
+    """To the Session from a neighbour that has just been (re)started: sockets of earlier epochs are gone."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """To Dispatcher and Connector: let out what you were given before this, then say `Finished`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """All that was given to this neighbour before `Finish` is out."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """The Session to itself: leave, finished or not."""

@@ -1,0 +1,70 @@
+"""Blocks in `recv`, splits into frames, hands on one message a chunk. It decodes nothing and counts no frame."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backstay.actors.messages import DISPATCHER, Arrived, Ended, Read
+from backstay.actors.traffic import Credit, Traffic, Wire
+from backstay.protocol.framing import BadFrame, Splitter
+from backstay.session.causes import Cause
+from backstay.supervisor.actor import Actor
+from backstay.supervisor.specs import Context
+
+RECEIVE_BYTES = 65_536
+"""Larger reads were measured to be slower: they fall out of the cache."""
+
+
+class Reader(Actor):
+    """See the module. While it reads, its inbox waits; the end of the socket, or `interrupt`, brings it back."""
+
+    may_block = True
+
+    def __init__(self, context: Context, *, wire: Wire, credit: Credit, traffic: Traffic) -> None:
+        super().__init__(context)
+        self._wire = wire
+        self._credit = credit
+        self._traffic = traffic
+
+    def receive(self, message: Any) -> None:
+        """Read a socket to its end."""
+        if isinstance(message, Read):
+            ended = self._read(message)
+            self.book.send(DISPATCHER, ended)
+
+    def interrupt(self) -> None:
+        """Called from any thread."""
+        self._wire.cut()
+        self._credit.kick()
+
+    def _read(self, read: Read) -> Ended:
+        epoch, receive = read.epoch, read.sock.recv
+        splitter, traffic, now = Splitter(), self._traffic, self.now
+        received = False
+        while True:
+            try:
+                data = receive(RECEIVE_BYTES)
+            except OSError as error:
+                return self._ended(epoch, Cause.RESET, error.strerror or str(error), received=received)
+            if not data:
+                return self._ended(epoch, Cause.EOF, "", received=received)
+            received = True
+            traffic.heard_at = now()
+            chunk = splitter.push(data)
+            if chunk is not None:
+                size_bytes = len(chunk.data)
+                self.book.send(DISPATCHER, Arrived(epoch, chunk))
+                if not self._credit.take(size_bytes):
+                    return self._ended(epoch, Cause.EOF, "hung up while the client was slow", received=True)
+            if splitter.broken is not None:
+                return self._ended(epoch, Cause.BAD_FRAME, _words(splitter.broken), received=True)
+
+    def _ended(self, epoch: int, cause: Cause, detail: str, *, received: bool) -> Ended:
+        verdict = self._wire.verdict
+        if verdict is not None:
+            cause, detail = verdict
+        return Ended(epoch, cause, detail, received)
+
+
+def _words(broken: BadFrame) -> str:
+    return f"length {broken.length} announced, beginning with {broken.head!r}"

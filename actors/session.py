@@ -1,0 +1,209 @@
+"""Waits for what happens to a connection, asks the pure core what to do about it, and does it."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from backstay.supervisor.backoff import Backoff
+
+from backstay.actors.messages import CONNECTOR, DISPATCHER, Finish, Finished, GiveUp, Restarted
+from backstay.actors.traffic import Credit, Traffic
+from backstay.metrics.blocks import ConnectionMeter
+from backstay.protocol.handshake import Hello
+from backstay.session.causes import Cause
+from backstay.session.core import Core, Owed, View
+from backstay.session.lifecycle import Event
+from backstay.session.settings import Settings
+from backstay.session.vocabulary import (
+    Arm,
+    BackOff,
+    Count,
+    Deliver,
+    Dial,
+    Disarm,
+    HangUp,
+    Leave,
+    Lost,
+    Mute,
+    Observe,
+    Ordered,
+    PassClock,
+    Rang,
+    Refund,
+    Remember,
+    Report,
+    Settle,
+    Timer,
+    Tune,
+    Write,
+)
+from backstay.supervisor.actor import Actor
+from backstay.supervisor.messages import ExitReason
+from backstay.supervisor.specs import Context
+
+FINISH_SECONDS = 2.0
+"""For the last bytes in both directions when a session ends."""
+
+
+def _nothing(*_: object, **__: object) -> None:
+    """The default for whatever nobody wants to hear."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """Whom a session tells what. Called in the session's thread; none of these may block."""
+
+    meter: ConnectionMeter
+    show: Callable[[View], object] = _nothing
+    remember: Callable[[Hello], object] = _nothing
+    refund: Callable[[int], object] = _nothing
+    present: Callable[[bool], object] = _nothing  # whether the session takes messages
+    log: Callable[..., object] = _nothing
+
+
+@dataclass(slots=True)
+class Charge:
+    """What a session is started with, and finds again after a restart of its actor: it outlives the actor."""
+
+    settings: Settings
+    owed: Owed
+    backoff: Backoff
+    outside: Outside
+    traffic: Traffic
+    credit: Credit
+    wanted: bool = False
+    chance: random.Random = field(default_factory=random.SystemRandom)
+
+
+class Session(Actor):
+    """See the module."""
+
+    def __init__(self, context: Context, *, charge: Charge) -> None:
+        super().__init__(context)
+        self._charge = charge
+        self._core = Core(charge.settings, charge.owed)
+        self._meter = charge.outside.meter
+        self._unfinished: set[str] = set()
+        self._handlers: dict[type, Callable[[Any], object]] = {
+            Dial: self._to_connector,
+            Write: self._to_connector,
+            HangUp: self._to_connector,
+            Tune: self._to_dispatcher,
+            PassClock: self._to_dispatcher,
+            Mute: self._to_dispatcher,
+            Deliver: self._to_dispatcher,
+            Refund: self._refund,
+            Arm: self._arm,
+            Disarm: self._disarm,
+            BackOff: self._back_off,
+            Settle: self._settle,
+            Remember: self._remember,
+            Count: self._count,
+            Observe: self._observe,
+            Report: self._report,
+            Leave: self._leave_for_good,
+        }
+
+    def begin(self) -> None:
+        """Take the connection up again if a former life had it."""
+        if self._charge.wanted:
+            self._step(Ordered(Event.START, "session restarted"))
+        self._charge.outside.present(True)
+
+    def receive(self, message: Any) -> None:
+        """Let the core decide, then do as it says."""
+        if isinstance(message, Finished | GiveUp):
+            self._farewell(message)
+            return
+        if isinstance(message, Restarted):
+            message = Lost(self._core.owed.epoch, Cause.READER_DIED, f"{message.name} was restarted")
+        elif isinstance(message, Ordered):
+            self._charge.wanted = message.event not in (Event.STOP, Event.DRAIN, Event.PAUSE)
+        self._step(message)
+
+    def end(self, reason: ExitReason) -> None:
+        """A meter outlives the session; it must not claim that the connection is up."""
+        del reason
+        self._charge.outside.present(False)
+        self._meter.set_wanted(self.now(), expected=False, up=False)
+        self._meter.next_attempt_wall = 0.0
+
+    def _step(self, event: Any) -> None:
+        now = self.now()
+        credit = self._charge.credit
+        heard_at = now if credit.waiting else self._charge.traffic.heard_at
+        for effect in self._core.step(event, now, heard_at=heard_at):
+            self._handlers[type(effect)](effect)
+        self._show(now)
+
+    def _show(self, now: float) -> None:
+        view, meter = self._core.view(), self._meter
+        if view.state != meter.state:
+            meter.state_since_wall = time.time()
+            meter.state = view.state
+        meter.set_wanted(now, expected=self._charge.wanted, up=view.state == "ready")
+        meter.reason = view.reason
+        meter.server_version = view.version or 0
+        meter.upstream_connected = view.state == "ready"
+        meter.client_id = view.client_id or 0
+        meter.host, meter.port = view.endpoint
+        self._charge.outside.show(view)
+
+    # -- one method an effect ----------------------------------------------------------------------------------------
+
+    def _to_connector(self, effect: Dial | Write | HangUp) -> None:
+        if isinstance(effect, Dial):
+            self._meter.next_attempt_wall = 0.0
+        self.book.send(CONNECTOR, effect)
+
+    def _to_dispatcher(self, effect: Tune | PassClock | Mute | Deliver) -> None:
+        self.book.send(DISPATCHER, effect)
+
+    def _refund(self, effect: Refund) -> None:
+        self._charge.outside.refund(effect.size_bytes)
+
+    def _arm(self, effect: Arm) -> None:
+        self.after(effect.seconds, Rang(effect.timer), key=effect.timer)
+        if effect.timer is Timer.RETRY:
+            self._meter.next_attempt_wall = time.time() + effect.seconds
+
+    def _disarm(self, effect: Disarm) -> None:
+        self.cancel(effect.timer)
+
+    def _back_off(self, effect: BackOff) -> None:
+        delay, self._charge.backoff = self._charge.backoff.delay(self._charge.chance, floor=effect.floor_seconds)
+        self._arm(Arm(Timer.RETRY, delay))
+
+    def _settle(self, _effect: Settle) -> None:
+        self._charge.backoff = self._charge.backoff.reset()
+
+    def _remember(self, effect: Remember) -> None:
+        self._charge.outside.remember(effect.hello)
+
+    def _count(self, effect: Count) -> None:
+        meter = self._meter
+        if effect.label:
+            getattr(meter, effect.name)[effect.label] += 1
+        else:
+            setattr(meter, effect.name, getattr(meter, effect.name) + 1)
+
+    def _observe(self, effect: Observe) -> None:
+        getattr(self._meter, effect.name).observe(effect.seconds)
+
+    def _report(self, effect: Report) -> None:
+        self._charge.outside.log(effect.event, connection=self._meter.name, **dict(effect.fields))
+
+    def _leave_for_good(self, _effect: Leave) -> None:
+        self._charge.wanted = False
+        self._unfinished = {name for name in (CONNECTOR, DISPATCHER) if self.book.send(name, Finish())}
+        self.after(FINISH_SECONDS if self._unfinished else 0.0, GiveUp(), key=GiveUp)
+
+    def _farewell(self, message: Finished | GiveUp) -> None:
+        if isinstance(message, Finished):
+            self._unfinished.discard(message.name)
+        if isinstance(message, GiveUp) or not self._unfinished:
+            self.leave("the session is over")

@@ -1,0 +1,136 @@
+"""What the threads of one connection share besides messages: the socket in use, the bytes under way, the last sign
+of life. Each has one writing thread or a lock of its own; none of them decides anything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+
+from backstay.session.causes import Cause
+
+CREDIT_BYTES = 1024 * 1024
+"""Bytes read and not yet taken by the client. Sixteen full reads: enough never to stall a client that keeps up."""
+
+
+class Credit:
+    """A bound on bytes under way: TCP slows the sender down instead of this process growing.
+
+    `take` belongs to one thread, the one that reads; the rest may be called from any.
+    """
+
+    def __init__(self, limit_bytes: int = CREDIT_BYTES) -> None:
+        self._limit = limit_bytes
+        self._used = 0
+        self._changed = threading.Condition()
+        self._kicks = 0
+        self.waiting = False
+
+    def take(self, size_bytes: int) -> bool:
+        """Use up credit, and wait while there is too little. False if kicked meanwhile."""
+        with self._changed:
+            self._used += size_bytes
+            if self._used <= self._limit:
+                return True
+            kicks = self._kicks
+            self.waiting = True
+            try:
+                self._changed.wait_for(lambda: self._used <= self._limit or self._kicks != kicks)
+            finally:
+                self.waiting = False
+            return self._kicks == kicks
+
+    def owe(self, size_bytes: int) -> None:
+        """Use up credit without waiting: for bytes that are made here, not read."""
+        with self._changed:
+            self._used += size_bytes
+
+    def give(self, size_bytes: int) -> None:
+        """Give credit back."""
+        with self._changed:
+            self._used -= size_bytes
+            if self.waiting:
+                self._changed.notify_all()
+
+    def restart(self, used_bytes: int) -> None:
+        """The thread that moved bytes along has died with some in hand: count anew."""
+        with self._changed:
+            self._used = used_bytes
+            self._changed.notify_all()
+
+    def kick(self) -> None:
+        """Let a waiting `take` go: what it waited for has become pointless."""
+        with self._changed:
+            self._kicks += 1
+            self._changed.notify_all()
+
+    @property
+    def used_bytes(self) -> int:
+        """Bytes under way now."""
+        return self._used
+
+
+class Wire:
+    """The one upstream socket of a connection.
+
+    The Connector puts sockets in and takes them out; the Reader reads from the one it was told of. `cut` breaks the
+    wait of both from any thread. A verdict given before the cut explains to the Reader why its socket ended.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sock: socket.socket | None = None
+        self._cut = False
+        self.verdict: tuple[Cause, str] | None = None
+
+    def renew(self) -> None:
+        """A new owner: sockets may come in again."""
+        with self._lock:
+            self._cut = False
+
+    def hold(self, sock: socket.socket) -> bool:
+        """Keep this socket, from before it is connected. False (and not kept) once cut for good."""
+        with self._lock:
+            if self._cut:
+                return False
+            assert self._sock is None, "one socket at a time"  # noqa: S101  # promise 2
+            self._sock = sock
+            self.verdict = None
+            return True
+
+    def shut(self, verdict: tuple[Cause, str] | None = None) -> None:
+        """Shut the socket down in both directions: whoever reads or writes it finds out at once."""
+        with self._lock:
+            if self._sock is not None:
+                self.verdict = self.verdict or verdict
+                _shutdown(self._sock)
+
+    def close(self) -> None:
+        """Shut down and close. Only `shutdown` wakes a thread that is blocked in `recv`; only `close` frees the id."""
+        with self._lock:
+            sock, self._sock = self._sock, None
+            if sock is not None:
+                _shutdown(sock)
+                sock.close()
+
+    def cut(self) -> None:
+        """Shut down, and let no other socket in: the owner is being stopped."""
+        with self._lock:
+            self._cut = True
+            if self._sock is not None:
+                _shutdown(self._sock)
+
+
+def _shutdown(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
+
+
+class Traffic:
+    """When the last byte came (monotonic seconds). Written by the Reader, read by the Session."""
+
+    __slots__ = ("heard_at",)
+
+    def __init__(self) -> None:
+        self.heard_at = 0.0

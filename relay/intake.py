@@ -1,0 +1,185 @@
+"""The way in from a client: blocks in `recv`, reads the greeting and startApi, then hands requests to the session.
+
+Nothing a client sends is obeyed before its client id is claimed, and nothing it sends can hurt anybody else: what
+cannot be read ends this client with one clear message.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from backstay.actors.messages import SESSION
+from backstay.actors.traffic import Credit
+from backstay.protocol.commands import StartApi, read_start_api
+from backstay.protocol.framing import PREFIX_BYTES, Chunk, Splitter
+from backstay.protocol.handshake import ServerGreeting
+from backstay.relay.lobby import Lobby
+from backstay.relay.outlet import shut
+from backstay.session.core import Owed
+from backstay.session.notices import Notice
+from backstay.session.vocabulary import (
+    ClientAsked,
+    ClientGreeted,
+    ClientLeft,
+    ClientRefused,
+    ClientStarted,
+    SessionEvent,
+)
+from backstay.supervisor.actor import Actor
+from backstay.supervisor.specs import Context
+
+INTAKE = "intake"
+
+RECEIVE_BYTES = 65_536
+
+REQUEST_WINDOW_BYTES = 256 * 1024
+"""Requests taken from a client and not yet sent, answered or stored: about a thousand. Then TCP makes it wait."""
+
+GREETING_SECONDS = 30.0
+"""A socket that says nothing for so long is no TWS client. After the greeting a client may take its time."""
+
+SESSION_SECONDS = 5.0
+"""How long a restart of the session may take before the client is better off reconnecting."""
+
+
+@dataclass(slots=True)
+class Guest:
+    """One client of a relay, as long as its socket lives. Written by the intake, except `session_up`."""
+
+    name: str
+    address: str
+    sock: socket.socket
+    lobby: Lobby
+    owed: Owed
+    allowed: Callable[[int], bool]
+    on_started: Callable[[int], object]
+    log: Callable[..., object]
+    window: Credit = field(default_factory=lambda: Credit(REQUEST_WINDOW_BYTES))
+    session_up: threading.Event = field(default_factory=threading.Event)
+
+
+class Serve:
+    """To the intake, from itself: read the client."""
+
+
+class Intake(Actor):
+    """See the module. Ends with its client; never restarted, since framing cannot be taken up in the middle."""
+
+    may_block = True
+
+    def __init__(self, context: Context, *, guest: Guest) -> None:
+        super().__init__(context)
+        self._guest = guest
+        self._splitter = Splitter()
+        self._started = False
+
+    def begin(self) -> None:
+        """Go to work."""
+        self.book.send(self.context.id, Serve())
+
+    def receive(self, message: Any) -> None:
+        """Read the client to its end; the session is told last."""
+        del message
+        guest = self._guest
+        greeted = self._greet()
+        if greeted is not None and self._take(greeted):
+            while (data := self._receive()) and self._take(data):
+                pass
+        if not self._tell(ClientLeft()):
+            self.leave("no session to tell")
+        guest.log("client_left", connection=guest.name, address=guest.address)
+
+    def end(self, reason: object) -> None:
+        """The client id is free again."""
+        del reason
+        self._guest.lobby.release(self._guest.name)
+
+    def interrupt(self) -> None:
+        """Called from any thread."""
+        shut(self._guest.sock)
+        self._guest.window.kick()
+        self._guest.session_up.set()
+
+    def _receive(self) -> bytes:
+        try:
+            return self._guest.sock.recv(RECEIVE_BYTES)
+        except OSError:
+            return b""
+
+    # -- greeting ----------------------------------------------------------------------------------------------------
+
+    def _greet(self) -> bytes | None:
+        """Read the greeting; returns what followed it in the same segment, None if there was no proper one."""
+        guest, machine = self._guest, ServerGreeting()
+        guest.sock.settimeout(GREETING_SECONDS)
+        while (data := self._receive()) and not machine.failed:
+            greeting = machine.receive(data)
+            if greeting is not None:
+                guest.sock.settimeout(None)
+                cached = guest.lobby.hello_for(greeting.offer)
+                told = self._tell(ClientGreeted(greeting.offer, greeting.options, cached))
+                return greeting.rest if told else None
+        self._log_bad(machine.failed or "it closed, or said nothing")
+        return None
+
+    def _log_bad(self, reason: str) -> None:
+        self._guest.log("client_refused", connection=self._guest.name, address=self._guest.address, reason=reason)
+
+    # -- requests ----------------------------------------------------------------------------------------------------
+
+    def _take(self, data: bytes) -> bool:
+        """Hand on the requests in these bytes. False when nothing more is to be read from this client."""
+        chunk = self._splitter.push(data)
+        if chunk is not None and not self._hand_on(chunk):
+            return False
+        broken = self._splitter.broken
+        if broken is not None:
+            return self._refuse(Notice.BAD_CLIENT, f"length {broken.length}, beginning with {broken.head!r}")
+        return True
+
+    def _hand_on(self, chunk: Chunk) -> bool:
+        payloads = tuple(chunk.payloads())
+        if not self._started:
+            if not self._start(payloads[0]):
+                return False
+            payloads = payloads[1:]
+        if not payloads:
+            return True
+        size_bytes = sum(map(len, payloads)) + PREFIX_BYTES * len(payloads)
+        return self._tell(ClientAsked(payloads)) and self._guest.window.take(size_bytes)
+
+    def _start(self, payload: bytes) -> bool:
+        guest = self._guest
+        version = guest.owed.version
+        start = None if version is None else read_start_api(payload, version)
+        if start is None:
+            return self._refuse(Notice.START_FIRST)
+        if not guest.allowed(start.client_id):
+            return self._refuse(Notice.ID_NOT_ALLOWED, str(start.client_id))
+        if not guest.lobby.claim(start.client_id, guest.name):
+            return self._refuse(Notice.ID_IN_USE, str(start.client_id))
+        return self._begin_session(start)
+
+    def _begin_session(self, start: StartApi) -> bool:
+        self._started = True
+        self._guest.on_started(start.client_id)
+        return self._tell(ClientStarted(start.client_id, start.capabilities))
+
+    def _refuse(self, notice: Notice, detail: str = "") -> bool:
+        self._log_bad(notice.text(detail))
+        self._tell(ClientRefused(notice, detail))
+        return False
+
+    def _tell(self, event: SessionEvent) -> bool:
+        """Give the session an event; a session that is just being restarted is waited for."""
+        while not self.stopping:
+            if not self._guest.session_up.wait(SESSION_SECONDS):
+                return False
+            if self.book.send(SESSION, event):
+                return True
+            self._guest.session_up.clear()
+        return False

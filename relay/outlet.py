@@ -1,0 +1,178 @@
+"""The way out to a client: a send at once when nothing waits, else a bounded queue with a writer of its own."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from backstay.actors.traffic import Credit
+from backstay.supervisor.actor import Actor
+from backstay.supervisor.messages import ExitReason
+from backstay.supervisor.specs import Context
+
+MAX_PENDING_BYTES = 8 * 1024 * 1024
+"""Credit stops the Reader long before; this bounds what backstay itself says to a client that reads nothing."""
+
+WRITER = "writer"
+
+
+class Outlet:
+    """Writes to one client's socket. `put` and `finish`: the Dispatcher's thread; `pump`: the writer's."""
+
+    def __init__(self, sock: socket.socket, credit: Credit) -> None:
+        self._sock = sock
+        self._credit = credit
+        self._lock = threading.Lock()
+        self._queue: deque[bytes | memoryview] = deque()
+        self._pending_bytes = 0
+        self._filled = threading.Event()
+        self._broken = False
+        self._callbacks: list[Callable[[], object]] = []
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes taken and not yet sent."""
+        return self._pending_bytes
+
+    def put(self, data: bytes) -> None:
+        """Send now as much as the socket takes; queue the rest."""
+        with self._lock:
+            sent = 0
+            if not self._queue and not self._broken:
+                sent = self._try(data)
+            rest = len(data) - sent
+            if rest and not self._broken and self._pending_bytes + rest <= MAX_PENDING_BYTES:
+                self._queue.append(memoryview(data)[sent:] if sent else data)
+                self._pending_bytes += rest
+                self._filled.set()
+            elif rest:
+                sent = len(data)
+                self._break()
+        if sent:
+            self._credit.give(sent)
+
+    def _try(self, data: bytes) -> int:
+        try:
+            return self._sock.send(data, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            self._break()
+            return 0
+
+    def finish(self, done: Callable[[], object]) -> None:
+        """Call `done` once all that was put is sent, or cannot be."""
+        with self._lock:
+            if self._queue and not self._broken:
+                self._callbacks.append(done)
+                return
+        done()
+
+    def wait_filled(self) -> None:
+        """Block until there is something to pump, or the outlet is broken."""
+        self._filled.wait()
+
+    def pump(self) -> bool:
+        """Send one piece, blocking. False once broken."""
+        with self._lock:
+            if self._broken:
+                return False
+            if not self._queue:
+                self._filled.clear()
+                return True
+            piece = self._queue[0]
+        try:
+            sent = self._sock.send(piece)
+        except OSError:  # also when the client has taken nothing for the socket's send time-out
+            with self._lock:
+                self._break()
+            return False
+        self._account(piece, sent)
+        return True
+
+    def _account(self, piece: bytes | memoryview, sent: int) -> None:
+        callbacks: list[Callable[[], object]] = []
+        with self._lock:
+            if self._broken:
+                return  # everything pending, this piece too, has been counted as gone
+            self._pending_bytes -= sent
+            if sent == len(piece):
+                self._queue.popleft()
+            else:
+                self._queue[0] = memoryview(piece)[sent:]
+            if not self._queue:
+                callbacks, self._callbacks = self._callbacks, []
+        self._credit.give(sent)
+        for done in callbacks:
+            done()
+
+    def _break(self) -> None:
+        """The client is lost; its reading side finds out by the shutdown."""
+        if self._broken:
+            return
+        self._broken = True
+        self._queue.clear()
+        released, self._pending_bytes = self._pending_bytes, 0
+        self._credit.give(released)
+        shut(self._sock)
+        self._filled.set()
+
+    def close(self) -> None:
+        """Break for good and close the socket."""
+        with self._lock:
+            self._break()
+            callbacks, self._callbacks = self._callbacks, []
+        self._sock.close()
+        for done in callbacks:
+            done()
+
+    def interrupt(self) -> None:
+        """End every wait on this client, from any thread."""
+        shut(self._sock)
+        self._filled.set()
+
+
+def shut(sock: socket.socket) -> None:
+    """Shut down in both directions, if it is still open."""
+    try:
+        sock.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return
+
+
+class Pump:
+    """To the writer, from itself: serve the outlet."""
+
+
+class Writer(Actor):
+    """Pumps what the Dispatcher could not send at once. First of its connection to start, last to stop."""
+
+    may_block = True
+
+    def __init__(self, context: Context, *, outlet: Outlet) -> None:
+        super().__init__(context)
+        self._outlet = outlet
+
+    def begin(self) -> None:
+        """Go to work."""
+        self.book.send(self.context.id, Pump())
+
+    def receive(self, message: Any) -> None:
+        """Serve the outlet until it breaks or this actor is stopped."""
+        del message
+        while not self.stopping:
+            self._outlet.wait_filled()
+            if not self._outlet.pump():
+                return
+
+    def end(self, reason: ExitReason) -> None:
+        """The client's socket goes with its last actor."""
+        del reason
+        self._outlet.close()
+
+    def interrupt(self) -> None:
+        """Called from any thread."""
+        self._outlet.interrupt()

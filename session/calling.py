@@ -1,0 +1,132 @@
+"""The client, the owner and the clock call: what they want from a session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from backstay.session.causes import Cause
+from backstay.session.lifecycle import Event, State
+from backstay.session.pulse import Verdict
+from backstay.session.vocabulary import (
+    ClientAsked,
+    ClientGreeted,
+    ClientLeft,
+    ClientRefused,
+    ClientStarted,
+    Count,
+    Ordered,
+    Rang,
+    Timer,
+)
+
+if TYPE_CHECKING:
+    from backstay.session.core import Core
+
+MAX_OPTIONS_BYTES = 1024
+"""Connect options are a word or two; a client that sends more is not followed."""
+
+
+def _on_client_greeted(core: Core, event: ClientGreeted) -> None:
+    core.owed.offer = event.offer
+    core.owed.options = event.options[:MAX_OPTIONS_BYTES]
+    core.owed.has_client = True
+    core.cached = event.cached if event.cached is not None and event.cached.version in event.offer else None
+    core.move(Event.START)
+
+
+def _on_client_started(core: Core, event: ClientStarted) -> None:
+    if core.owed.start is not None:
+        return
+    core.owed.start = event
+    if core.state is State.STARTING:
+        core.send_start()
+    elif core.state in (State.WAITING, State.PARKED, State.AWAITING_ACCEPTANCE, State.PAUSED):
+        core.tell_down()
+
+
+def _on_client_asked(core: Core, event: ClientAsked) -> None:
+    for payload in event.payloads:
+        core.desk.take(payload, core.now)
+
+
+def _on_client_refused(core: Core, event: ClientRefused) -> None:
+    if core.owed.introduced:
+        core.desk.say(event.notice, detail=event.detail)
+    core.trouble = (Cause.SHUTDOWN, "the client was refused")
+    core.move(Event.STOP)
+
+
+def _on_client_left(core: Core, _event: ClientLeft) -> None:
+    core.trouble = (Cause.SHUTDOWN, "the client left")
+    core.move(Event.DRAIN)
+
+
+def _on_ordered(core: Core, event: Ordered) -> None:
+    if event.event in (Event.PAUSE, Event.RESTART):
+        core.trouble = (Cause.OPERATOR, event.reason)
+        core.reason = event.reason or "operator"
+    elif event.event in (Event.STOP, Event.DRAIN):
+        core.trouble = (Cause.SHUTDOWN, event.reason)
+    core.move(event.event)
+
+
+def _on_rang(core: Core, event: Rang) -> None:
+    _RINGS[event.timer](core)
+
+
+def _ring_state(core: Core) -> None:
+    cause = {State.STARTING: Cause.NOT_STARTED, State.CONNECTING: Cause.DIAL_TIMEOUT}.get(core.state, Cause.DIALOG)
+    core.fail(Event.TIMED_OUT, cause, "")
+
+
+def _ring_retry(core: Core) -> None:
+    core.move(Event.RETRY)
+
+
+def _ring_stable(core: Core) -> None:
+    core.move(Event.STABLE)
+
+
+def _ring_release(core: Core) -> None:
+    """`step` releases after every event."""
+
+
+def _ring_held(core: Core) -> None:
+    core.desk.expire(core.now)
+
+
+def _ring_pulse(core: Core) -> None:
+    verdict, wait = core.pulse.look(core.now, core.heard_at)
+    if verdict is Verdict.QUIET:
+        core.look_again(wait)
+        return
+    if verdict is Verdict.PROBE:
+        core.probe()
+        return
+    core.effects.append(Count("heartbeat_failures"))
+    if verdict is Verdict.MISSED:
+        core.move(Event.PROBE_MISSED)
+    else:
+        cause = Cause.UNRESPONSIVE if core.pulse.verifying else Cause.SILENT
+        core.fail(Event.PROBES_EXHAUSTED, cause, "")
+
+
+CALLS: dict[type, Callable[..., None]] = {
+    Ordered: _on_ordered,
+    Rang: _on_rang,
+    ClientGreeted: _on_client_greeted,
+    ClientStarted: _on_client_started,
+    ClientAsked: _on_client_asked,
+    ClientRefused: _on_client_refused,
+    ClientLeft: _on_client_left,
+}
+
+_RINGS: dict[Timer, Callable[[Core], None]] = {
+    Timer.STATE: _ring_state,
+    Timer.RETRY: _ring_retry,
+    Timer.PULSE: _ring_pulse,
+    Timer.STABLE: _ring_stable,
+    Timer.RELEASE: _ring_release,
+    Timer.HELD: _ring_held,
+}

@@ -1,0 +1,335 @@
+"""The session: one `step` from an event to the effects it has. No thread, no socket, no clock, no chance.
+
+The core joins the parts: the lifecycle table says where an event leads and what is to be done, the desk keeps what
+the client is owed, the pulse judges silence. This module moves through the table and carries out its actions; what an
+event means is read in `hearing` (the gateway speaks) and `calling` (the client, the owner, the clock).
+
+The owner calls `step` from one thread, carries the effects out in order, and feeds timers back as `Rang`. `Owed` is
+what must survive the core: hand the same one to its successor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from backstay.protocol.commands import current_time, start_api
+from backstay.protocol.handshake import Hello, VersionRange, answer, greeting
+from backstay.session.calling import CALLS
+from backstay.session.causes import Cause
+from backstay.session.desk import Desk
+from backstay.session.hearing import HEARINGS
+from backstay.session.ledger import Ledger
+from backstay.session.lifecycle import LINKED_STATES, Action, Event, Link, State, public_state, step
+from backstay.session.notices import Notice
+from backstay.session.pulse import Pulse
+from backstay.session.settings import Settings, capped
+from backstay.session.vocabulary import (
+    Arm,
+    BackOff,
+    ClientStarted,
+    Count,
+    Deliver,
+    Dial,
+    Disarm,
+    Effect,
+    HangUp,
+    Leave,
+    Observe,
+    Report,
+    SessionEvent,
+    Settle,
+    Timer,
+    Tune,
+    Write,
+)
+
+RESOLVE_SECONDS = 5.0
+"""The dial has its own time-out; this much more is for a name server that does not answer."""
+
+
+@dataclass(slots=True)
+class Owed:
+    """What outlives a core: who the client is, what it has been told, what it asked for, which epoch it is."""
+
+    offer: VersionRange | None = None
+    options: bytes = b""
+    start: ClientStarted | None = None
+    has_client: bool = False
+    introduced: bool = False
+    version: int | None = None
+    next_id_given: bool = False
+    accounts_given: bool = False
+    told_down: bool = False
+    epoch: int = 0
+    clock_asked_at: float = float("-inf")
+    ledger: Ledger = field(default_factory=Ledger)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the core shows of itself; replaced as a whole after each change."""
+
+    state: str
+    reason: str
+    epoch: int
+    endpoint: tuple[str, int]
+    version: int | None
+    client_id: int | None
+    streams: int
+    reads: int
+    held: int
+    link_up: bool
+    round_trip_seconds: float | None
+
+
+class Core:
+    """See the module. All public methods belong to the owner's thread."""
+
+    def __init__(self, settings: Settings, owed: Owed) -> None:
+        self.settings = settings
+        self.owed = owed
+        self.state = State.STOPPED
+        self.link = Link.UNKNOWN
+        self.reason = ""
+        self.effects: list[Effect] = []
+        self.pulse = Pulse(settings.pulse, owed.clock_asked_at)
+        self.desk = Desk(settings, owed.ledger, self.pulse, version=owed.version or 0, epoch=owed.epoch)
+        self.desk.told_down = owed.told_down
+        self.now = 0.0
+        self.heard_at = 0.0
+        self.live = False
+        self.identified: set[int] = set()
+        self.was_ready = False
+        self.trouble = (Cause.SHUTDOWN, "")
+        self.streak = 0
+        self.endpoint_index = 0
+        self.redirects = 0
+        self.detour: tuple[str, int] | None = None
+        self.dialled: tuple[str, int] = settings.endpoints[0]
+        self.dialled_at = 0.0
+        self.lost_at: float | None = None
+        self.cached: Hello | None = None
+        self.round_trip: float | None = None
+        self.stale = 0
+
+    # -- the outside -------------------------------------------------------------------------------------------------
+
+    def step(self, event: SessionEvent, now: float, *, heard_at: float = 0.0) -> list[Effect]:
+        """What has to be done about `event`. `now` and `heard_at` (the last byte's arrival): monotonic seconds."""
+        self.now, self.heard_at = now, heard_at
+        self.effects = self.desk.effects = []
+        epoch: int | None = getattr(event, "epoch", None)
+        if epoch is not None and (epoch != self.owed.epoch or not self.live):
+            self.stale += 1
+            return []
+        HANDLERS[type(event)](self, event)
+        self.desk.release(now)
+        self._settle_queue()
+        self.desk.settle_refund()
+        self.owed.clock_asked_at = self.pulse.clock_asked_at
+        self.owed.told_down = self.desk.told_down
+        return self.effects
+
+    def view(self) -> View:
+        """The present state, for everybody who wants to look."""
+        ledger = self.owed.ledger
+        return View(
+            state=public_state(self.state, self.link),
+            reason=self.reason,
+            epoch=self.owed.epoch,
+            endpoint=self.dialled,
+            version=self.owed.version,
+            client_id=self.owed.start.client_id if self.owed.start else None,
+            streams=ledger.streams(),
+            reads=ledger.reads(),
+            held=0 if self.desk.open else len(ledger.held()) + len(self.desk.orders) + len(self.desk.cancels),
+            link_up=self.state in LINKED_STATES and self.link is not Link.DOWN,
+            round_trip_seconds=self.round_trip,
+        )
+
+    # -- moving through the table ------------------------------------------------------------------------------------
+
+    def move(self, event: Event) -> None:
+        """Let an event have its way: change the state by the table and carry out the actions of the row."""
+        transition = step(self.state, event)
+        before, self.state = self.state, transition.to
+        if transition.to is not before:
+            self._change_timers(before, transition.to)
+        for action in transition.actions:
+            _ACTIONS[action](self)
+        if self.state is not before:
+            fields = (("from", before.value), ("to", self.state.value), ("on", event.value), ("reason", self.reason))
+            self.effects.append(Report("state_changed", (("epoch", self.owed.epoch), *fields)))
+
+    def _change_timers(self, before: State, after: State) -> None:
+        self.effects += [Disarm(Timer.STATE), Disarm(Timer.RETRY)]
+        if before is State.READY:
+            self.effects.append(Disarm(Timer.STABLE))
+        if before in LINKED_STATES and after not in LINKED_STATES:
+            self.effects += [Disarm(Timer.PULSE), Disarm(Timer.RELEASE)]
+        seconds = {
+            State.CONNECTING: self.settings.dial_seconds + RESOLVE_SECONDS,
+            State.HANDSHAKING: self.settings.handshake_seconds,
+            State.AWAITING_ACCEPTANCE: self.settings.acceptance_seconds,
+            State.DRAINING: self.settings.drain_seconds,
+            State.READY: None,
+        }.get(after)
+        if seconds is not None:
+            self.effects.append(Arm(Timer.STATE, seconds))
+
+    def fail(self, event: Event, cause: Cause, detail: str) -> None:
+        """As `move`, with the cause of the trouble; counts how often in a row it was this one."""
+        self.streak = self.streak + 1 if self.trouble[0] is cause else 1
+        self.trouble = (cause, detail)
+        self.reason = f"{cause.value}: {detail}" if detail else f"{cause.value}: {cause.row.sentence}"
+        self.move(event)
+
+    # -- actions -----------------------------------------------------------------------------------------------------
+
+    def _dial(self) -> None:
+        owed, settings = self.owed, self.settings
+        if owed.offer is None:
+            return  # the client has not greeted yet; its greeting brings us here again
+        if self.detour is None:
+            self.redirects = 0
+        self.dialled = self.detour or settings.endpoints[self.endpoint_index % len(settings.endpoints)]
+        self.detour = None
+        owed.epoch += 1
+        self.live, self.was_ready = True, False
+        self.identified = set()
+        self.link = Link.UNKNOWN
+        self.dialled_at = self.now
+        self.desk.epoch = owed.epoch
+        self.pulse.begin()
+        offer = VersionRange(owed.version, owed.version) if owed.version is not None else capped(owed.offer)
+        host, port = self.dialled
+        self.effects.append(Tune(owed.epoch, owed.next_id_given, owed.accounts_given))
+        self.effects.append(Dial(owed.epoch, host, port, greeting(offer, owed.options), settings.dial_seconds))
+        self.effects.append(Count("connect_attempts"))
+
+    def _hang_up(self) -> None:
+        if not self.live:
+            return
+        self.live = False
+        self.effects.append(HangUp(self.owed.epoch))
+        cause, detail = self.trouble
+        row = cause.row
+        if self.was_ready:
+            self.effects.append(Count("disconnects", row.disconnect_reason))
+            self.lost_at = self.now
+        else:
+            self.effects.append(Count("connect_failures", row.connect_reason))
+            self.endpoint_index += 1
+        fields = (("epoch", self.owed.epoch), ("cause", cause.value), ("code", row.tws_code), ("detail", detail))
+        self.effects.append(Report("connection_lost" if self.was_ready else "connect_failed", fields))
+
+    def _grieve(self) -> None:
+        self.desk.break_off(self.trouble[0].value)
+        if self.owed.has_client and not self.owed.introduced and self.cached is not None:
+            self.introduce_client(self.cached)
+        self.tell_down()
+
+    def tell_down(self) -> None:
+        """Tell the client, once an outage, that the gateway is away."""
+        if self.owed.introduced and self.owed.start is not None and not self.desk.told_down:
+            self.desk.told_down = True
+            cause = self.trouble[0]
+            self.desk.say(Notice.GATEWAY_LOST, detail=f"{cause.row.tws_code}, {cause.row.sentence}")
+
+    def _back_off(self) -> None:
+        floor = self.trouble[0].row.floor
+        self.effects.append(BackOff(floor.seconds if self.streak >= floor.after else 0.0))
+
+    def _park(self) -> None:
+        self.effects.append(Arm(Timer.RETRY, self.settings.parked_seconds))
+
+    def _introduce(self) -> None:
+        if self.owed.start is not None:
+            self.send_start()
+
+    def send_start(self) -> None:
+        """Send the startApi of the client, or our own, and begin to wait for the identification."""
+        start = self.owed.start
+        assert start is not None  # noqa: S101  # both callers have looked
+        data = start_api(self.desk.version, start.client_id, start.capabilities)
+        self._write_past_gate(data)
+        self.effects.append(Arm(Timer.STATE, self.settings.start_seconds))
+
+    def probe(self) -> None:
+        """Ask for the current time, now or as soon as TWS would answer again."""
+        wait = self.pulse.earliest_question() - self.now
+        if wait > 0.0:
+            self.effects.append(Arm(Timer.PULSE, wait))
+            return
+        self._write_past_gate(current_time(self.desk.version))
+        self.pulse.probe_sent(self.now)
+        self.effects.append(Count("heartbeats"))
+        self.look_again(self.pulse.look(self.now, self.heard_at)[1])
+
+    def _write_past_gate(self, data: bytes) -> None:
+        self.desk.outbox.note_sent(self.now)
+        self.effects.append(Write(self.owed.epoch, data, 1))
+
+    def _restore(self) -> None:
+        self.desk.restore()
+
+    def _announce(self) -> None:
+        self.was_ready = True
+        self.reason = ""
+        if self.desk.told_down:
+            self.desk.told_down = False
+            self.desk.say(Notice.GATEWAY_BACK)
+        self.effects.append(Observe("connect_duration", self.now - self.dialled_at))
+        if self.lost_at is not None:
+            self.effects.append(Observe("recovery_duration", self.now - self.lost_at))
+            self.lost_at = None
+        self.effects.append(Arm(Timer.STABLE, self.settings.stable_seconds))
+
+    def _settle(self) -> None:
+        self.streak = 0
+        self.effects.append(Settle())
+
+    def _flush(self) -> None:
+        """Nothing to start: `_settle_queue` ends the draining once the last frame has left."""
+
+    def _end(self) -> None:
+        self.desk.open = False
+        self.desk.farewell()
+        self.effects.append(Leave())
+
+    def _settle_queue(self) -> None:
+        if self.desk.open and self.desk.idle:
+            if self.state is State.SYNCING:
+                self.move(Event.SYNCED)
+            if self.state is State.DRAINING:
+                self.move(Event.DRAINED)
+
+    def introduce_client(self, hello: Hello) -> None:
+        """Answer the client's greeting: with the gateway's own answer, or with the last one seen from it."""
+        if self.owed.has_client and not self.owed.introduced:
+            self.owed.introduced = True
+            self.owed.version = self.desk.version = hello.version
+            self.effects.append(Deliver(answer(hello)))
+
+    def look_again(self, seconds: float) -> None:
+        """Let the pulse be looked at again after so many seconds."""
+        self.effects.append(Arm(Timer.PULSE, seconds))
+
+
+HANDLERS: dict[type, Callable[..., None]] = {**HEARINGS, **CALLS}
+
+_ACTIONS: dict[Action, Callable[[Core], None]] = {
+    Action.DIAL: Core._dial,
+    Action.HANG_UP: Core._hang_up,
+    Action.GRIEVE: Core._grieve,
+    Action.BACK_OFF: Core._back_off,
+    Action.PARK: Core._park,
+    Action.INTRODUCE: Core._introduce,
+    Action.PROBE: Core.probe,
+    Action.RESTORE: Core._restore,
+    Action.ANNOUNCE: Core._announce,
+    Action.SETTLE: Core._settle,
+    Action.FLUSH: Core._flush,
+    Action.END: Core._end,
+}

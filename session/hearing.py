@@ -1,0 +1,188 @@
+"""The gateway speaks: what its frames, and the end of its socket, mean for a session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from backstay.protocol.codes import metric_category
+from backstay.protocol.errors import ErrorMessage, read_error
+from backstay.protocol.handshake import BadAnswer, Hello, Redirect, VersionRange, read_answer
+from backstay.protocol.messages import response_key, ticks_done
+from backstay.protocol.responses import HISTORICAL_TICKS
+from backstay.session.causes import Cause
+from backstay.session.lifecycle import HANDSHAKE_STATES, Event, Link, State
+from backstay.session.settings import capped
+from backstay.session.sieve import CURRENT_TIME, ERROR, MANAGED_ACCOUNTS, NEXT_VALID_ID, OPEN_ORDER, ORDER_STATUS
+from backstay.session.vocabulary import Answered, Connected, Count, DialFailed, Lost, Noted, Observe, Remember, Report
+
+if TYPE_CHECKING:
+    from backstay.session.core import Core
+
+DATA_LOST = 1101
+MAX_PORT = 65_536
+
+
+def _on_connected(core: Core, _event: Connected) -> None:
+    core.move(Event.CONNECTED)
+
+
+def _on_dial_failed(core: Core, event: DialFailed) -> None:
+    core.fail(Event.DIAL_FAILED, event.cause, event.detail)
+
+
+def _on_lost(core: Core, event: Lost) -> None:
+    cause = event.cause
+    if core.state in HANDSHAKE_STATES and not event.received and cause in (Cause.EOF, Cause.RESET):
+        cause = Cause.REJECTED
+    if core.state in HANDSHAKE_STATES and cause is Cause.BAD_FRAME:
+        cause = Cause.NOT_TWS
+    core.fail(Event.LOST, cause, event.detail)
+
+
+def _on_answered(core: Core, event: Answered) -> None:
+    assert core.owed.offer is not None  # noqa: S101  # nobody dials before the greeting
+    version = core.owed.version
+    offer = capped(core.owed.offer) if version is None else VersionRange(version, version)
+    hello = read_answer(event.payload, offer)
+    if isinstance(hello, Hello):
+        core.desk.version = core.owed.version = hello.version
+        core.effects.append(Remember(hello))
+        core.introduce_client(hello)
+        core.move(Event.HELLO)
+    elif isinstance(hello, Redirect):
+        _redirect(core, hello)
+    else:
+        _refuse_answer(core, hello)
+
+
+def _refuse_answer(core: Core, bad: BadAnswer) -> None:
+    cause = Cause.NOT_TWS if bad.version is None else Cause.VERSION
+    core.fail(Event.LOST if bad.version is None else Event.UNUSABLE, cause, bad.reason)
+
+
+def _redirect(core: Core, redirect: Redirect) -> None:
+    host, port = redirect.host, redirect.port or core.dialled[1]
+    allowed = core.settings.redirect_anywhere or host == core.dialled[0]
+    core.redirects += 1
+    if not allowed or core.redirects > core.settings.redirects:
+        core.fail(Event.LOST, Cause.REDIRECTED, f"to {host}:{port}")
+        return
+    core.detour = (host, port)
+    core.fail(Event.REDIRECT, Cause.REDIRECTED, f"to {host}:{port}")
+
+
+def _on_noted(core: Core, event: Noted) -> None:
+    for number, payload, passed in event.frames:
+        if not core.live:
+            return  # an earlier frame of the batch ended the epoch
+        handler = _NOTES.get(number)
+        if handler is not None:
+            handler(core, payload, passed)
+        if passed and number != ERROR:
+            final = number not in HISTORICAL_TICKS or ticks_done(payload, core.desk.version)
+            core.owed.ledger.note_answer(number, response_key(payload, core.desk.version), final=final)
+
+
+def _note_next_id(core: Core, _payload: bytes, passed: bool) -> None:
+    core.owed.next_id_given |= passed
+    _identify(core, NEXT_VALID_ID)
+
+
+def _note_accounts(core: Core, _payload: bytes, passed: bool) -> None:
+    core.owed.accounts_given |= passed
+    _identify(core, MANAGED_ACCOUNTS)
+
+
+def _identify(core: Core, number: int) -> None:
+    core.identified.add(number)
+    if core.state is State.STARTING and len(core.identified) == 2:
+        core.move(Event.IDENTIFIED)
+
+
+def _note_clock(core: Core, _payload: bytes, _passed: bool) -> None:
+    round_trip = core.pulse.answered(core.now)
+    if round_trip is None:
+        return
+    core.round_trip = round_trip
+    core.effects.append(Observe("heartbeat_rtt", round_trip))
+    if core.state is State.VERIFYING:
+        core.link = Link.UP if core.link is Link.UNKNOWN else core.link
+    core.move(Event.PROBE_ANSWERED)
+    core.look_again(core.settings.pulse.idle_seconds)
+
+
+def _note_order(core: Core, payload: bytes, _passed: bool) -> None:
+    order_id = response_key(payload, core.desk.version)
+    if order_id is not None:
+        core.owed.ledger.order_seen(order_id)
+
+
+def _note_error(core: Core, payload: bytes, passed: bool) -> None:
+    error = read_error(payload, core.desk.version)
+    if error is None:
+        return
+    core.effects.append(Count("api_errors", metric_category(error.code)))
+    handler = _CODES.get(error.code)
+    if handler is not None:
+        handler(core, error)
+    elif passed and error.id > 0:
+        core.owed.ledger.note_error(error.id, error.code)
+        if error.id in core.owed.ledger.orders:
+            core.owed.ledger.order_seen(error.id)
+
+
+def _code_link_down(core: Core, _error: ErrorMessage) -> None:
+    if core.link is not Link.DOWN:
+        core.link = Link.DOWN
+        core.effects.append(Report("upstream_lost", (("epoch", core.owed.epoch),)))
+
+
+def _code_link_up(core: Core, error: ErrorMessage) -> None:
+    core.link = Link.UP
+    data = "lost" if error.code == DATA_LOST else "kept"
+    core.effects.append(Count("upstream_interruptions", data))
+    core.effects.append(Report("upstream_restored", (("epoch", core.owed.epoch), ("data", data))))
+    if error.code == DATA_LOST and core.desk.open:
+        core.desk.resubscribe()
+
+
+def _code_id_taken(core: Core, error: ErrorMessage) -> None:
+    if core.state is not State.STARTING:
+        return
+    stuck = core.trouble[0] is Cause.CLIENT_ID_TAKEN and core.streak + 1 >= core.settings.client_id_attempts
+    core.fail(Event.ID_STUCK if stuck else Event.ID_TAKEN, Cause.CLIENT_ID_TAKEN, error.text)
+
+
+def _code_port_changed(core: Core, error: ErrorMessage) -> None:
+    port = error.text.rsplit(maxsplit=1)[-1].strip(".:") if error.text.split() else ""
+    if port.isdigit() and 0 < int(port) < MAX_PORT:
+        core.detour = (core.dialled[0], int(port))
+    core.fail(Event.LOST, Cause.PORT_CHANGED, error.text)
+
+
+HEARINGS: dict[type, Callable[..., None]] = {
+    Connected: _on_connected,
+    DialFailed: _on_dial_failed,
+    Lost: _on_lost,
+    Answered: _on_answered,
+    Noted: _on_noted,
+}
+
+_NOTES: dict[int, Callable[[Core, bytes, bool], None]] = {
+    NEXT_VALID_ID: _note_next_id,
+    MANAGED_ACCOUNTS: _note_accounts,
+    CURRENT_TIME: _note_clock,
+    ERROR: _note_error,
+    OPEN_ORDER: _note_order,
+    ORDER_STATUS: _note_order,
+}
+
+_CODES: dict[int, Callable[[Core, ErrorMessage], None]] = {
+    1100: _code_link_down,
+    2110: _code_link_down,
+    1101: _code_link_up,
+    1102: _code_link_up,
+    326: _code_id_taken,
+    1300: _code_port_changed,
+}

@@ -1,0 +1,199 @@
+"""What the client has asked for and not taken back: settings, streams, open reads, and the orders it has placed.
+
+The ledger outlives sockets and, held by its owner outside the actor, a restart of the session. An entry is `unsent`
+as long as it has not been written in the present epoch; putting everything back after a new socket is therefore
+nothing but sending what is unsent, in order: settings, streams by priority, reads by age.
+
+What the ledger does not see: ticks. A stream stays in it until its cancel or an error that ends it, so it needs no
+word per tick, and the hot path stays free of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from backstay.protocol.messages import ends, kind_of, request_key
+from backstay.protocol.requests import REQUESTS
+from backstay.protocol.vocabulary import Kind, Request
+
+NEVER = 0
+"""The epoch of an entry that has not been sent in any."""
+
+MAX_ORDERS = 20_000
+"""Order ids remembered to tell a change from a new order; beyond this the oldest is forgotten. A day of one order
+every four seconds."""
+
+Slot = tuple[int, int | None]
+"""Message id of the request and its key (None for requests that have none)."""
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One stream or read."""
+
+    request: Request
+    kind: Kind
+    key: int | None
+    payload: bytes
+    sequence: int
+    asked_at: float
+    ends: frozenset[int] = frozenset()
+    epoch: int = NEVER
+    queued: bool = False
+    rows: bool = False
+    shadowed: Entry | None = None  # what held the same slot before, should TWS call this one a duplicate
+
+    @property
+    def slot(self) -> Slot:
+        """Where the entry stands in the ledger."""
+        return self.request.id, self.key
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether it goes on until it is cancelled."""
+        return self.kind is Kind.STREAM
+
+
+def _requests_by_answer() -> dict[int, tuple[Request, ...]]:
+    found: dict[int, list[Request]] = {}
+    for request in REQUESTS.values():
+        incoming = request.answers | request.rows | ({request.end} if request.end is not None else set[int]())
+        for message_id in incoming:
+            found.setdefault(message_id, []).append(request)
+    return {message_id: tuple(requests) for message_id, requests in found.items()}
+
+
+REQUESTS_BY_ANSWER = _requests_by_answer()
+
+
+@dataclass(slots=True)
+class Ledger:
+    """All that is owed to one client."""
+
+    settings: dict[int, bytes] = field(default_factory=dict[int, bytes])
+    entries: dict[Slot, Entry] = field(default_factory=dict[Slot, Entry])
+    by_key: dict[int, set[Slot]] = field(default_factory=dict[int, set[Slot]])
+    orders: dict[int, bool] = field(default_factory=dict[int, bool])  # order id -> acknowledged by TWS
+    sequence: int = 0
+
+    def set(self, message_id: int, payload: bytes) -> None:
+        """Remember a setting; the last one of its kind wins, and stands last."""
+        self.settings.pop(message_id, None)
+        self.settings[message_id] = payload
+
+    def ask(self, request: Request, *, payload: bytes, version: int, now: float) -> Entry:
+        """Enter a stream or a read."""
+        self.sequence += 1
+        kind, key = kind_of(payload, version), request_key(payload, version)
+        entry = Entry(request, kind, key, payload, self.sequence, now, ends(payload, version))
+        previous = self.entries.get(entry.slot)
+        if previous is not None and previous.epoch != NEVER:
+            previous.shadowed = None
+            entry.shadowed = previous
+        self.entries[entry.slot] = entry
+        if key is not None:
+            self.by_key.setdefault(key, set()).add(entry.slot)
+        return entry
+
+    def drop(self, entry: Entry) -> None:
+        """Forget an entry."""
+        if self.entries.get(entry.slot) is not entry:
+            return
+        del self.entries[entry.slot]
+        if entry.key is not None:
+            slots = self.by_key[entry.key]
+            slots.discard(entry.slot)
+            if not slots:
+                del self.by_key[entry.key]
+
+    def find(self, request_id: int, key: int | None) -> Entry | None:
+        """The entry of this request with this key."""
+        return self.entries.get((request_id, key))
+
+    def note_answer(self, message_id: int, key: int | None, *, final: bool) -> None:
+        """A frame arrived that may answer reads: mark the row, or close the read.
+
+        `final`: the frame does not say of itself that more will follow (historical ticks do).
+        """
+        for request in REQUESTS_BY_ANSWER.get(message_id, ()):
+            entry = self.find(request.id, key)
+            if entry is None or entry.is_stream or entry.epoch == NEVER:
+                continue
+            if final and message_id in entry.ends:
+                self.drop(entry)
+                return
+            entry.rows = True
+
+    def note_error(self, key: int, code: int) -> bool:
+        """An error arrived on this key: close what it ends. True if it belonged to something in the ledger."""
+        slots = tuple(self.by_key.get(key, ()))
+        for slot in slots:
+            entry = self.entries[slot]
+            if code in entry.request.ends_with_code:
+                self._conclude(entry)
+        return bool(slots)
+
+    def _conclude(self, entry: Entry) -> None:
+        shadowed = entry.shadowed
+        if shadowed is not None:
+            self.entries[entry.slot] = shadowed
+        else:
+            self.drop(entry)
+
+    # -- orders ------------------------------------------------------------------------------------------------------
+
+    def order_sent(self, order_id: int) -> None:
+        """An order or a change of one is about to be written."""
+        self.orders.pop(order_id, None)
+        self.orders[order_id] = False
+        if len(self.orders) > MAX_ORDERS:
+            del self.orders[next(iter(self.orders))]
+
+    def order_seen(self, order_id: int) -> None:
+        """TWS spoke of this order: it has it."""
+        self.orders[order_id] = True
+
+    def order_known(self, order_id: int) -> bool:
+        """Whether an order with this id has ever left us or been reported, so that another one is a change."""
+        return order_id in self.orders
+
+    def orders_in_doubt(self) -> list[int]:
+        """Orders that were sent and not yet spoken of by TWS; marks them as known, so that each is told once."""
+        doubtful = [order_id for order_id, seen in self.orders.items() if not seen]
+        for order_id in doubtful:
+            self.orders[order_id] = True
+        return doubtful
+
+    # -- over a reconnect --------------------------------------------------------------------------------------------
+
+    def unsent(self, epoch: int) -> list[Entry]:
+        """What has to go out in this epoch and is not queued yet: streams by priority, then reads, each by age."""
+        entries = [entry for entry in self.entries.values() if entry.epoch != epoch and not entry.queued]
+        return sorted(entries, key=lambda e: (not e.is_stream, e.request.priority if e.is_stream else 0, e.sequence))
+
+    def break_off(self) -> list[Entry]:
+        """The socket is gone: nothing is queued any more; returns (and forgets) keyed reads that were half answered.
+
+        Unkeyed reads are asked again whole: their rows are states that carry their own ids, and harmless twice.
+        """
+        halves: list[Entry] = []
+        for entry in list(self.entries.values()):
+            entry.queued = False
+            entry.shadowed = None
+            if entry.rows and entry.key is not None and not entry.is_stream:
+                self.drop(entry)
+                halves.append(entry)
+            entry.rows = False
+        return halves
+
+    def held(self) -> list[Entry]:
+        """Entries that have never been sent, oldest first."""
+        return [entry for entry in self.entries.values() if entry.epoch == NEVER]
+
+    def streams(self) -> int:
+        """How many streams the client wants."""
+        return sum(entry.is_stream for entry in self.entries.values())
+
+    def reads(self) -> int:
+        """How many reads are open."""
+        return len(self.entries) - self.streams()

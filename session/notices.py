@@ -1,0 +1,46 @@
+"""What backstay itself says to a client: one row a notice.
+
+Codes are chosen by what applications do on them. 504 on a request id ends the request in every client; 201 ends an
+order (and is used only where the order is known not to have left us); the warning band 2100-2169 ends nothing, which
+is what an order in doubt needs: any other code makes clients mark it as cancelled while it may be live.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, unique
+
+NO_ID = -1
+SPEAKER = "backstay:"
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeRow:
+    """A code and the text that goes with it; the text may have one `{detail}`."""
+
+    code: int
+    text: str
+
+
+@unique
+class Notice(Enum):
+    """Everything that backstay may say on its own account."""
+
+    GATEWAY_LOST = NoticeRow(1100, "connection to the gateway lost ({detail}); it is being restored")
+    GATEWAY_BACK = NoticeRow(1102, "connection to the gateway restored; settings and streams were put back")
+    NOT_SENT = NoticeRow(504, "not sent: {detail}")
+    ORDER_NOT_SENT = NoticeRow(201, "order not sent: {detail}")
+    CHANGE_NOT_SENT = NoticeRow(2164, "change of the order not sent, the order stands as it was: {detail}")
+    ORDER_IN_DOUBT = NoticeRow(
+        2165, "order in doubt: it was sent, then the connection broke before an answer ({detail})"
+    )
+    HALF_ANSWER = NoticeRow(504, "the connection broke in the middle of the answer; ask again")
+    READ_ONLY = NoticeRow(321, "this relay is read-only: not sent")
+    ID_IN_USE = NoticeRow(326, "client id {detail} is already in use on this gateway; connect with another one")
+    ID_NOT_ALLOWED = NoticeRow(326, "client id {detail} is not among those this relay allows")
+    START_FIRST = NoticeRow(504, "the first message after the handshake must be startApi; closing")
+    BAD_CLIENT = NoticeRow(507, "what you sent cannot be read: {detail}; closing")
+
+    def text(self, detail: str = "") -> str:
+        """The sentence, beginning with the name of who speaks."""
+        return f"{SPEAKER} {self.value.text.format(detail=detail)}"

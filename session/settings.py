@@ -1,0 +1,61 @@
+"""Every limit and delay of a session in one frozen record, each with its unit in its name and its reason beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from backstay.protocol.handshake import VersionRange
+from backstay.protocol.vocabulary import HIGHEST_VERSION, LOWEST_VERSION
+
+OWN_OFFER = VersionRange(176, 200)
+"""What backstay offers for connections of its own: one encoding, all text."""
+
+CLOCK_SPACING_SECONDS = 1.1
+"""TWS leaves a second reqCurrentTime within about a second unanswered."""
+
+
+@dataclass(frozen=True, slots=True)
+class PulseSettings:
+    """When silence is suspicious, and when it is a broken connection. TWS itself stalls for seconds at times."""
+
+    idle_seconds: float = 5.0
+    probe_seconds: float = 10.0
+    probes: int = 2
+    verify_seconds: float = 5.0
+    verify_probes: int = 12
+
+
+@dataclass(frozen=True, slots=True)
+class HeldSettings:
+    """How much a client may ask for while the gateway is away; what goes beyond is answered with an error at once."""
+
+    count: int = 1_000
+    size_bytes: int = 8 * 1024 * 1024
+    age_seconds: float = 60.0
+    order_seconds: float = 10.0  # an order older than this carries a stale price: refused as not sent
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All that a session needs to know besides what happens to it."""
+
+    endpoints: tuple[tuple[str, int], ...]
+    dial_seconds: float = 5.0
+    handshake_seconds: float = 10.0
+    acceptance_seconds: float = 600.0
+    start_seconds: float = 60.0
+    drain_seconds: float = 2.0
+    stable_seconds: float = 30.0  # a connection that dies sooner has not proved that it works
+    parked_seconds: float = 60.0
+    client_id_attempts: int = 6
+    redirects: int = 2  # as many as the official clients follow
+    redirect_anywhere: bool = False  # a gateway may move us to another port, but not to a stranger's host
+    messages_per_second: int = 45
+    read_only: bool = False
+    pulse: PulseSettings = field(default_factory=PulseSettings)
+    held: HeldSettings = field(default_factory=HeldSettings)
+
+
+def capped(offer: VersionRange) -> VersionRange:
+    """A client's own range of versions, within what backstay can read."""
+    return VersionRange(max(offer.low, LOWEST_VERSION), min(offer.high, HIGHEST_VERSION))

@@ -1,0 +1,209 @@
+"""One pass over the frames of a chunk: what the client gets, and what the session has to know.
+
+The hot path is the first comprehension in `sift`: a slice and one look-up a frame. A chunk in which nothing is
+watched is handed on as the object it arrived in. Everything below it runs only for chunks with a watched frame.
+
+For text sessions the look-up key is the first three bytes of the payload: enough to tell every message id, since ids
+have at most three digits and end at a NUL. From server version 201 it is the raw four-byte id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from backstay.protocol.errors import read_error
+from backstay.protocol.framing import PREFIX_BYTES, Chunk
+from backstay.protocol.handshake import Hello, VersionRange, read_answer
+from backstay.protocol.messages import message_id
+from backstay.protocol.requests import REQUESTS
+from backstay.protocol.vocabulary import Kind
+from backstay.session.vocabulary import Mute, Tune
+
+ORDER_STATUS, ERROR, OPEN_ORDER, NEXT_VALID_ID, EXECUTION = 3, 4, 5, 9, 11
+MANAGED_ACCOUNTS, CURRENT_TIME, OPEN_ORDER_END = 15, 49, 53
+
+ALWAYS_WATCHED = {
+    ORDER_STATUS,
+    ERROR,
+    OPEN_ORDER,
+    NEXT_VALID_ID,
+    EXECUTION,
+    MANAGED_ACCOUNTS,
+    CURRENT_TIME,
+    OPEN_ORDER_END,
+}
+TICKS = {1, 2, 21, 45, 46, 47, 58, 81, 84}
+"""Market data: never watched. A snapshot of it is closed by its end marker, and its ticks are harmless twice."""
+
+ANY_VERSION = VersionRange(0, 1_000_000_000)
+MAX_MUTES = 1_000
+"""Errors awaited for cancels of our own; more than this many streams are not cancelled at once."""
+
+CLIENT_ID_TAKEN = 326
+PORT_CHANGED = 1300
+
+
+def _watched_ids() -> frozenset[int]:
+    ids = set(ALWAYS_WATCHED)
+    for request in REQUESTS.values():
+        if request.kind in (Kind.ONESHOT, Kind.SNAPSHOT):
+            ids |= request.answers | request.rows
+        if request.end is not None:
+            ids.add(request.end)
+    return frozenset(ids - TICKS)
+
+
+def _text_keys(ids: Iterable[int]) -> frozenset[bytes]:
+    keys: set[bytes] = set()
+    for number in ids:
+        head = b"%d\0" % number
+        keys |= {head[:3], *(head + bytes([after]) for after in range(256) if len(head) < 3)}
+        if len(head) < 3:
+            keys.add(head)
+    return frozenset(keys)
+
+
+WATCHED = _watched_ids()
+_TEXT_KEYS = _text_keys(WATCHED)
+_RAW_KEYS = frozenset((number + offset).to_bytes(4, "big") for number in WATCHED for offset in (0, 200))
+
+
+@dataclass(slots=True)
+class Sifted:
+    """What became of a chunk: bytes for the client in order, watched frames for the session, the hello if it came."""
+
+    out: list[bytes]
+    notes: tuple[tuple[int, bytes, bool], ...] = ()
+    answer: bytes | None = None
+
+
+@dataclass(slots=True)
+class Sieve:
+    """The filter of one epoch after the other. Its owner is one thread."""
+
+    epoch: int = 0
+    version: int | None = None
+    greeted: bool = False
+    hold_next_id: bool = False
+    hold_accounts: bool = False
+    seen_next_id: bool = False
+    seen_accounts: bool = False
+    clocks_owed: int = 0
+    mutes: dict[int, frozenset[int]] = field(default_factory=dict[int, frozenset[int]])
+    _keys: frozenset[bytes] = frozenset()
+    _width: int = 3
+
+    def tune(self, tune: Tune) -> None:
+        """Begin a new epoch."""
+        self.epoch = tune.epoch
+        self.version = None
+        self.greeted = False
+        self.hold_next_id = tune.hold_next_id
+        self.hold_accounts = tune.hold_accounts
+        self.seen_next_id = self.seen_accounts = False
+        self.clocks_owed = 0
+        self.mutes = {}
+
+    def mute(self, mute: Mute) -> None:
+        """Keep the next error on this key with one of these codes from the client."""
+        if len(self.mutes) < MAX_MUTES:
+            self.mutes[mute.key] = mute.codes
+
+    def sift(self, chunk: Chunk) -> Sifted:
+        """Split a chunk of this epoch into what is passed on and what is noted."""
+        if self.version is None:
+            return self._before_version(chunk)
+        data, keys, width = chunk.data, self._keys, self._width
+        hits = [i for i, start in enumerate(chunk.starts) if data[start : start + width] in keys]
+        if not hits:
+            return Sifted([data])
+        return self._pick(chunk, hits)
+
+    def _before_version(self, chunk: Chunk) -> Sifted:
+        if self.greeted or not chunk.starts:
+            return Sifted([])  # the answer was unusable; the session is about to hang up
+        self.greeted = True
+        end = _end(chunk, 0)
+        answer = chunk.data[chunk.starts[0] : end]
+        hello = read_answer(answer, ANY_VERSION)
+        if not isinstance(hello, Hello):
+            return Sifted([], answer=answer)
+        self.version = hello.version
+        self._keys, self._width = (_TEXT_KEYS, 3) if hello.version <= 200 else (_RAW_KEYS, 4)
+        rest = Chunk(chunk.data[end:], [start - end for start in chunk.starts[1:]])
+        sifted = self.sift(rest) if rest.starts else Sifted([])
+        sifted.answer = answer
+        return sifted
+
+    def _pick(self, chunk: Chunk, hits: list[int]) -> Sifted:
+        """The chunk has watched frames: note each, and cut out those that are not for the client."""
+        assert self.version is not None  # noqa: S101  # `sift` has looked
+        data, starts = chunk.data, chunk.starts
+        out: list[bytes] = []
+        notes: list[tuple[int, bytes, bool]] = []
+        passed_until = 0
+        for hit in hits:
+            start, end = starts[hit], _end(chunk, hit)
+            payload = data[start:end]
+            number = message_id(payload, self.version)
+            passed = self._is_for_client(number, payload)
+            notes.append((number, payload, passed))
+            if not passed:
+                if passed_until < start - PREFIX_BYTES:
+                    out.append(data[passed_until : start - PREFIX_BYTES])
+                passed_until = end
+        if passed_until == 0:
+            out.append(data)
+        elif passed_until < len(data):
+            out.append(data[passed_until:])
+        return Sifted(out, tuple(notes))
+
+    def _is_for_client(self, number: int, payload: bytes) -> bool:
+        decide = _DECISIONS.get(number)
+        return decide is None or decide(self, payload)
+
+    # -- one decision for each message that may be kept back ---------------------------------------------------------
+
+    def _next_id(self, _payload: bytes) -> bool:
+        first, self.seen_next_id = not self.seen_next_id, True
+        return not (first and self.hold_next_id)
+
+    def _accounts(self, _payload: bytes) -> bool:
+        first, self.seen_accounts = not self.seen_accounts, True
+        return not (first and self.hold_accounts)
+
+    def _clock(self, _payload: bytes) -> bool:
+        if not self.clocks_owed:
+            return False
+        self.clocks_owed -= 1
+        return True
+
+    def _open_order_end(self, _payload: bytes) -> bool:
+        # TWS may push open orders and this marker to a returning client id, before it is even identified.
+        return not self.hold_next_id or self.seen_next_id
+
+    def _error(self, payload: bytes) -> bool:
+        error = read_error(payload, self.version or 0)
+        if error is None:
+            return True
+        if error.code == PORT_CHANGED or (error.code == CLIENT_ID_TAKEN and not self.seen_next_id):
+            return False
+        if error.code in self.mutes.get(error.id, ()):
+            del self.mutes[error.id]
+            return False
+        return True
+
+
+_DECISIONS: dict[int, Callable[[Sieve, bytes], bool]] = {
+    NEXT_VALID_ID: Sieve._next_id,
+    MANAGED_ACCOUNTS: Sieve._accounts,
+    CURRENT_TIME: Sieve._clock,
+    OPEN_ORDER_END: Sieve._open_order_end,
+    ERROR: Sieve._error,
+}
+
+
+def _end(chunk: Chunk, index: int) -> int:
+    starts = chunk.starts
+    return starts[index + 1] - PREFIX_BYTES if index + 1 < len(starts) else len(chunk.data)

@@ -1,0 +1,295 @@
+"""The words of a session: what happens to it (events) and what it wants done (effects).
+
+Events are past or nouns, effects are imperative. Whatever belongs to a socket carries its epoch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, unique
+
+from backstay.protocol.handshake import Hello, VersionRange
+from backstay.session.causes import Cause
+from backstay.session.lifecycle import Event
+from backstay.session.notices import Notice
+
+
+@unique
+class Timer(Enum):
+    """The timers a session may have running; one of each at the most."""
+
+    STATE = "state"
+    RETRY = "retry"
+    PULSE = "pulse"
+    STABLE = "stable"
+    RELEASE = "release"
+    HELD = "held"
+
+
+# -- events ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """The owner or an operator wants something: START, PAUSE, RESUME, RESTART, RESET, DRAIN, STOP."""
+
+    event: Event
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The socket of this epoch is open and the greeting is written."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class DialFailed:
+    """The dial of this epoch came to nothing."""
+
+    epoch: int
+    cause: Cause
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The socket of this epoch is gone. `received` says whether a byte had ever arrived on it."""
+
+    epoch: int
+    cause: Cause
+    detail: str
+    received: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The first frame of an epoch: the gateway's answer to the greeting."""
+
+    epoch: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Watched frames of this epoch, in order: (message id, payload, passed on to the client)."""
+
+    epoch: int
+    frames: tuple[tuple[int, bytes, bool], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rang:
+    """A timer fired."""
+
+    timer: Timer
+
+
+@dataclass(frozen=True, slots=True)
+class ClientGreeted:
+    """The relay's client offered versions; `cached` is the last hello seen from this gateway, if any."""
+
+    offer: VersionRange
+    options: bytes
+    cached: Hello | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClientStarted:
+    """The relay's client sent startApi."""
+
+    client_id: int
+    capabilities: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientAsked:
+    """Frames (payloads) from the client, in order."""
+
+    payloads: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRefused:
+    """The client may not stay: it is told why, and its session ends."""
+
+    notice: Notice
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientLeft:
+    """The client closed its socket; what it asked before that is still to be sent."""
+
+
+SessionEvent = (
+    Ordered
+    | Connected
+    | DialFailed
+    | Lost
+    | Answered
+    | Noted
+    | Rang
+    | ClientGreeted
+    | ClientStarted
+    | ClientAsked
+    | ClientRefused
+    | ClientLeft
+)
+
+
+# -- effects ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """Open a socket for this epoch and write the greeting on it."""
+
+    epoch: int
+    host: str
+    port: int
+    greeting: bytes
+    timeout_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Write these bytes (whole frames) on this epoch's socket."""
+
+    epoch: int
+    data: bytes
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """Shut this epoch's socket down and close it, after what has been written."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tune:
+    """Tell the sieve what it needs to know of a new epoch before its first byte.
+
+    `hold_next_id` and `hold_accounts`: the client has had these already, so this epoch's are not passed on.
+    """
+
+    epoch: int
+    hold_next_id: bool
+    hold_accounts: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PassClock:
+    """The next currentTime of this epoch is an answer to the client, not to us."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mute:
+    """The next error on `key` with one of these codes answers something we sent ourselves: keep it from the client."""
+
+    epoch: int
+    key: int
+    codes: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """Give these bytes (whole frames) to the client, behind what it has been given already."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """So many bytes of the client's requests have left our hands; it may send as many more."""
+
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """(Re)start this timer."""
+
+    timer: Timer
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Disarm:
+    """Stop this timer."""
+
+    timer: Timer
+
+
+@dataclass(frozen=True, slots=True)
+class BackOff:
+    """Choose a delay of at least `floor_seconds` and let Timer.RETRY ring after it."""
+
+    floor_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """The connection has proved itself: the next loss starts the backoff from its beginning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """This gateway answered with this hello."""
+
+    hello: Hello
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Something worth counting happened: a counter of the meter, and its label where it has one."""
+
+    name: str
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Observe:
+    """A duration worth a histogram."""
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """An event for the log and the event journal."""
+
+    event: str
+    fields: tuple[tuple[str, object], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """The session is over; end it."""
+
+
+Effect = (
+    Dial
+    | Write
+    | HangUp
+    | Tune
+    | PassClock
+    | Mute
+    | Deliver
+    | Refund
+    | Arm
+    | Disarm
+    | BackOff
+    | Settle
+    | Remember
+    | Count
+    | Observe
+    | Report
+    | Leave
+)
