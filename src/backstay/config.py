@@ -1,0 +1,383 @@
+"""The configuration: one frozen tree built once, checked as a whole, and every problem told at once with its place.
+
+Keys and defaults are those of `backstay.toml`; `BACKSTAY_SECTION__KEY` in the environment overrides them. Paths in the
+file are relative to the file, so that commands started elsewhere find the same daemon.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
+from itertools import combinations, product
+from pathlib import Path
+from typing import Any, Self, cast
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsError
+
+from backstay.config_sections import (
+    BackoffConfig,
+    ConnectionConfig,
+    ControlConfig,
+    GatewayConfig,
+    HeldConfig,
+    HttpConfig,
+    JournalConfig,
+    LifecycleConfig,
+    LogConfig,
+    Name,
+    PacingConfig,
+    PulseConfig,
+    RelayConfig,
+    Section,
+)
+from backstay.config_values import ClientIds, MaintenanceWindow
+from backstay.errors import ConfigError, Problem
+from backstay.metrics.listening import Address
+
+__all__ = [
+    "Address",
+    "BackoffConfig",
+    "ClientIds",
+    "Config",
+    "ConnectionConfig",
+    "ControlConfig",
+    "GatewayConfig",
+    "HeldConfig",
+    "HttpConfig",
+    "JournalConfig",
+    "LifecycleConfig",
+    "LogConfig",
+    "MaintenanceWindow",
+    "PacingConfig",
+    "PulseConfig",
+    "RelayConfig",
+    "json_schema",
+    "load",
+]
+
+ENVIRONMENT_PREFIX = "BACKSTAY_"
+RESERVED_VARIABLES = frozenset({"BACKSTAY_CONFIG"})
+"""Tells the commands where the file is; not a setting."""
+
+SIMULATOR_RELAY = Address("127.0.0.1", 7400)
+SIMULATOR_HTTP = Address("127.0.0.1", 9464)
+
+LONGEST_GOT = 60
+"""Characters of an offending value that an error repeats; the rest helps nobody."""
+
+_NAMED = {"gateways": GatewayConfig, "relays": RelayConfig, "connections": ConnectionConfig}
+_PATHS = (("journal", "path"), ("control", "socket"))
+_WILDCARDS = {"0.0.0.0", "::"}  # noqa: S104  # compared with, not bound
+_THIS_MACHINE = {"localhost", "127.0.0.1", "::1", *_WILDCARDS}
+
+_REASONS = {
+    "missing": "is required",
+    "too_short": "must not be empty",
+    "dict_type": "must be a table",
+    "model_type": "must be a table",
+    "tuple_type": "must be a list",
+}
+_NAME_RULE = "a name has lower-case letters, digits, dots, dashes and single underscores, 64 at the most"
+
+# What an orchestrator adds by itself for a service called backstay or backstay-http; no attempt to set anything.
+_SERVICE_VARIABLE = re.compile(r"_(SERVICE|PORT)(_|$)")
+
+_Tree = dict[str, Any]
+_Path = tuple[str | int, ...]
+_Contradiction = tuple[_Path, str]
+
+
+class ContradictionError(ValueError):
+    """Sections that are right one by one and cannot be together; (path of the key, reason) each."""
+
+    def __init__(self, found: list[_Contradiction]) -> None:
+        super().__init__("; ".join(f"{_key(path)}: {reason}" for path, reason in found))
+        self.found = found
+
+
+class Config(Section):
+    """All settings of one daemon. Building it in Python applies the same checks as loading a file."""
+
+    gateways: dict[Name, GatewayConfig] = Field(default_factory=dict[Name, GatewayConfig])
+    relays: dict[Name, RelayConfig] = Field(default_factory=dict[Name, RelayConfig])
+    connections: dict[Name, ConnectionConfig] = Field(default_factory=dict[Name, ConnectionConfig])
+    lifecycle: LifecycleConfig = LifecycleConfig()
+    backoff: BackoffConfig = BackoffConfig()
+    pacing: PacingConfig = PacingConfig()
+    pulse: PulseConfig = PulseConfig()
+    held: HeldConfig = HeldConfig()
+    journal: JournalConfig = JournalConfig()
+    http: HttpConfig = HttpConfig()
+    control: ControlConfig = ControlConfig()
+    log: LogConfig = LogConfig()
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        found = [*_unknown_gateways(self), *_shared_ports(self), *_shared_client_ids(self), *_dialling_itself(self)]
+        if found:
+            raise ContradictionError(found)
+        return self
+
+    @classmethod
+    def simulator_defaults(cls, gateway_endpoint: Address | str, *, environ: Mapping[str, str] | None = None) -> Config:
+        """What `run --simulator` runs with; `environ` may override as it does for a file. Raises ConfigError."""
+        tree: _Tree = {
+            "gateways": {"simulator": {"endpoints": [str(gateway_endpoint)]}},
+            "relays": {"simulator": {"gateway": "simulator", "listen": str(SIMULATOR_RELAY)}},
+            "http": {"listen": str(SIMULATOR_HTTP)},
+        }
+        return _build(tree, origin="simulator defaults", environ=environ or {})
+
+
+def load(path: Path | str | None, environ: Mapping[str, str]) -> Config:
+    """The configuration of this file (None: of the environment alone) under these overrides.
+
+    Raises ConfigError with all problems, each with its file or variable, key and reason.
+    """
+    if path is None:
+        return _build({}, origin="environment", environ=environ)
+    file = Path(path)
+    tree = _read_toml(file)
+    for section, key in _PATHS:
+        table = tree.get(section)
+        if isinstance(table, dict) and isinstance(value := cast("_Tree", table).get(key), str) and value:
+            table[key] = str(file.parent / value)
+    return _build(tree, origin=str(file), environ=environ)
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of `backstay.toml`, for editors and checkers."""
+    schema = Config.model_json_schema(schema_generator=_SchemaWithText)
+    return {"$schema": GenerateJsonSchema.schema_dialect, **schema}
+
+
+class _SchemaWithText(GenerateJsonSchema):
+    """Defaults of the values that a file gives as text are text here too."""
+
+    def encode_default(self, dft: Any) -> Any:
+        return str(dft) if isinstance(dft, Address | ClientIds) else super().encode_default(dft)
+
+
+# -- contradictions --------------------------------------------------------------------------------------------------
+
+
+def _unknown_gateways(config: Config) -> Iterator[_Contradiction]:
+    for section, members in (("relays", config.relays), ("connections", config.connections)):
+        for name, member in members.items():
+            if member.gateway not in config.gateways:
+                known = ", ".join(config.gateways) or "none"
+                yield (section, name, "gateway"), f"no such gateway; known: {known} (got {member.gateway!r})"
+
+
+def _listeners(config: Config) -> Iterator[tuple[_Path, Address]]:
+    for name, relay in config.relays.items():
+        yield ("relays", name, "listen"), relay.listen
+    if config.http.enabled:
+        yield ("http", "listen"), config.http.listen
+
+
+def _collide(one: Address, other: Address) -> bool:
+    if one.port != other.port or one.port == 0:
+        return False
+    hosts = {"127.0.0.1" if address.host == "localhost" else address.host for address in (one, other)}
+    return len(hosts) == 1 or bool(hosts & _WILDCARDS)
+
+
+def _shared_ports(config: Config) -> Iterator[_Contradiction]:
+    for (first, taken), (path, address) in combinations(_listeners(config), 2):
+        if _collide(taken, address):
+            yield path, f"the port is taken by {_key(first)} (got '{address}')"
+
+
+def _dialling_itself(config: Config) -> Iterator[_Contradiction]:
+    for (path, address), (name, gateway) in product(_listeners(config), config.gateways.items()):
+        for number, endpoint in enumerate(gateway.endpoints):
+            if address.port == endpoint.port and _is_here(address, endpoint):
+                own = _key(("gateways", name, "endpoints", number))
+                yield path, f"is also {own}: backstay would dial itself (got '{address}')"
+
+
+def _is_here(listen: Address, endpoint: Address) -> bool:
+    return listen.host == endpoint.host or {listen.host, endpoint.host} <= _THIS_MACHINE
+
+
+def _shared_client_ids(config: Config) -> Iterator[_Contradiction]:
+    """A gateway lets each client id in once, so two users of one id would throw each other out for ever."""
+    users: list[tuple[_Path, str, ClientIds]] = [
+        (("relays", name, "client_ids"), relay.gateway, relay.client_ids) for name, relay in config.relays.items()
+    ]
+    users += [
+        (("connections", name, "client_id"), one.gateway, ClientIds((range(one.client_id, one.client_id + 1),)))
+        for name, one in config.connections.items()
+    ]
+    for (first, first_gateway, taken), (path, gateway, ids) in combinations(users, 2):
+        common = taken.first_common(ids) if gateway == first_gateway else None
+        if common is not None:
+            yield path, f"client id {common} on gateway {gateway} belongs to {_key(first)} (got '{ids}')"
+
+
+# -- from text to tree -----------------------------------------------------------------------------------------------
+
+
+def _read_toml(file: Path) -> _Tree:
+    text = ""
+    try:
+        text = file.read_bytes().decode("utf-8")
+        return tomllib.loads(text)
+    except OSError as error:
+        raise ConfigError([Problem(str(file), "", f"cannot be read: {error.strerror or error}")]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError([Problem(str(file), "", f"is not UTF-8 (byte {error.start})")]) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([_broken_toml(file, text, str(error))]) from error
+
+
+def _broken_toml(file: Path, text: str, message: str) -> Problem:
+    match = re.fullmatch(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", message, re.DOTALL)
+    if match is None:
+        return Problem(str(file), "", message)
+    lines = text.split("\n")
+    line, column = match[2] or len(lines), match[3] or len(lines[-1]) + 1
+    return Problem(f"{file}:{line}:{column}", "", match[1])
+
+
+def _overrides(environ: Mapping[str, str]) -> tuple[dict[_Path, tuple[str, _Tree]], list[Problem]]:
+    """What each variable sets, by the path of its key, and the variables that set nothing there is."""
+    found: dict[_Path, tuple[str, _Tree]] = {}
+    problems: list[Problem] = []
+    for variable, value in sorted(environ.items()):
+        if not variable.startswith(ENVIRONMENT_PREFIX) or variable in RESERVED_VARIABLES or not value:
+            continue
+        path = tuple(variable.removeprefix(ENVIRONMENT_PREFIX).lower().split("__"))
+        known = path[0] in Config.model_fields
+        if len(path) == 1 and not known and not _looks_misspelt(path[0]):
+            continue
+        try:
+            tree = _decode(variable, value) if known else {}
+        except SettingsError:
+            problems.append(Problem(f"environment {variable}", path[0], f"must be JSON {_got(value)}"))
+            continue
+        if tree:
+            found[path] = variable, tree
+        else:
+            form = f"{ENVIRONMENT_PREFIX}SECTION__KEY, with two underscores between"
+            problems.append(Problem(f"environment {variable}", "", f"names no setting; the form is {form}"))
+    return found, problems
+
+
+def _looks_misspelt(rest: str) -> bool:
+    is_section = any(rest.startswith(f"{section}_") for section in Config.model_fields)
+    return is_section and not _SERVICE_VARIABLE.search(rest.upper())
+
+
+def _decode(variable: str, value: str) -> _Tree:
+    # One source a variable: a value that cannot be decoded then hides no other, and each key knows its variable.
+    source = EnvSettingsSource(
+        cast("type[BaseSettings]", Config),  # only its fields are looked at
+        case_sensitive=False,
+        env_prefix=ENVIRONMENT_PREFIX,
+        env_nested_delimiter="__",
+    )
+    source.env_vars = {variable.lower(): value}
+    return source()
+
+
+def _merge(base: _Tree, over: _Tree) -> _Tree:
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        both = isinstance(below, dict) and isinstance(value, dict)
+        merged[key] = _merge(cast("_Tree", below), cast("_Tree", value)) if both else value
+    return merged
+
+
+# -- from tree to configuration --------------------------------------------------------------------------------------
+
+
+def _build(tree: _Tree, *, origin: str, environ: Mapping[str, str]) -> Config:
+    overrides, problems = _overrides(environ)
+    for _, setting in overrides.values():
+        tree = _merge(tree, setting)
+
+    def place(path: _Path) -> str:
+        for length in range(len(path), 0, -1):
+            if path[:length] in overrides:
+                return f"environment {overrides[path[:length]][0]}"
+        return origin
+
+    config = _check(tree, place=place, problems=problems)
+    if config is not None and not problems and not config.relays and not config.connections:
+        problems.append(Problem(origin, "", "nothing to do: give a [relays.NAME] or a [connections.NAME]"))
+    if config is None or problems:
+        raise ConfigError(problems)
+    return config
+
+
+def _check(tree: _Tree, *, place: Callable[[_Path], str], problems: list[Problem]) -> Config | None:
+    """Validate; where parts are wrong, again without them, so that contradictions among the rest are found too."""
+    while True:
+        try:
+            return Config.model_validate(tree)
+        except ValidationError as error:
+            details = error.errors(include_url=False)
+        if not details[0]["loc"]:
+            found = cast("ContradictionError", details[0]["ctx"]["error"]).found  # pyright: ignore[reportTypedDictNotRequiredAccess]
+            problems.extend(Problem(place(path), _key(path), reason) for path, reason in found)
+            return None
+        problems.extend(_problem(detail, place) for detail in details)
+        for detail in details:
+            tree = _without(tree, detail["loc"])
+
+
+def _without(tree: _Tree, path: _Path) -> _Tree:
+    """The tree without the section or member that the path is in; a gateway stays by name, others refer to it."""
+    top, *rest = (str(part) for part in path)
+    if top not in _NAMED or not rest or not isinstance(tree.get(top), dict):
+        gone = {top} if top in tree and top != "gateways" else set(_NAMED)
+        return {key: value for key, value in tree.items() if key not in gone}
+    members: _Tree = {name: member for name, member in tree[top].items() if name != rest[0]}
+    if top == "gateways" and rest[0] in tree[top] and "[key]" not in rest:
+        members[rest[0]] = {"endpoints": ["localhost:1"]}
+    return {**tree, top: members}
+
+
+def _problem(detail: ErrorDetails, place: Callable[[_Path], str]) -> Problem:
+    path = tuple(part for part in detail["loc"] if part != "[key]")
+    if "[key]" in detail["loc"]:
+        reason = _NAME_RULE
+    elif detail["type"] == "extra_forbidden":
+        reason = f"unknown key{_suggestion(path)}"
+    elif detail["type"] == "value_error":
+        reason = str(detail.get("ctx", {}).get("error"))
+    else:
+        reason = _REASONS.get(detail["type"]) or f"{detail['msg'][:1].lower()}{detail['msg'][1:]}"
+    got = "" if isinstance(detail["input"], dict) else f" {_got(detail['input'])}"
+    return Problem(place(path), _key(path), f"{reason}{got}")
+
+
+def _key(path: _Path) -> str:
+    """The path as TOML has it: relays.paper.listen, gateways.paper.endpoints[0], connections."odd name"."""
+    parts = (f"[{part}]" if isinstance(part, int) else f".{_bare(part)}" for part in path)
+    return "".join(parts).removeprefix(".")
+
+
+def _bare(part: str) -> str:
+    return part if re.fullmatch(r"[A-Za-z0-9_-]+", part) else json.dumps(part)
+
+
+def _got(value: object) -> str:
+    text = repr(value)
+    return f"(got {text if len(text) <= LONGEST_GOT else text[:LONGEST_GOT] + '...'})"
+
+
+def _suggestion(path: _Path) -> str:
+    section = Config if len(path) == 1 else _NAMED.get(str(path[0])) or Config.model_fields[str(path[0])].annotation
+    known = list(cast("type[Section]", section).model_fields)
+    close = get_close_matches(str(path[-1]), known, n=1)
+    return f" (did you mean {close[0]}?)" if close else f"; known: {', '.join(known)}"

@@ -1,0 +1,277 @@
+"""The sections of the configuration: keys, units, defaults and bounds, each with its meaning.
+
+Frozen pydantic models. What needs more than one section to be judged is judged in `backstay.config`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal, Self, TypeVar, cast
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_settings import NoDecode
+
+from backstay.config_values import HIGHEST_CLIENT_ID, ClientIds, MaintenanceWindow, parse_client_ids, parse_window
+from backstay.metrics.listening import Address, parse_address
+
+LONGEST_SOCKET_PATH = 107
+"""Bytes in `sun_path` less the closing NUL; a longer path cannot be bound on Linux."""
+
+DETECTION_SECONDS = (3.0, 120.0)
+"""The promise: TWS stalls for seconds at times, so less cries wolf; after two minutes nobody would call it detected."""
+
+T = TypeVar("T")
+
+
+def _reader(kind: type[T], parse: Callable[[str], T], form: str) -> PlainValidator:
+    def read(value: object) -> T:
+        if isinstance(value, kind):
+            return value
+        if isinstance(value, str):
+            return parse(value)
+        raise ValueError(f"must be {form} in quotes")  # only a ValueError becomes a problem with a path
+
+    return PlainValidator(read)
+
+
+def _endpoint(text: str) -> Address:
+    address = parse_address(text)
+    if address.port == 0:
+        raise ValueError("port 0 cannot be dialled")
+    return address
+
+
+def _no_bool(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("must be a number")  # noqa: TRY004  # only a ValueError becomes a problem with a path
+    return value
+
+
+def _no_empty(value: object) -> object:
+    if value == "":
+        raise ValueError("must not be empty")
+    return value
+
+
+def _single_id(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _listed(value: object) -> object:
+    """A list may also be given as text: JSON, or items with commas between them, as the environment has it."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        return cast("object", json.loads(value))  # its error is a ValueError
+    return tuple(item.strip() for item in value.split(",") if item.strip())
+
+
+# NoDecode: the environment gives these as they stand in the file, not as JSON.
+_TEXT = WithJsonSchema({"type": "string"})
+Listen = Annotated[
+    Address, NoDecode, _reader(Address, parse_address, "HOST:PORT"), PlainSerializer(str, return_type=str), _TEXT
+]
+Endpoint = Annotated[
+    Address, NoDecode, _reader(Address, _endpoint, "HOST:PORT"), PlainSerializer(str, return_type=str), _TEXT
+]
+Window = Annotated[
+    MaintenanceWindow,
+    NoDecode,
+    _reader(MaintenanceWindow, parse_window, "HH:MM-HH:MM ZONE"),
+    PlainSerializer(str, return_type=str),
+    _TEXT,
+]
+Ids = Annotated[
+    ClientIds,
+    NoDecode,
+    _reader(ClientIds, parse_client_ids, "client ids, as in 1,5,7-9,"),
+    BeforeValidator(_single_id),
+    PlainSerializer(str, return_type=str),
+    _TEXT,
+]
+Whole = Annotated[int, BeforeValidator(_no_bool)]
+Number = Annotated[float, BeforeValidator(_no_bool)]
+Seconds = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, le=86_400)]
+ClientId = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=HIGHEST_CLIENT_ID)]
+File = Annotated[Path, BeforeValidator(_no_empty)]
+# Lower case and no double underscore, so that the environment can name it; it becomes a label and part of an address.
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*(_[a-z0-9.-]+)*$", max_length=64)]
+
+
+class Section(BaseModel):
+    """Base of all sections: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+class GatewayConfig(Section):
+    """A TWS or IB Gateway, or several that stand in for one another."""
+
+    endpoints: Annotated[tuple[Endpoint, ...], NoDecode, BeforeValidator(_listed)] = Field(min_length=1, max_length=32)
+    """HOST:PORT of each; tried in order, then round again."""
+    maintenance: Annotated[tuple[Window, ...], NoDecode, BeforeValidator(_listed)] = Field(default=(), max_length=32)
+    """Planned downtime as HH:MM-HH:MM ZONE: no alarm, no new orders shortly before."""
+
+
+class RelayConfig(Section):
+    """A door for TWS API clients."""
+
+    gateway: Name
+    """The gateway behind this door."""
+    listen: Listen
+    """HOST:PORT; port 0 takes a free one."""
+    client_ids: Ids = parse_client_ids("0-31")
+    """Client ids that may come in."""
+    read_only: bool = False
+    """Whether requests that change orders or configuration are refused."""
+    linger_seconds: Number = Field(default=0.0, ge=0, le=86_400)
+    """How long the upstream connection of a client that left is kept for its return."""
+    max_clients: Whole = Field(default=32, ge=1, le=1024)
+    """Clients at one time; TWS itself takes 32."""
+    client_buffer_bytes: Whole = Field(default=1_048_576, ge=65_536, le=1_073_741_824)
+    """What may wait for a slow client before reading from upstream pauses."""
+
+
+class ConnectionConfig(Section):
+    """A connection that backstay keeps up by itself."""
+
+    gateway: Name
+    """The gateway to connect to."""
+    client_id: ClientId
+    """The client id to connect with."""
+    read_only: bool = False
+    """Whether requests that change orders or configuration are refused."""
+
+
+class PacingConfig(Section):
+    """How fast requests leave."""
+
+    messages_per_second: Whole = Field(default=45, ge=1, le=1000)
+    """Per connection; TWS cuts a client above half its market data lines, 50 by default."""
+
+
+class PulseConfig(Section):
+    """When silence is suspicious, and when it is a broken connection."""
+
+    idle_seconds: Seconds = 5.0
+    """No bytes for so long: probe."""
+    probe_seconds: Number = Field(default=10.0, ge=1.1, le=120)
+    """How long a probe may stay unanswered; TWS ignores a second one within about a second."""
+    probes: Whole = Field(default=2, ge=1, le=20)
+    """So many unanswered: broken."""
+    verify_seconds: Number = Field(default=5.0, ge=1.1, le=120)
+    """The same for the probes right after the start, before requests may leave."""
+    verify_probes: Whole = Field(default=12, ge=1, le=120)
+    """So many unanswered right after the start: dial again."""
+
+    @model_validator(mode="after")
+    def _check_detection(self) -> Self:
+        seconds = self.idle_seconds + self.probes * self.probe_seconds
+        low, high = DETECTION_SECONDS
+        if not low <= seconds <= high:
+            raise ValueError(
+                f"idle_seconds + probes x probe_seconds, the time to notice a frozen gateway, is {seconds:g} s "
+                f"and must be {low:g} to {high:g} s"
+            )
+        return self
+
+
+class LifecycleConfig(Section):
+    """How long each step of a connection's life may take."""
+
+    dial_seconds: Seconds = 5.0
+    """Until the TCP connection stands."""
+    handshake_seconds: Seconds = 10.0
+    """Until the gateway answers the greeting; longer means a dialog or a hang."""
+    acceptance_seconds: Seconds = 600.0
+    """How long a dialog may wait for a person before the socket is given up."""
+    start_seconds: Seconds = 60.0
+    """From startApi to nextValidId and managedAccounts."""
+    stable_seconds: Seconds = 30.0
+    """A connection that was ready for so long has proved itself: the backoff begins anew."""
+    parked_seconds: Seconds = 60.0
+    """How often a connection that needs a person is tried all the same."""
+    drain_seconds: Seconds = 2.0
+    """How long a stop waits for what is under way."""
+    client_id_attempts: Whole = Field(default=6, ge=1, le=1000)
+    """Answers "client id in use" in a row before the connection is parked."""
+    redirect_anywhere: bool = False
+    """Whether a gateway may send us to another host, not just to another port."""
+
+
+class BackoffConfig(Section):
+    """Delays between dials: they grow, are spread at random, and never end."""
+
+    first_seconds: Seconds = 0.25
+    """The first retry after a stable session comes at random within this time."""
+    base_seconds: Seconds = 1.0
+    """The delay after that."""
+    factor: Number = Field(default=1.6, ge=1, le=10)
+    """How much longer each further delay is."""
+    jitter_ratio: Number = Field(default=0.2, ge=0, le=1)
+    """How far a delay is spread to either side, as a part of it."""
+    cap_seconds: Seconds = 30.0
+    """The longest delay, before the spread; a cause may set a longer floor."""
+
+
+class HeldConfig(Section):
+    """What a client may ask for while its gateway is away; beyond it the answer is an error at once."""
+
+    count: Whole = Field(default=1000, ge=0, le=1_000_000)
+    """Requests per connection."""
+    size_bytes: Whole = Field(default=8_388_608, ge=0, le=1_073_741_824)
+    """Bytes of requests per connection."""
+    age_seconds: Seconds = 60.0
+    """A request held for longer is answered with an error."""
+    order_seconds: Seconds = 10.0
+    """The same for orders: one that waits carries a stale price."""
+
+
+class JournalConfig(Section):
+    """Where intents of orders are kept."""
+
+    path: File = Path("backstay.db")
+    """An SQLite file."""
+
+
+class HttpConfig(Section):
+    """Metrics, health and the status page; read-only."""
+
+    enabled: bool = True
+    """Whether to serve them at all."""
+    listen: Listen = Address("127.0.0.1", 9464)
+    """HOST:PORT; port 0 takes a free one."""
+
+
+class ControlConfig(Section):
+    """The operator's socket."""
+
+    socket: File = Path("backstay.sock")
+    """A unix socket, mode 0600."""
+
+    @model_validator(mode="after")
+    def _check_length(self) -> Self:
+        if len(os.fsencode(self.socket)) > LONGEST_SOCKET_PATH:
+            raise ValueError(f"socket: a unix socket's path has at most {LONGEST_SOCKET_PATH} bytes")
+        return self
+
+
+class LogConfig(Section):
+    """What is logged, and how."""
+
+    format: Literal["logfmt", "json"] = "logfmt"
+    """For people and grep, or for machines."""
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least severe level that is logged."""
