@@ -29,6 +29,12 @@ from backstay.supervisor.specs import Context
 
 FINAL_HOOKS: Final = ("on_start", "on_receive", "on_stop", "on_failure")
 
+ERROR_LIMIT: Final = 1_000
+"""Characters of an exception's own text that are kept: some carry whole payloads."""
+
+TRACEBACK_LIMIT: Final = 20_000
+"""Characters of a traceback that are kept, from its end, where the failure is."""
+
 A = TypeVar("A", bound="Actor")
 
 
@@ -49,9 +55,9 @@ class Actor(pykka.ThreadingActor):
     """Data messages that may wait."""
 
     may_block: ClassVar[bool] = False
-    """Says that `receive` may legitimately take for ever (a reader in `recv`): the watchdog then checks the thread only."""
+    """Says that `receive` may take for ever (a reader in `recv`): the watchdog then checks the thread only."""
 
-    actor_inbox: Inbox
+    actor_inbox: Inbox  # pyright: ignore[reportIncompatibleVariableOverride] - narrower, and set once
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -74,15 +80,15 @@ class Actor(pykka.ThreadingActor):
         """Messages handled so far."""
         self.exited: Exited | None = None
         """How this life ended; set before `done`."""
-        self._leaving: ExitReason | None = None
-        self._hook = Hook.BEGIN
-        self._handling = ""
-        self._farewells: list[Letter] = []
+        self.__leaving: ExitReason | None = None
+        self.__hook = Hook.BEGIN
+        self.__handling = ""
+        self.__farewells: list[Letter] = []
         inbox = self.actor_inbox
         inbox.clock = context.clock
         inbox.limit = self.inbox_limit
         inbox.interrupt = self.interrupt_safely
-        self._actor_ref: Ref[Any] = Ref(self)
+        self._actor_ref: Ref[Any] = Ref(self)  # pyright: ignore[reportIncompatibleVariableOverride] - the same
 
     # What subclasses override.
 
@@ -128,7 +134,12 @@ class Actor(pykka.ThreadingActor):
 
     def leave(self, reason: str = "") -> None:
         """End this life normally, after the message at hand."""
-        self._depart_as(ExitReason(ExitKind.NORMAL, reason))
+        self.depart_as(ExitReason(ExitKind.NORMAL, reason))
+
+    def depart_as(self, reason: ExitReason) -> None:
+        """End this life after the message at hand, for a reason that is not its own. The first reason holds."""
+        if self.__leaving is None:
+            self.__leaving = reason
 
     # What supervisors use. Any thread.
 
@@ -146,7 +157,7 @@ class Actor(pykka.ThreadingActor):
 
     def abandon(self) -> None:
         """Cut off a life that does not end: close its inbox and strike its name. Its thread is left to itself."""
-        self._unlist()
+        self.__unlist()
 
     # pykka's side.
 
@@ -157,21 +168,20 @@ class Actor(pykka.ThreadingActor):
     def _start_actor_loop(self) -> None:
         try:
             self.book.register(self.context.id, self.actor_inbox)
-            self.thread = threading.Thread(
-                target=self._actor_loop, name=self.context.path, daemon=self.use_daemon_thread
-            )
+            name, daemon = self.context.path, self.use_daemon_thread
+            self.thread = threading.Thread(target=self._actor_loop, name=name, daemon=daemon)
             self.thread.start()
         except BaseException:
-            self._unlist()
+            self.__unlist()
             raise
 
     def _actor_loop(self) -> None:
         trouble: tuple[str, str] | None = None
         try:
-            trouble = self._live()
-            trouble = self._close(trouble)
+            trouble = self.__live()
+            trouble = self.__close(trouble)
         finally:
-            self._say_goodbye(trouble)
+            self.__say_goodbye(trouble)
 
     @final
     def on_start(self) -> None:
@@ -187,46 +197,46 @@ class Actor(pykka.ThreadingActor):
         """Unused: see `end`."""
 
     @final
-    def on_failure(self, *_: Any) -> None:
+    def on_failure(self, *_: Any, **__: Any) -> None:
         """Unused: see `end`."""
 
-    # One life.
+    # One life. Names are mangled: a subclass may well have a `_close` of its own.
 
-    def _live(self) -> tuple[str, str] | None:
+    def __live(self) -> tuple[str, str] | None:
         """Begin and serve. Returns error and traceback of what ended it, None if it was meant to end."""
         try:
             self.begin()
-            self._hook = Hook.RECEIVE
+            self.__hook = Hook.RECEIVE
             self.ready.set()
-            self._serve()
+            self.__serve()
         except InboxClosed:
-            self._depart_as(ExitReason(ExitKind.SHUTDOWN, "abandoned"))
+            self.depart_as(ExitReason(ExitKind.SHUTDOWN, "abandoned"))
         except BaseException as error:  # noqa: BLE001 - the point of this class
-            return self._fail(error)
+            return self.__fail(error)
         return None
 
-    def _serve(self) -> None:
+    def __serve(self) -> None:
         take, receive, clock = self.actor_inbox.take, self.receive, self.context.clock
         message: Any = None
         try:
-            while self._leaving is None:
+            while self.__leaving is None:
                 message = take()
                 if isinstance(message, Letter):
-                    self._answer(message)
+                    self.__answer(message)
                 elif isinstance(message, Stop):
-                    self._depart_as(ExitReason(ExitKind.SHUTDOWN, message.reason))
+                    self.depart_as(ExitReason(ExitKind.SHUTDOWN, message.reason))
                 else:
                     receive(message)
                 self.handled += 1
                 self.progress = clock()
         except BaseException:
-            self._handling = type(message.message if isinstance(message, Letter) else message).__name__
+            self.__handling = type(message.message if isinstance(message, Letter) else message).__name__
             raise
 
-    def _answer(self, letter: Letter) -> None:
+    def __answer(self, letter: Letter) -> None:
         if letter.stops:
-            self._farewells.append(letter)
-            self._depart_as(ExitReason(ExitKind.FOREIGN, "stopped through pykka"))
+            self.__farewells.append(letter)
+            self.depart_as(ExitReason(ExitKind.FOREIGN, "stopped through pykka"))
             return
         try:
             letter.resolve(self._handle_receive(letter.message))
@@ -234,46 +244,42 @@ class Actor(pykka.ThreadingActor):
             letter.fail(error)
             raise
 
-    def _depart_as(self, reason: ExitReason) -> None:
-        if self._leaving is None:
-            self._leaving = reason
-
-    def _fail(self, error: BaseException) -> tuple[str, str]:
+    def __fail(self, error: BaseException) -> tuple[str, str]:
         # What breaks while a stop is under way (interrupt() breaks things on purpose) is part of that stop.
-        self._leaving = self.actor_inbox.stop_requested or ExitReason(ExitKind.CRASH, _name(error))
+        self.__leaving = self.actor_inbox.stop_requested or ExitReason(ExitKind.CRASH, _name(error))
         return _describe(error)
 
-    def _close(self, trouble: tuple[str, str] | None) -> tuple[str, str] | None:
-        where = self._hook
-        reason = self._leaving or ExitReason(ExitKind.NORMAL)
+    def __close(self, trouble: tuple[str, str] | None) -> tuple[str, str] | None:
+        where = self.__hook
+        reason = self.__leaving or ExitReason(ExitKind.NORMAL)
         try:
-            self._hook = Hook.END
+            self.__hook = Hook.END
             self.end(reason)
-        except BaseException as error:  # noqa: BLE001 - see _live
+        except BaseException as error:  # noqa: BLE001 - the same
             if trouble is None:
-                return self._fail(error)
-            self._hook = where
+                return self.__fail(error)
+            self.__hook = where
             text, trace = trouble
             return text, f"{trace}\nThen end() failed:\n{_describe(error)[1]}"
-        self._hook = where
+        self.__hook = where
         return trouble
 
-    def _say_goodbye(self, trouble: tuple[str, str] | None) -> None:
-        reason = self._leaving or ExitReason(ExitKind.CRASH, "the actor's loop failed")
+    def __say_goodbye(self, trouble: tuple[str, str] | None) -> None:
+        reason = self.__leaving or ExitReason(ExitKind.CRASH, "the actor's loop failed")
         error, trace = trouble or ("", "")
         exited = self.exited = Exited(
             self.context.id,
             self.context.incarnation,
             reason.kind,
-            where=self._hook if trouble else None,
+            where=self.__hook if trouble else None,
             error=error,
             traceback_text=trace,
-            handling=self._handling,
+            handling=self.__handling,
             text=reason.text,
         )
         try:
-            self._unlist()
-            for letter in self._farewells:
+            self.__unlist()
+            for letter in self.__farewells:
                 letter.resolve(None)
         finally:
             try:
@@ -282,7 +288,7 @@ class Actor(pykka.ThreadingActor):
                 self.ready.set()
                 self.done.set()
 
-    def _unlist(self) -> None:
+    def __unlist(self) -> None:
         """Take this life out of everything it is listed in. Safe to call twice, from any thread."""
         leftovers = self.actor_inbox.close()
         self.book.remove(self.context.id, self.actor_inbox)
@@ -301,5 +307,6 @@ def _name(error: BaseException) -> str:
 def _describe(error: BaseException) -> tuple[str, str]:
     """One line and the traceback of an exception; something shorter when there is no memory for that."""
     with contextlib.suppress(BaseException):
-        return "".join(traceback.format_exception_only(error)).strip(), "".join(traceback.format_exception(error))
+        line = "".join(traceback.format_exception_only(error)).strip()
+        return line[:ERROR_LIMIT], "".join(traceback.format_exception(error))[-TRACEBACK_LIMIT:]
     return _name(error), f"{_name(error)} (no traceback could be made)"

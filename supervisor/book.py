@@ -6,13 +6,12 @@ Nobody keeps a reference to an actor; one keeps a name and a book. A message to 
 Scope: a supervisor whose spec says `own_book=True` opens a book for its sub-tree, so that plain names such as
 "session" or "reader" are local to it. Supervisors below share it unless they ask for their own. The supervisor
 itself is listed in the outer book, and that book's `inner(id)` is the sub-tree's book: the same object across
-all restarts of that supervisor, which makes it a lasting address for the outside. Inside, `Context.parent_book`
-leads to the outer one.
+all restarts of that supervisor, which makes it a lasting address for the outside. A name with slashes is looked up
+the same way: `book.send("paper/session", ...)`. Inside, `Context.parent_book` leads to the outer one.
 """
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from typing import Any
 
@@ -48,32 +47,30 @@ class Book:
 
     def send(self, name: str, message: Any) -> bool:
         """Put a message on the data lane. False: not delivered, and counted."""
-        inbox = self._inboxes.get(name)
+        inbox = self._find(name)
         if inbox is not None and inbox.post(message):
             return True
         return self._refused(inbox)
 
     def urge(self, name: str, message: Any) -> bool:
         """Put a message on the control lane, ahead of all data. False: not delivered, and counted."""
-        inbox = self._inboxes.get(name)
+        inbox = self._find(name)
         if inbox is not None and inbox.post(message, control=True):
             return True
         return self._refused(inbox)
 
     def interrupt(self, name: str) -> bool:
         """Break the blocking wait that an actor may be in (`Actor.interrupt`), from this thread."""
-        inbox = self._inboxes.get(name)
+        inbox = self._find(name)
         if inbox is None or inbox.interrupt is None:
             return False
-        with contextlib.suppress(Exception):
-            inbox.interrupt()
-            return True
-        return False
+        inbox.interrupt()
+        return True
 
     def length(self, name: str) -> int:
         """Messages waiting for an actor; 0 if there is none of that name."""
-        inbox = self._inboxes.get(name)
-        return 0 if inbox is None else len(inbox)
+        inbox = self._find(name)
+        return 0 if inbox is None else inbox.length()
 
     def names(self) -> tuple[str, ...]:
         """Names of the actors that live now, in the order they were started."""
@@ -87,8 +84,12 @@ class Book:
         for inbox in inboxes:
             inbox.wake()
 
-    def inner(self, name: str) -> Book:
-        """Return the book of the sub-tree below supervisor `name`; the same object until `forget`."""
+    def inner(self, name: str) -> Book | None:
+        """Return the book of the sub-tree below supervisor `name`: the same object until that child is forgotten."""
+        return self._inner.get(name)
+
+    def open_inner(self, name: str) -> Book:
+        """Return the book of the sub-tree below `name`, made if need be: for the supervisor of that name."""
         with self._lock:
             return self._inner.setdefault(name, Book())
 
@@ -120,6 +121,16 @@ class Book:
         lost = sum(1 for message in leftovers if not isinstance(message, (Stop, Exited)))
         with self._lock:
             self._dead_letters += lost
+
+    def _find(self, name: str) -> Inbox | None:
+        inbox = self._inboxes.get(name)
+        return self._below(name) if inbox is None else inbox
+
+    def _below(self, name: str) -> Inbox | None:
+        """Look a path up in the books of sub-trees."""
+        first, slash, rest = name.partition("/")
+        book = self._inner.get(first) if slash else None
+        return None if book is None else book._find(rest)  # noqa: SLF001 - one of us
 
     def _refused(self, inbox: Inbox | None) -> bool:
         with self._lock:

@@ -140,7 +140,7 @@ class Inbox:
         self._sequence = 0
         self._timer_served = False
 
-    def __len__(self) -> int:
+    def length(self) -> int:
         """Messages waiting in both lanes, without timers."""
         return len(self._control) + len(self._data)
 

@@ -94,7 +94,10 @@ class StartChild:
 
 @dataclass(frozen=True, slots=True)
 class StopChild:
-    """Stop one child and forget its spec; siblings are left alone, whatever the strategy. `answer`: see `StartChild`."""
+    """Stop one child and forget its spec. Siblings are left alone, whatever the strategy.
+
+    `answer`: see `StartChild`.
+    """
 
     id: str
     reason: str = ""

@@ -6,16 +6,13 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from backstay.supervisor.actor import Actor
 from backstay.supervisor.book import Book
 from backstay.supervisor.messages import Answer, Exited, RestartChild, StartChild, StopChild
 from backstay.supervisor.specs import ChildKind, ChildSpec, Log, Tally
-from backstay.supervisor.tree import ChildState, TreeNode, is_alive
-
-if TYPE_CHECKING:
-    from backstay.supervisor.actor import Actor
-    from backstay.supervisor.supervisor import Supervisor
+from backstay.supervisor.tree import ChildState, Parent, TreeNode, is_alive
 
 COMMAND_SECONDS: Final = 10.0
 """How long a command waits for its outcome unless told otherwise: two graces of a child."""
@@ -24,7 +21,9 @@ COMMAND_SECONDS: Final = 10.0
 class Root:
     """A running tree. All methods may be called from any thread outside the tree."""
 
-    supervisor: Supervisor
+    supervisor: Parent
+    book: Book
+    """Where the top-level children are listed; sub-trees with a book of their own: `book.inner(id)`."""
 
     def __init__(self, *, log: Log, on_exit: Callable[[Exited], object] | None = None) -> None:
         self.tally = Tally()
@@ -33,10 +32,10 @@ class Root:
         self._log = log
         self._on_exit = on_exit
 
-    @property
-    def book(self) -> Book:
-        """Where the top-level children are listed; sub-trees with a book of their own: `book.inner(id)`."""
-        return self.supervisor.children_book
+    def attach(self, supervisor: Parent, book: Book) -> None:
+        """Take the started root supervisor in charge: once, by `start_root`."""
+        self.supervisor = supervisor
+        self.book = book
 
     def tree(self) -> TreeNode:
         """The whole tree at this moment. Asks nobody, so it works while actors hang."""
@@ -50,7 +49,7 @@ class Root:
             alive=alive,
             restarts=0,
             incarnation=top.context.incarnation,
-            mailbox_length=len(top.actor_inbox),
+            mailbox_length=top.actor_inbox.length(),
             handled=top.handled,
             progress=top.progress,
             children=top.tree(),
@@ -129,11 +128,11 @@ class Root:
             return f"no outcome within {timeout:g} s"
         return outcome[0]
 
-    def _find(self, path: str) -> Supervisor | None:
+    def _find(self, path: str) -> Parent | None:
         top = self.supervisor
         if path in ("", top.context.path):
             return top
         for actor in top.descendants():
-            if actor.context.path == path and hasattr(actor, "children_book"):
-                return actor  # type: ignore[return-value] # only supervisors have that
+            if actor.context.path == path and isinstance(actor, Parent):
+                return actor
         return None

@@ -66,11 +66,17 @@ class SpecError(ValueError):
 class Log(Protocol):
     """Where supervisors tell what they do: `log("child_started", path=..., id=...)`. Any thread; must not block."""
 
-    def __call__(self, event: str, /, **fields: Any) -> None: ...
+    def __call__(self, event: str, /, **fields: Any) -> None:
+        """Tell one event."""
+        ...
 
 
 def no_log(event: str, /, **fields: Any) -> None:
     """Tell nobody."""
+
+
+def _nobody(command: Any) -> bool:  # noqa: ARG001 - a supervisor that is not there
+    return False
 
 
 class Tally:
@@ -114,6 +120,9 @@ class Context:
 
     parent_book: Book | None = None
     """The outer book, when `book` belongs to a sub-tree; None at the top."""
+
+    command: Callable[[Any], bool] = _nobody
+    """Takes a command for this actor's own supervisor (`RestartChild` of a neighbour, say). False if it has ended."""
 
     log: Log = no_log
     tally: Tally = field(default_factory=Tally)

@@ -1,23 +1,28 @@
-"""What a tree looks like from outside: rows a supervisor publishes, nodes a reader gets.
+"""What a tree looks like from outside, readable from any thread without asking anybody.
 
-A supervisor swaps in a new tuple of rows after every change. Anybody may read it without asking, also while the
-supervisor hangs.
+A supervisor keeps one immutable `Child` record per child and swaps in a new tuple of them after every change. Readers
+compose `TreeNode`s from that, also while the supervisor hangs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 from backstay.supervisor.actor import Actor
 from backstay.supervisor.specs import ChildKind, ChildSpec
+
+SLACK_SECONDS: Final = 1.0
+"""What a supervisor may take to stop beyond the graces of its children."""
 
 
 class ChildState(Enum):
     """Where a child stands with its supervisor."""
 
     WANTED = "wanted"
-    """To be started: the start is due or will be retried."""
+    """To be started: the start is due or will be tried again."""
 
     RUNNING = "running"
     STOPPED = "stopped"
@@ -25,14 +30,25 @@ class ChildState(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One child as its supervisor last saw it."""
+class Child:
+    """One child as its supervisor sees it."""
 
     spec: ChildSpec
-    state: ChildState
-    incarnation: int
-    restarts: int
-    actor: Actor | None
+    state: ChildState = ChildState.WANTED
+    incarnation: int = 0
+    """Lives begun, starts that failed included."""
+
+    restarts: int = 0
+    """Lives after the first, by this supervisor."""
+
+    actor: Actor | None = None
+    """The life that runs now."""
+
+    def grace(self) -> float:
+        """Seconds this child may take to stop. A supervisor gets at least what its own children may take."""
+        if isinstance(self.actor, Parent):
+            return max(self.spec.shutdown_seconds, self.actor.stop_seconds())
+        return self.spec.shutdown_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,24 +76,60 @@ class TreeNode:
     children: tuple[TreeNode, ...] = ()
 
 
+class Parent(Actor):
+    """The outside face of a supervisor. All of it for any thread."""
+
+    _published: tuple[Child, ...] = ()
+
+    def children(self) -> tuple[Child, ...]:
+        """Return the children as last published."""
+        return self._published
+
+    def tree(self) -> tuple[TreeNode, ...]:
+        """Return the nodes of the children and all below."""
+        return tuple(_node(child, self.context.path) for child in self._published)
+
+    def descendants(self) -> Iterator[Actor]:
+        """All actors below, supervisors before their children."""
+        for child in self._published:
+            if child.actor is not None:
+                yield child.actor
+                if isinstance(child.actor, Parent):
+                    yield from child.actor.descendants()
+
+    def stop_seconds(self) -> float:
+        """Longest time an orderly stop may take: what the children may take, one after the other."""
+        return SLACK_SECONDS + sum(child.grace() for child in self._published if child.actor is not None)
+
+    def abandon(self) -> None:
+        """Cut off this supervisor and all below it."""
+        super().abandon()
+        self.cut_off_children("the supervisor was abandoned")
+
+    def cut_off_children(self, reason: str) -> None:
+        """Give up all below without waiting: told to stop, then cut off."""
+        for actor in tuple(self.descendants()):
+            actor.dismiss(reason)
+            actor.abandon()
+
+
 def is_alive(actor: Actor | None) -> bool:
     """Whether there is an actor with a thread that has not finished its life."""
     return actor is not None and actor.thread is not None and actor.thread.is_alive() and not actor.done.is_set()
 
 
-def node(row: Row, path: str, children: tuple[TreeNode, ...] = ()) -> TreeNode:
-    """Return the node of a row under its full path."""
-    actor = row.actor
+def _node(child: Child, parent_path: str) -> TreeNode:
+    actor = child.actor
     return TreeNode(
-        name=row.spec.id,
-        path=path,
-        kind=row.spec.kind,
-        state=row.state,
+        name=child.spec.id,
+        path=f"{parent_path}/{child.spec.id}",
+        kind=child.spec.kind,
+        state=child.state,
         alive=is_alive(actor),
-        restarts=row.restarts,
-        incarnation=row.incarnation,
-        mailbox_length=0 if actor is None else len(actor.actor_inbox),
+        restarts=child.restarts,
+        incarnation=child.incarnation,
+        mailbox_length=0 if actor is None else actor.actor_inbox.length(),
         handled=0 if actor is None else actor.handled,
         progress=None if actor is None else actor.progress,
-        children=children,
+        children=actor.tree() if isinstance(actor, Parent) else (),
     )
