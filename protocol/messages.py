@@ -59,9 +59,9 @@ def message_id(payload: bytes, version: int) -> int:
             return NO_MESSAGE
         raw_id = int.from_bytes(payload[:_ID_BYTES], "big")
         return raw_id - PROTOBUF_OFFSET if raw_id > PROTOBUF_OFFSET else raw_id
-    first, nul, _ = payload.partition(b"\0")
+    first = payload.partition(b"\0")[0]
     known = _ASCII_IDS.get(first)
-    if known is not None and nul:
+    if known is not None:
         return known
     number = _number(first)  # as lenient as the other side may be: "03" must not pass as something unknown
     return NO_MESSAGE if number is None else number

@@ -79,7 +79,9 @@ class Request:
 class Response:
     """One message a server can send; fields as in ``Request``.
 
-    ``requests`` are the ids of requests it can belong to, ``ends`` those it concludes, ``end`` whether there are any.
+    ``requests`` are the ids of requests it can belong to, ``ends`` those that name it as their end, ``end`` whether
+    there are any. It concludes a request only where ``messages.ends`` says so: for a stream it is the end of the first
+    snapshot.
     """
 
     id: int
