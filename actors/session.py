@@ -21,6 +21,7 @@ from backstay.session.settings import Settings
 from backstay.session.vocabulary import (
     Arm,
     BackOff,
+    ClientGreeted,
     Count,
     Deliver,
     Dial,
@@ -111,7 +112,7 @@ class Session(Actor):
     def begin(self) -> None:
         """Take the connection up again if a former life had it."""
         if self._charge.wanted:
-            self._step(Ordered(Event.START, "session restarted"))
+            self._step(Ordered(Event.START, "begun"))
         self._charge.outside.present(True)
 
     def receive(self, message: Any) -> None:
@@ -123,6 +124,8 @@ class Session(Actor):
             message = Lost(self._core.owed.epoch, Cause.READER_DIED, f"{message.name} was restarted")
         elif isinstance(message, Ordered):
             self._charge.wanted = message.event not in (Event.STOP, Event.DRAIN, Event.PAUSE)
+        elif isinstance(message, ClientGreeted):
+            self._charge.wanted = True
         self._step(message)
 
     def end(self, reason: ExitReason) -> None:

@@ -6,9 +6,11 @@ locked: a single writer needs no lock, and a reader that comes a moment too earl
 
 from __future__ import annotations
 
+import platform
 from bisect import bisect_left
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Protocol
 
 PUBLIC_STATES = (
     "stopped",
@@ -55,6 +57,8 @@ DISCONNECT_REASONS = (
 API_ERROR_CATEGORIES = ("connectivity", "farm", "pacing", "permission", "contract", "order", "historical", "other")
 REJECTION_REASONS = ("not_ready", "draining", "queue_full", "circuit_open")
 INTERRUPTION_OUTCOMES = ("lost", "kept", "unknown")
+RESTART_REASONS = ("crash", "operator", "escalation")
+LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 
 # The shortest dial to a gateway in the same machine takes milliseconds, the longest waits for a person at a dialog.
 CONNECT_BOUNDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0)
@@ -73,6 +77,22 @@ MAX_FARMS = 50
 """A gateway knows a dozen farms; their names come from its texts, so a bound keeps a strange one from making series."""
 
 OTHER_FARM = "other"
+
+COUNTERS = frozenset(
+    {
+        "messages_received",
+        "messages_sent",
+        "received_bytes",
+        "sent_bytes",
+        "connect_attempts",
+        "heartbeats",
+        "heartbeat_failures",
+        "stale_dropped",
+        "events_dropped",
+        "pacing_violations",
+    }
+)
+"""The plain numbers of a meter that only rise."""
 
 
 class Histogram:
@@ -188,6 +208,24 @@ class ConnectionMeter:
         """Seconds it was wanted, and seconds it was wanted but not usable, both up to `now` (monotonic seconds)."""
         return self._ledger.at(now)
 
+    def continue_from(self, predecessor: ConnectionMeter) -> None:
+        """Take over the counts of an earlier connection of the same name: a counter of a series never falls."""
+        for name in (attribute.name for attribute in fields(self)):
+            mine, theirs = getattr(self, name), getattr(predecessor, name)
+            if isinstance(mine, Histogram):
+                mine.counts = [a + b for a, b in zip(mine.counts, theirs.counts, strict=True)]
+                mine.sum += theirs.sum
+            elif isinstance(mine, dict) and name != "farms":
+                setattr(self, name, {key: mine[key] + theirs[key] for key in mine})
+            elif name in COUNTERS:
+                setattr(self, name, mine + theirs)
+        expected_seconds, unavailable_seconds = predecessor.availability(self._ledger.since)
+        self._ledger = replace(
+            self._ledger,
+            expected_seconds=self._ledger.expected_seconds + expected_seconds,
+            unavailable_seconds=self._ledger.unavailable_seconds + unavailable_seconds,
+        )
+
     def set_farm(self, name: str, *, up: bool) -> None:
         """A data farm reported itself. Beyond `MAX_FARMS` names they share one series that tells the latest report."""
         if name not in self.farms and len(self.farms) >= MAX_FARMS:
@@ -202,8 +240,8 @@ class ConnectionMeter:
 class ActorSample:
     """What the supervision tree shows of one actor. `name` is its configured path, never a per-incarnation id.
 
-    `restarts` counts those after a crash. For an actor that is a supervisor, `escalations` says how often its restart
-    budget ran out.
+    `supervisor` is the name of the actor above it. `restarts` counts those after a crash. For an actor that is itself a
+    supervisor, `escalations` says how often its restart budget ran out.
     """
 
     name: str
@@ -214,5 +252,33 @@ class ActorSample:
     operator_restarts: int = 0
     escalation_restarts: int = 0
     escalations: int = 0
-    is_supervisor: bool = False
     mailbox_wait: Histogram | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSample:
+    """What there is to say of the process as a whole. `hash` is the configuration's, the same on every replica."""
+
+    version: str = "unknown"
+    revision: str = ""
+    python_version: str = field(default_factory=platform.python_version)
+    hash: str = ""
+    config_accepted: bool = True
+    config_accepted_wall: float = 0.0
+    log_messages: Mapping[str, int] = field(default_factory=lambda: _zeroes(LOG_LEVELS))
+
+
+class MetricsSource(Protocol):
+    """Where the collector looks, given by the hall. Each call returns at once, from any thread, without asking an actor."""
+
+    def connections(self) -> Sequence[ConnectionMeter]:
+        """The meters of all connections there are."""
+        ...
+
+    def actors(self) -> Sequence[ActorSample]:
+        """The actors of the supervision tree, supervisors included."""
+        ...
+
+    def now(self) -> float:
+        """Monotonic seconds, of the clock that `ConnectionMeter.set_wanted` is given."""
+        ...

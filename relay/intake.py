@@ -57,6 +57,7 @@ class Guest:
     owed: Owed
     allowed: Callable[[int], bool]
     on_started: Callable[[int], object]
+    on_left: Callable[[], object]
     log: Callable[..., object]
     window: Credit = field(default_factory=lambda: Credit(REQUEST_WINDOW_BYTES))
     session_up: threading.Event = field(default_factory=threading.Event)
@@ -97,6 +98,7 @@ class Intake(Actor):
         """The client id is free again."""
         del reason
         self._guest.lobby.release(self._guest.name)
+        self._guest.on_left()
 
     def interrupt(self) -> None:
         """Called from any thread."""

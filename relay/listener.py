@@ -15,36 +15,20 @@ BACKLOG = 64
 """Clients that may knock at once: twice as many as a TWS takes."""
 
 
-class PortError(OSError):
-    """An address cannot be listened on; the text says which and why."""
-
-
-def open_port(host: str, port: int) -> socket.socket:
-    """A listening socket; raises `PortError`. Port 0 takes any free one."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((host, port))
-        sock.listen(BACKLOG)
-    except OSError as error:
-        sock.close()
-        raise PortError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
-    return sock
-
-
 class Accept:
     """To the listener, from itself: accept clients."""
 
 
 class Listener(Actor):
-    """Hands each accepted socket to `admit`. The listening socket is opened by the composition root."""
+    """Hands each accepted socket to `admit`. The socket is bound by the composition root, which knows what to say when
+    a port is taken."""
 
     may_block = True
 
     def __init__(self, context: Context, *, sock: socket.socket, admit: Callable[[socket.socket, str], object]) -> None:
         super().__init__(context)
         self._sock = sock
+        self._sock.listen(BACKLOG)
         self._admit = admit
 
     def begin(self) -> None:
@@ -59,6 +43,10 @@ class Listener(Actor):
                 sock, address = self._sock.accept()
             except ConnectionAbortedError:
                 continue  # the client was faster to leave than we to accept
+            except OSError:
+                if self.stopping:
+                    return  # `interrupt` has shut the listening socket down
+                raise
             self._admit(sock, f"{address[0]}:{address[1]}")
 
     def end(self, reason: ExitReason) -> None:

@@ -47,6 +47,7 @@ class Desk:
     open: bool = False
     told_down: bool = False
     refund: int = 0
+    held_due: float = float("inf")
     outbox: Outbox = field(init=False)
     clocks: deque[Item] = field(default_factory=deque[Item])
     cancels: deque[Item] = field(default_factory=deque[Item])
@@ -97,7 +98,7 @@ class Desk:
         entry = self.ledger.ask(request, payload=item.payload, version=self.version, now=item.since)
         if not self.open:
             self.refund += item.refund
-            self.effects.append(Arm(Timer.HELD, self.settings.held.age_seconds))
+            self._expire_at(item.since + self.settings.held.age_seconds, item.since)
             return
         item.entry = entry
         entry.queued = True
@@ -130,7 +131,7 @@ class Desk:
             self.outbox.push(Lane.ORDERS, item)
         else:
             self.orders.append(item)
-            self.effects.append(Arm(Timer.HELD, self.settings.held.order_seconds))
+            self._expire_at(item.since + self.settings.held.order_seconds, item.since)
 
     def _take_order_cancel(self, _request: Request, item: Item) -> None:
         if self.open:
@@ -141,6 +142,7 @@ class Desk:
             )
         else:
             self.cancels.append(item)
+            self._expire_at(item.since + self.settings.held.age_seconds, item.since)
 
     def _take_command(self, request: Request, item: Item) -> None:
         if request.id == GLOBAL_CANCEL:
@@ -173,6 +175,7 @@ class Desk:
 
     def expire(self, now: float) -> None:
         """Answer what has been held for too long."""
+        self.held_due = float("inf")
         limits = self.settings.held
         while self.orders and self.orders[0].since + limits.order_seconds <= now:
             self._refuse_order(self.orders.popleft(), f"it waited for the gateway for {limits.order_seconds:g} s")
@@ -191,7 +194,12 @@ class Desk:
             else:
                 waiting.append(due)
         if waiting:
-            self.effects.append(Arm(Timer.HELD, max(0.0, min(waiting) - now)))
+            self._expire_at(min(waiting), now)
+
+    def _expire_at(self, due: float, now: float) -> None:
+        if due < self.held_due:
+            self.held_due = due
+            self.effects.append(Arm(Timer.HELD, max(0.0, due - now)))
 
     # -- letting out -------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,39 @@
+"""What a relay builds for each client: its way in, its way out, and a supervised upstream connection between them."""
+
+from __future__ import annotations
+
+import socket
+import sys
+
+from backstay.actors.connection import Parts, connection_children, connection_spec
+from backstay.relay.intake import INTAKE, Guest, Intake
+from backstay.relay.outlet import WRITER, Outlet, Writer
+from backstay.supervisor.specs import ChildSpec, Restart, SupervisorSpec
+
+STALL_SECONDS = 60.0
+"""A client that takes no byte for so long with its buffers full has gone, or might as well."""
+
+
+def prepare(sock: socket.socket) -> None:
+    """Set the options of a client's socket."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    timeval = int(STALL_SECONDS).to_bytes(8, sys.byteorder) + bytes(8)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
+
+
+def guest_spec(guest: Guest, outlet: Outlet, parts: Parts) -> SupervisorSpec:
+    """The connection of one client. The writer starts first and closes the client's socket last.
+
+    The intake stands before the session, so that a session can be restarted without cutting the client; when the
+    intake ends, or the session says that all is done, the whole connection ends.
+    """
+    return connection_spec(
+        (
+            ChildSpec(WRITER, lambda c: Writer.start(c, outlet=outlet)),
+            ChildSpec(
+                INTAKE, lambda c: Intake.start(c, guest=guest), restart=Restart.TEMPORARY, significant=True
+            ),
+            *connection_children(parts),
+        )
+    )

@@ -1,0 +1,371 @@
+"""The composition root: builds the tree from the configuration, and shows what goes on in it.
+
+A plain object. `start`, `stop` and `wait_ready` block and belong to threads outside the tree; the rest may be called
+from any thread and never asks an actor.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Self
+
+from backstay._version import __version__
+from backstay.actors.connection import Parts, connection_children, connection_spec
+from backstay.actors.dispatcher import CallbackSink, Sink
+from backstay.actors.messages import SESSION
+from backstay.actors.session import Charge, Outside
+from backstay.actors.traffic import Credit, Traffic
+from backstay.config import Config, ConnectionConfig, RelayConfig
+from backstay.errors import StartError
+from backstay.metrics.blocks import ConnectionMeter
+from backstay.metrics.listening import ListenError, open_listener
+from backstay.relay.guests import guest_spec, prepare
+from backstay.relay.intake import Guest
+from backstay.relay.listener import Listener
+from backstay.relay.lobby import Lobby
+from backstay.relay.outlet import Outlet
+from backstay.session.core import Owed, View
+from backstay.session.lifecycle import Event
+from backstay.session.settings import OWN_OFFER
+from backstay.session.vocabulary import ClientStarted, Ordered
+from backstay.settings_of import session_settings
+from backstay.status import ConnectionStatus, ListenerStatus, Status
+from backstay.supervisor.backoff import Backoff
+from backstay.supervisor.messages import StartChild
+from backstay.supervisor.root import Root
+from backstay.supervisor.specs import ChildSpec, Intensity, Log, Restart, Strategy, SupervisorSpec, no_log
+from backstay.supervisor.supervisor import start_root, supervisor_child
+from backstay.supervisor.tree import TreeNode
+
+RELAYS, CONNECTIONS = "relays", "connections"
+
+UNREACHED = View(
+    state="stopped",
+    reason="",
+    epoch=0,
+    endpoint=("", 0),
+    version=None,
+    client_id=None,
+    streams=0,
+    reads=0,
+    held=0,
+    link_up=False,
+    round_trip_seconds=None,
+)
+
+
+@dataclass(slots=True)
+class Live:
+    """One connection as the manager knows it. `view` is replaced as a whole by the connection's session."""
+
+    id: str
+    gateway: str
+    charge: Charge
+    relay: str = ""
+    view: View = UNREACHED
+    named: bool = False
+
+    @property
+    def meter(self) -> ConnectionMeter:
+        """What is observed of it."""
+        return self.charge.outside.meter
+
+
+@dataclass(slots=True)
+class Door:
+    """One relay: its listening socket and where it really listens."""
+
+    config: RelayConfig
+    sock: socket.socket
+    address: str
+    clients: set[str] = field(default_factory=set[str])
+
+
+class Manager:
+    """All connections and relays of one configuration. Use as a context manager, or call `start` and `stop`."""
+
+    def __init__(self, config: Config, *, log: Log = no_log, chance: random.Random | None = None) -> None:
+        self.config = config
+        self.log = log
+        self._chance = chance or random.SystemRandom()
+        self._started_wall = 0.0
+        self._root: Root | None = None
+        self._changed = threading.Condition()
+        self._lobbies = {name: Lobby() for name in config.gateways}
+        self._doors: dict[str, Door] = {}
+        self._live: dict[str, Live] = {}
+        self._meters: dict[str, ConnectionMeter] = {}
+        self._numbers = itertools.count(1)
+
+    # -- life --------------------------------------------------------------------------------------------------------
+
+    def start(self) -> Self:
+        """Open all doors, then start the tree. Raises `StartError` with the address that is not to be had."""
+        self._started_wall = time.time()
+        self._open_doors()
+        keepers = tuple(self._keeper(name, config) for name, config in self.config.connections.items())
+        self._root = start_root(
+            SupervisorSpec(
+                children=(
+                    supervisor_child(CONNECTIONS, SupervisorSpec(intensity=ROOT_INTENSITY, children=keepers)),
+                    supervisor_child(RELAYS, SupervisorSpec(children=tuple(map(self._listener, self._doors)))),
+                ),
+                strategy=Strategy.ONE_FOR_ONE,
+            ),
+            log=self.log,
+        )
+        return self
+
+    def stop(self, timeout: float | None = None) -> bool:
+        """Stop everything, doors first. True when nothing is left."""
+        for live in self._live.values():
+            self.order(live.id, Event.DRAIN, "backstay is stopping")
+        drain_seconds = self.config.lifecycle.drain_seconds
+        self.wait_until(lambda status: all(c.state == "stopped" for c in status.connections), drain_seconds)
+        root, self._root = self._root, None
+        ended = root.stop(timeout) if root is not None else True
+        for door in self._doors.values():
+            door.sock.close()
+        return ended
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    # -- commands and views ------------------------------------------------------------------------------------------
+
+    def order(self, name: str, event: Event, reason: str = "") -> bool:
+        """Give an order to the connection of this name or id. False if there is none."""
+        live = self._find(name)
+        root = self._root
+        return live is not None and root is not None and root.book.inner(live.id).urge(SESSION, Ordered(event, reason))
+
+    def wait_until(self, condition: Callable[[Status], bool], timeout: float) -> bool:
+        """Wait until the status satisfies a condition; looks whenever a connection has changed."""
+        with self._changed:
+            return self._changed.wait_for(lambda: condition(self.status()), timeout)
+
+    def wait_ready(self, timeout: float) -> bool:
+        """Wait until every wanted connection is ready."""
+        return self.wait_until(lambda status: all(c.state == "ready" for c in status.connections if c.wanted), timeout)
+
+    def status(self) -> Status:
+        """What is going on, at this moment."""
+        return Status(
+            version=__version__,
+            pid=os.getpid(),
+            started_wall=self._started_wall,
+            listeners=tuple(
+                ListenerStatus(name, door.address, door.config.gateway, len(door.clients))
+                for name, door in self._doors.items()
+            ),
+            connections=tuple(_connection_status(live) for live in list(self._live.values())),
+        )
+
+    def address(self, relay: str) -> tuple[str, int]:
+        """Where this relay listens."""
+        host, port = self._doors[relay].sock.getsockname()[:2]
+        return host, port
+
+    def meters(self) -> tuple[ConnectionMeter, ...]:
+        """The meters of all connections there are or were, one for each name."""
+        return tuple(self._meters.values())
+
+    def tree(self) -> TreeNode | None:
+        """The supervision tree; None when it does not stand."""
+        return self._root.tree() if self._root is not None else None
+
+    @property
+    def root(self) -> Root | None:
+        """The running tree."""
+        return self._root
+
+    def _find(self, name: str) -> Live | None:
+        return self._live.get(name) or next((live for live in self._live.values() if live.meter.name == name), None)
+
+    # -- building ----------------------------------------------------------------------------------------------------
+
+    def _open_doors(self) -> None:
+        for name, config in self.config.relays.items():
+            try:
+                sock = open_listener(config.listen)
+            except ListenError as error:
+                for door in self._doors.values():
+                    door.sock.close()
+                raise StartError(f"relays.{name}.listen: {error}") from error
+            host, port = sock.getsockname()[:2]
+            self._doors[name] = Door(config, sock, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+
+    def _listener(self, name: str) -> ChildSpec:
+        door = self._doors[name]
+
+        def admit(sock: socket.socket, address: str) -> None:
+            self._admit(name, sock, address)
+
+        return ChildSpec(f"relay-{name}", lambda c: Listener.start(c, sock=door.sock, admit=admit))
+
+    def _charge(self, live_id: str, gateway: str, *, owed: Owed, read_only: bool, credit: Credit) -> Charge:
+        meter = ConnectionMeter(name=live_id, gateway=gateway, mode="relay" if owed.start is None else "keeper")
+        backoff = self.config.backoff
+        return Charge(
+            settings=session_settings(self.config, self.config.gateways[gateway], read_only=read_only),
+            owed=owed,
+            backoff=Backoff(
+                first_seconds=backoff.first_seconds,
+                base_seconds=backoff.base_seconds,
+                factor=backoff.factor,
+                jitter_ratio=backoff.jitter_ratio,
+                cap_seconds=backoff.cap_seconds,
+            ),
+            outside=Outside(
+                meter=meter,
+                show=lambda view: self._show(live_id, view),
+                remember=self._lobbies[gateway].remember,
+                log=self.log,
+            ),
+            traffic=Traffic(),
+            credit=credit,
+            chance=self._chance,
+        )
+
+    def _keeper(self, name: str, config: ConnectionConfig) -> ChildSpec:
+        owed = Owed(offer=OWN_OFFER, start=ClientStarted(config.client_id))
+        credit = Credit()
+        charge = self._charge(name, config.gateway, owed=owed, read_only=config.read_only, credit=credit)
+        charge.wanted = True
+        self._register(Live(name, config.gateway, charge), name)
+        self._lobbies[config.gateway].claim(config.client_id, name)
+        sink: Sink = CallbackSink(_ignore, credit)
+        return supervisor_child(name, connection_spec(connection_children(Parts(charge, sink))), restart=Restart.TRANSIENT)
+
+    def _admit(self, relay: str, sock: socket.socket, address: str) -> None:
+        """A client knocked. In the listener's thread."""
+        door, root = self._doors[relay], self._root
+        if root is None or len(door.clients) >= door.config.max_clients:
+            self.log("client_refused", relay=relay, address=address, reason="too many clients")
+            sock.close()
+            return
+        prepare(sock)
+        live_id = f"{relay}-{next(self._numbers)}"
+        credit = Credit(door.config.client_buffer_bytes)
+        guest, live = self._guest(live_id, relay, sock=sock, address=address, credit=credit)
+        outlet = Outlet(sock, credit)
+        spec = guest_spec(guest, outlet, Parts(live.charge, outlet))
+        door.clients.add(live_id)
+        self._register(live, "")
+
+        def answer(refusal: str | None) -> None:
+            if refusal is not None:
+                outlet.close()
+                self._left(live_id)
+
+        child = supervisor_child(live_id, spec, restart=Restart.TEMPORARY)
+        if not root.book.send(CONNECTIONS, StartChild(child, answer)):
+            answer("the connections' supervisor is away")
+
+    def _guest(self, live_id: str, relay: str, *, sock: socket.socket, address: str, credit: Credit) -> tuple[Guest, Live]:
+        config = self._doors[relay].config
+        owed = Owed()
+        charge = self._charge(live_id, config.gateway, owed=owed, read_only=config.read_only, credit=credit)
+        live = Live(live_id, config.gateway, charge, relay)
+        guest = Guest(
+            name=live_id,
+            address=address,
+            sock=sock,
+            lobby=self._lobbies[config.gateway],
+            owed=owed,
+            allowed=lambda client_id: client_id in config.client_ids,
+            on_started=lambda client_id: self._named(live, f"{relay}/{client_id}"),
+            on_left=lambda: self._left(live_id),
+            log=self.log,
+        )
+        charge.outside = Outside(
+            meter=charge.outside.meter,
+            show=charge.outside.show,
+            remember=charge.outside.remember,
+            refund=guest.window.give,
+            present=lambda up: guest.session_up.set() if up else guest.session_up.clear(),
+            log=self.log,
+        )
+        return guest, live
+
+    # -- keeping track -----------------------------------------------------------------------------------------------
+
+    def _register(self, live: Live, name: str) -> None:
+        with self._changed:
+            self._live = {**self._live, live.id: live}
+            if name:
+                self._meters = {**self._meters, name: live.meter}
+                live.named = True
+            self._changed.notify_all()
+
+    def _named(self, live: Live, name: str) -> None:
+        """A client has said who it is: its meter goes on from that of its predecessor."""
+        with self._changed:
+            live.meter.name = name
+            predecessor = self._meters.get(name)
+            if predecessor is not None:
+                live.meter.continue_from(predecessor)
+            self._meters = {**self._meters, name: live.meter}
+            live.named = True
+
+    def _left(self, live_id: str) -> None:
+        with self._changed:
+            live = self._live.get(live_id)
+            self._live = {key: value for key, value in self._live.items() if key != live_id}
+            if live is not None and live.relay:
+                self._doors[live.relay].clients.discard(live_id)
+            self._changed.notify_all()
+
+    def _show(self, live_id: str, view: View) -> None:
+        live = self._live.get(live_id)
+        if live is None:
+            return
+        before, live.view = live.view, view
+        if before.state != view.state:
+            with self._changed:
+                self._changed.notify_all()
+
+
+ROOT_INTENSITY = Intensity(10, 60.0)
+"""Each connection has an intensity of its own; this is for all of them together."""
+
+
+def _ignore(_data: bytes) -> None:
+    """A keeper without a listener: what arrives has been counted, and nobody else wants it."""
+
+
+def _connection_status(live: Live) -> ConnectionStatus:
+    view, meter = live.view, live.meter
+    host, port = view.endpoint
+    return ConnectionStatus(
+        name=meter.name,
+        gateway=live.gateway,
+        endpoint=f"{host}:{port}" if host else "",
+        client_id=view.client_id if view.client_id is not None else -1,
+        wanted=live.charge.wanted,
+        state=view.state,
+        reason=view.reason,
+        since_wall=meter.state_since_wall,
+        epoch=view.epoch,
+        server_version=view.version or 0,
+        next_attempt_wall=meter.next_attempt_wall,
+        streams=view.streams,
+        reads=view.reads,
+        held=view.held,
+        round_trip_seconds=view.round_trip_seconds,
+        messages_received=meter.messages_received,
+        messages_sent=meter.messages_sent,
+    )
+
+
+

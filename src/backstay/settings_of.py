@@ -1,0 +1,38 @@
+"""From the configuration to what each room wants to know: the only place that reads both."""
+
+from __future__ import annotations
+
+from backstay.config import Config, GatewayConfig
+from backstay.session.settings import HeldSettings, PulseSettings, Settings
+
+
+def session_settings(config: Config, gateway: GatewayConfig, *, read_only: bool) -> Settings:
+    """The settings of one connection to this gateway."""
+    life, pulse, held = config.lifecycle, config.pulse, config.held
+    return Settings(
+        endpoints=tuple((endpoint.host, endpoint.port) for endpoint in gateway.endpoints),
+        dial_seconds=life.dial_seconds,
+        handshake_seconds=life.handshake_seconds,
+        acceptance_seconds=life.acceptance_seconds,
+        start_seconds=life.start_seconds,
+        drain_seconds=life.drain_seconds,
+        stable_seconds=life.stable_seconds,
+        parked_seconds=life.parked_seconds,
+        client_id_attempts=life.client_id_attempts,
+        redirect_anywhere=life.redirect_anywhere,
+        messages_per_second=config.pacing.messages_per_second,
+        read_only=read_only,
+        pulse=PulseSettings(
+            idle_seconds=pulse.idle_seconds,
+            probe_seconds=pulse.probe_seconds,
+            probes=pulse.probes,
+            verify_seconds=pulse.verify_seconds,
+            verify_probes=pulse.verify_probes,
+        ),
+        held=HeldSettings(
+            count=held.count,
+            size_bytes=held.size_bytes,
+            age_seconds=held.age_seconds,
+            order_seconds=held.order_seconds,
+        ),
+    )
