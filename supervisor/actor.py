@@ -23,7 +23,7 @@ from typing import Any, ClassVar, Final, TypeVar, final
 import pykka
 
 from backstay.supervisor.book import Book
-from backstay.supervisor.inbox import DATA_LIMIT, Inbox, InboxClosed, Letter
+from backstay.supervisor.inbox import DATA_LIMIT, Inbox, InboxClosed, Letter, bury_letters
 from backstay.supervisor.messages import Exited, ExitKind, ExitReason, Hook, Stop
 from backstay.supervisor.specs import Context
 
@@ -88,6 +88,7 @@ class Actor(pykka.ThreadingActor):
         inbox.clock = context.clock
         inbox.limit = self.inbox_limit
         inbox.interrupt = self.interrupt_safely
+        inbox.bury = self.__bury
         self._actor_ref: Ref[Any] = Ref(self)  # pyright: ignore[reportIncompatibleVariableOverride] - the same
 
     # What subclasses override.
@@ -221,9 +222,10 @@ class Actor(pykka.ThreadingActor):
         try:
             while self.__leaving is None:
                 message = take()
-                if isinstance(message, Letter):
+                kind = message.__class__
+                if kind is Letter:
                     self.__answer(message)
-                elif isinstance(message, Stop):
+                elif kind is Stop:
                     self.depart_as(ExitReason(ExitKind.SHUTDOWN, message.reason))
                 else:
                     receive(message)
@@ -294,9 +296,10 @@ class Actor(pykka.ThreadingActor):
         self.book.remove(self.context.id, self.actor_inbox)
         pykka.ActorRegistry.unregister(self.actor_ref)
         self.actor_stopped.set()
-        for message in leftovers:
-            if isinstance(message, Letter):
-                message.dead()
+        self.__bury(leftovers)
+
+    def __bury(self, leftovers: list[Any]) -> None:
+        bury_letters(leftovers)
         self.book.bury(leftovers)
 
 

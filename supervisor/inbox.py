@@ -1,11 +1,13 @@
 """The inbox of an actor: two lanes, bounds, timers, and a door that closes.
 
-Senders append under a lock that also guards the closed flag: a message is either in the inbox before it
-closes (and then handled, or handed out by `close`), or refused and counted. There is nothing in between,
-which is where pykka's own queue loses messages and leaves asks unresolved for ever.
+Sending takes no lock: a sender appends, and then looks whether the inbox has closed meanwhile. Closing sets the
+flag first and empties the lanes after. So a message is either handled, or taken out again by exactly one of the two
+(popping is atomic) and buried: counted, and answered if it was an ask. pykka's own queue loses messages here and
+leaves asks unresolved for ever.
 
-The reader pops without a lock (one reader, atomic deque operations) and sleeps on a doorbell: a plain lock
-that a sender releases only if the reader said that it waits. That is what makes a send to a busy actor cheap.
+The reader sleeps on a doorbell: a plain lock. Before it does, it lays down a token and looks at the lanes once more;
+a sender that finds the token takes it (atomically, so that only one does) and rings. A busy reader costs its senders
+nothing.
 
 Order of service: control, then timers that are due, then data; after a timer one data message has its turn,
 so that an actor that re-arms itself without delay cannot starve its data.
@@ -95,8 +97,15 @@ class Letter:
             self.fail(pykka.ActorDeadError("the actor ended before it handled the message"))
 
 
+def bury_letters(leftovers: list[Any]) -> None:
+    """Answer what was left over and wants an answer."""
+    for message in leftovers:
+        if isinstance(message, Letter):
+            message.dead()
+
+
 class Inbox:
-    """See the module. All methods but `take`, `get` may be called from any thread; those two from one only."""
+    """See the module. All methods but `take` and `get` are for any thread; those two for the reader only."""
 
     __slots__ = (
         "_bell",
@@ -107,7 +116,8 @@ class Inbox:
         "_sequence",
         "_timer_served",
         "_timers",
-        "_waiting",
+        "_token",
+        "bury",
         "clock",
         "closed",
         "interrupt",
@@ -120,8 +130,11 @@ class Inbox:
     def __init__(self, *, clock: Callable[[], float] = time.monotonic, limit: int = DATA_LIMIT) -> None:
         self.clock = clock
         self.limit = limit
+        """Data messages that may wait; concurrent senders may overshoot it by one each."""
         self.interrupt: Callable[[], None] | None = None
         """Called after a stop request of pykka's was posted, in the caller's thread."""
+        self.bury: Callable[[list[Any]], None] = bury_letters
+        """Takes messages that slipped in while the inbox was closed, in the sender's thread."""
         self.closed = False
         self.late = 0
         """Messages refused because the inbox was closed."""
@@ -129,12 +142,12 @@ class Inbox:
         """Messages refused because their lane was full."""
         self.stop_requested: ExitReason | None = None
         """Set as soon as a `Stop` or a foreign stop request is in the inbox, handled or not."""
-        self._lock = threading.Lock()
-        self._bell = threading.Lock()
-        self._bell.acquire()
-        self._waiting = False
         self._control: deque[Any] = deque()
         self._data: deque[Any] = deque()
+        self._token: deque[None] = deque()
+        self._bell = threading.Lock()
+        self._bell.acquire()
+        self._lock = threading.Lock()  # timers and counters of refusals; never taken to deliver a message
         self._heap: list[tuple[float, int, Hashable]] = []
         self._timers: dict[Hashable, tuple[int, Any]] = {}
         self._sequence = 0
@@ -147,32 +160,29 @@ class Inbox:
     @property
     def waiting(self) -> bool:
         """Whether the reader sleeps because there is nothing to do."""
-        return self._waiting
+        return bool(self._token)
 
     def post(self, message: Any, *, control: bool = False, vital: bool = False) -> bool:
         """Put a message in. False if the inbox is closed or the lane is full; both are counted.
 
         A `vital` control message is taken even if the lane is full.
         """
-        with self._lock:
-            if self.closed:
-                self.late += 1
-                return False
-            if control:
-                if len(self._control) >= CONTROL_LIMIT and not vital:
-                    self.overflows += 1
-                    return False
-                self._control.append(message)
-                self._note_stop(message)
-            else:
-                if len(self._data) >= self.limit:
-                    self.overflows += 1
-                    return False
-                self._data.append(message)
-            if not self._waiting:
-                return True
-            self._waiting = False
-        self._bell.release()
+        if self.closed:
+            return self._refuse()
+        if control:
+            lane = self._control
+            if len(lane) >= CONTROL_LIMIT and not vital:
+                return self._refuse()
+            self._note_stop(message)
+        else:
+            lane = self._data
+            if len(lane) >= self.limit:
+                return self._refuse()
+        lane.append(message)
+        if self._token:
+            self._ring()
+        if self.closed:
+            self._sweep()
         return True
 
     def put(self, envelope: Any, /) -> None:
@@ -216,14 +226,12 @@ class Inbox:
 
     def close(self) -> list[Any]:
         """Refuse everything from now on, drop the timers, and hand out what was not handled, control first."""
+        self.closed = True
         with self._lock:
-            self.closed = True
             self._timers.clear()
             self._heap.clear()
-            leftovers = [*_drain(self._control), *_drain(self._data)]
-            ring, self._waiting = self._waiting, False
-        if ring:
-            self._bell.release()
+        leftovers = [*_drain(self._control), *_drain(self._data)]
+        self._ring()
         return leftovers
 
     def set_timer(self, key: Hashable, due: float, message: Any) -> None:
@@ -237,9 +245,7 @@ class Inbox:
             if len(self._heap) > 2 * len(self._timers) + HEAP_SLACK:
                 self._heap = [entry for entry in self._heap if self._is_live(entry)]
                 heapq.heapify(self._heap)
-            ring, self._waiting = self._waiting, False
-        if ring:
-            self._bell.release()
+        self._ring()
 
     def cancel_timer(self, key: Hashable) -> bool:
         """Forget a timer. False if there was none (any more)."""
@@ -248,10 +254,28 @@ class Inbox:
 
     def wake(self) -> None:
         """Have the reader look at the clock again: for clocks that are set by hand."""
+        self._ring()
+
+    def _refuse(self) -> bool:
         with self._lock:
-            ring, self._waiting = self._waiting, False
-        if ring:
-            self._bell.release()
+            if self.closed:
+                self.late += 1
+            else:
+                self.overflows += 1
+        return False
+
+    def _ring(self) -> None:
+        """Wake the reader if it sleeps. Whoever takes the token rings: the bell must not be rung twice."""
+        try:
+            self._token.pop()
+        except IndexError:
+            return
+        self._bell.release()
+
+    def _sweep(self) -> None:
+        leftovers = [*_drain(self._control), *_drain(self._data)]
+        if leftovers:
+            self.bury(leftovers)
 
     def _note_stop(self, message: Any) -> None:
         if self.stop_requested is not None:
@@ -273,10 +297,7 @@ class Inbox:
         return heap[0][0] if heap else None
 
     def _due(self) -> Any:
-        """The message of the first timer if its time has come, else `_NOTHING`."""
-        heap = self._heap
-        if not heap or heap[0][0] > self.clock():
-            return _NOTHING
+        """Return the message of the first timer if its time has come, else `_NOTHING`."""
         with self._lock:
             due = self._first_due()
             if due is None or due > self.clock():
@@ -285,28 +306,28 @@ class Inbox:
         self._timer_served = True
         return message
 
-    def _sleep(self) -> None:
+    def _seconds_to_timer(self) -> float:
+        """Return the wait until the next timer: 0 if it is due, -1 (wait for ever) if there is none."""
+        if not self._timers:
+            return -1.0
         with self._lock:
-            if self._control or self._data:
-                return
-            if self.closed:
-                raise InboxClosed
             due = self._first_due()
-            timeout = -1.0
-            if due is not None:
-                timeout = min(due - self.clock(), threading.TIMEOUT_MAX)
-                if timeout <= 0:
-                    self._timer_served = False
-                    return
-            self._waiting = True
-        if self._bell.acquire(timeout=timeout):
-            return
-        with self._lock:
-            if self._waiting:
-                self._waiting = False
+        return -1.0 if due is None else min(max(due - self.clock(), 0.0), threading.TIMEOUT_MAX)
+
+    def _sleep(self) -> None:
+        if self.closed:
+            raise InboxClosed
+        self._timer_served = False
+        self._token.append(None)
+        # From here on senders ring; what came before is seen now.
+        if not (self._control or self._data or self.closed):
+            seconds = self._seconds_to_timer()
+            if seconds and self._bell.acquire(timeout=seconds):
                 return
-        # The time ran out just as somebody rang: take that ring in, or the next sleep would end at once.
-        self._bell.acquire()
+        try:
+            self._token.pop()
+        except IndexError:
+            self._bell.acquire()  # somebody has the token and rings: take that in, or the next sleep ends at once
 
 
 def _drain(lane: deque[Any]) -> list[Any]:
