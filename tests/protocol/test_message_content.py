@@ -111,14 +111,14 @@ def test_protobuf_account_updates_without_subscribe_is_a_cancel():
     assert account_updates_account(body(176, 6), 176) == b""
 
 
-@pytest.mark.parametrize("number", sorted(set(REQUESTS) - {1, 6, 20, 96}))
-def test_every_other_request_is_what_its_row_says(number):
-    row = REQUESTS[number]
-    payload = body(200, number, *((1,) if row.version_field and row.version_field[1] >= 200 else ()), 7)
-    assert message_id(payload, 200) == number
-    assert kind_of(payload, 200) is row.kind
-    concluded = row.end is not None and row.kind is not Kind.STREAM
-    assert ends(payload, 200) == (frozenset({row.end}) if concluded else frozenset())
+def test_every_other_request_is_what_its_row_says():
+    for number in sorted(set(REQUESTS) - {1, 6, 20, 96}):
+        row = REQUESTS[number]
+        payload = body(200, number, *((1,) if row.version_field and row.version_field[1] >= 200 else ()), 7)
+        assert message_id(payload, 200) == number
+        assert kind_of(payload, 200) is row.kind, row.name
+        concluded = row.end is not None and row.kind is not Kind.STREAM
+        assert ends(payload, 200) == (frozenset({row.end}) if concluded else frozenset()), row.name
 
 
 @pytest.mark.parametrize("version", [200, 213])

@@ -33,6 +33,15 @@ def only_payload(frame):
     return payload
 
 
+def at(rows, version):
+    """Title, payload, id and key of the frames of one server version."""
+    return [(title, only_payload(frame), number, key) for title, of, frame, number, key in rows if of == version]
+
+
+VERSIONS_OF_CLIENTS = sorted({row[1] for row in CLIENT})
+VERSIONS_OF_SERVERS = sorted({row[1] for row in SERVER})
+
+
 def frame_of(title, version):
     """The one frame with this title at this version; arguments in a title may be left out."""
     (frame,) = {
@@ -48,70 +57,73 @@ def test_the_table_is_not_empty():
     assert len(SERVER) > 100
 
 
-@pytest.mark.parametrize("row", CLIENT, ids=name)
-def test_a_client_frame_is_read_to_its_id_and_key(row):
-    _, version, frame, number, key = row
-    payload = only_payload(frame)
-    assert message_id(payload, version) == number
-    assert request_key(payload, version) == key
-    assert number in REQUESTS
+@pytest.mark.parametrize("version", VERSIONS_OF_CLIENTS)
+def test_client_frames_are_read_to_their_ids_and_keys(version):
+    expected = {title: (number, key) for title, _, number, key in at(CLIENT, version)}
+    read = {
+        title: (message_id(payload, version), request_key(payload, version))
+        for title, payload, _, _ in at(CLIENT, version)
+    }
+    assert read == expected
+    assert {number for number, _ in read.values()} <= set(REQUESTS)
 
 
-@pytest.mark.parametrize("row", SERVER, ids=name)
-def test_a_server_frame_is_read_to_its_id_and_key(row):
-    _, version, frame, number, key = row
-    payload = only_payload(frame)
-    assert message_id(payload, version) == number
-    assert response_key(payload, version) == key
-    assert number in RESPONSES
+@pytest.mark.parametrize("version", VERSIONS_OF_SERVERS)
+def test_server_frames_are_read_to_their_ids_and_keys(version):
+    expected = {title: (number, key) for title, _, number, key in at(SERVER, version)}
+    read = {
+        title: (message_id(payload, version), response_key(payload, version))
+        for title, payload, _, _ in at(SERVER, version)
+    }
+    assert read == expected
+    assert {number for number, _ in read.values()} <= set(RESPONSES)
 
 
-@pytest.mark.parametrize("row", CLIENT, ids=name)
-def test_a_client_turns_to_protobuf_where_the_table_says(row):
-    _, version, frame, number, _ = row
-    threshold = REQUESTS[number].protobuf_from
-    assert is_protobuf(only_payload(frame), version) == (threshold is not None and version >= threshold)
+@pytest.mark.parametrize("version", VERSIONS_OF_CLIENTS)
+def test_a_client_turns_to_protobuf_where_the_table_says(version):
+    for title, payload, number, _ in at(CLIENT, version):
+        threshold = REQUESTS[number].protobuf_from
+        assert is_protobuf(payload, version) == (threshold is not None and version >= threshold), title
 
 
-@pytest.mark.parametrize("row", CLIENT, ids=name)
-def test_a_client_writes_version_where_the_table_says(row):
-    _, version, frame, number, _ = row
-    payload = only_payload(frame)
-    entry = REQUESTS[number]
-    if is_protobuf(payload, version):
-        assert body_fields(payload, version) == []
-        return
-    has_version = entry.version_field is not None and entry.version_field[0] <= version <= entry.version_field[1]
-    if has_version:
-        assert body_fields(payload, version)[0] == b"%d" % entry.version_number
-    elif entry.key_index == 0:
-        assert body_fields(payload, version)[0] == b"%d" % request_key(payload, version)
+def first_field(row, key, version):
+    """What stands first in a text body by the table: VERSION, else the key, else anything."""
+    if row.version_field is not None and row.version_field[0] <= version <= row.version_field[1]:
+        return b"%d" % row.version_number
+    return b"%d" % key if key is not None and row.key_index == 0 else None
 
 
-@pytest.mark.parametrize("row", SERVER, ids=name)
-def test_a_server_writes_version_where_the_table_says(row):
-    _, version, frame, number, key = row
-    payload = only_payload(frame)
-    entry = RESPONSES[number]
-    if is_protobuf(payload, version):
-        assert entry.protobuf_from is not None
-        assert version >= entry.protobuf_from
-    elif entry.version_field is not None and version <= entry.version_field[1]:
-        assert body_fields(payload, version)[0] == b"%d" % entry.version_number
-    elif key is not None:
-        assert body_fields(payload, version)[0] == b"%d" % key
+@pytest.mark.parametrize("version", VERSIONS_OF_CLIENTS)
+def test_a_client_writes_version_where_the_table_says(version):
+    for title, payload, number, key in at(CLIENT, version):
+        values = body_fields(payload, version)
+        expected = first_field(REQUESTS[number], key, version)
+        if is_protobuf(payload, version):
+            assert values == [], title
+        elif expected is not None:
+            assert values[:1] == [expected], title
 
 
-@pytest.mark.parametrize("row", CLIENT, ids=name)
-def test_the_kind_is_the_tables_unless_the_content_decides(row):
-    title, version, frame, number, _ = row
-    kind = kind_of(only_payload(frame), version)
-    if "keepUpToDate True" in title:
-        assert kind is (Kind.STREAM if version >= 124 else Kind.SNAPSHOT)
-    elif title.startswith("reqAccountUpdates(False"):
-        assert kind is Kind.CANCEL
-    else:
-        assert kind is REQUESTS[number].kind
+@pytest.mark.parametrize("version", VERSIONS_OF_SERVERS)
+def test_a_server_writes_version_where_the_table_says(version):
+    for title, payload, number, key in at(SERVER, version):
+        values = body_fields(payload, version)
+        expected = first_field(RESPONSES[number], key, version)
+        if is_protobuf(payload, version):
+            assert values == [], title
+        elif expected is not None:
+            assert values[:1] == [expected], title
+        assert not is_protobuf(payload, version) or version >= RESPONSES[number].protobuf_from, title
+
+
+@pytest.mark.parametrize("version", VERSIONS_OF_CLIENTS)
+def test_the_kind_is_the_tables_unless_the_content_decides(version):
+    decided = {
+        "reqHistoricalData(11, same, keepUpToDate True)": Kind.STREAM if version >= 124 else Kind.SNAPSHOT,
+        "reqAccountUpdates(False, DU1234567)": Kind.CANCEL,
+    }
+    for title, payload, number, _ in at(CLIENT, version):
+        assert kind_of(payload, version) is decided.get(title, REQUESTS[number].kind), title
 
 
 VERSIONS = (100, 151, 176, 187, 200, 201, 206, 210, 213, 226)
