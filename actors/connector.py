@@ -6,7 +6,7 @@ import socket
 import sys
 from typing import Any
 
-from backstay.actors.messages import READER, SESSION, Finish, Finished, Read, Restarted
+from backstay.actors.messages import READER, SESSION, Finish, Finished, Read
 from backstay.actors.traffic import Credit, Wire
 from backstay.metrics.blocks import ConnectionMeter
 from backstay.session.causes import Cause
@@ -44,10 +44,6 @@ class Connector(Actor):
         self._meter = meter
         self._sock: socket.socket | None = None
         self._epoch = 0
-
-    def begin(self) -> None:
-        """Tell the session that sockets of before are gone."""
-        self.book.urge(SESSION, Restarted(self.context.id))
 
     def receive(self, message: Any) -> None:
         """Dial, write, hang up or finish."""

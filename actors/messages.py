@@ -41,10 +41,8 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class Restarted:
-    """To the Session from a neighbour that has just been (re)started: sockets of earlier epochs are gone."""
-
-    name: str
+class LinkStarted:
+    """To the Session: Connector and Reader stand, for the first time or again; earlier sockets are gone."""
 
 
 @dataclass(frozen=True, slots=True)

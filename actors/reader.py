@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from backstay.actors.messages import DISPATCHER, Arrived, Ended, Read
+from backstay.actors.messages import DISPATCHER, SESSION, Arrived, Ended, LinkStarted, Read
 from backstay.actors.traffic import Credit, Traffic, Wire
 from backstay.protocol.framing import BadFrame, Splitter
 from backstay.session.causes import Cause
@@ -25,6 +25,10 @@ class Reader(Actor):
         self._wire = wire
         self._credit = credit
         self._traffic = traffic
+
+    def begin(self) -> None:
+        """The last of the link to start: sockets of before are gone, and dials may come."""
+        self.book.urge(SESSION, LinkStarted())
 
     def receive(self, message: Any) -> None:
         """Read a socket to its end."""

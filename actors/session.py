@@ -10,7 +10,7 @@ from typing import Any
 
 from backstay.supervisor.backoff import Backoff
 
-from backstay.actors.messages import CONNECTOR, DISPATCHER, Finish, Finished, GiveUp, Restarted
+from backstay.actors.messages import CONNECTOR, DISPATCHER, Finish, Finished, GiveUp, LinkStarted
 from backstay.actors.traffic import Credit, Traffic
 from backstay.metrics.blocks import ConnectionMeter
 from backstay.protocol.handshake import Hello
@@ -89,6 +89,7 @@ class Session(Actor):
         self._core = Core(charge.settings, charge.owed)
         self._meter = charge.outside.meter
         self._unfinished: set[str] = set()
+        self._early: list[Any] | None = []
         self._handlers: dict[type, Callable[[Any], object]] = {
             Dial: self._to_connector,
             Write: self._to_connector,
@@ -110,19 +111,32 @@ class Session(Actor):
         }
 
     def begin(self) -> None:
-        """Take the connection up again if a former life had it."""
-        if self._charge.wanted:
-            self._step(Ordered(Event.START, "begun"))
+        """What comes before the link stands is kept until then: a dial would reach nobody."""
         self._charge.outside.present(True)
 
     def receive(self, message: Any) -> None:
         """Let the core decide, then do as it says."""
-        if isinstance(message, Finished | GiveUp):
+        if isinstance(message, LinkStarted):
+            self._link_started()
+        elif isinstance(message, Finished | GiveUp):
             self._farewell(message)
+        elif self._early is not None:
+            self._early.append(message)
+        else:
+            self._take(message)
+
+    def _link_started(self) -> None:
+        early, self._early = self._early, None
+        if early is None:
+            self._step(Lost(self._core.owed.epoch, Cause.READER_DIED, "the link was restarted"))
             return
-        if isinstance(message, Restarted):
-            message = Lost(self._core.owed.epoch, Cause.READER_DIED, f"{message.name} was restarted")
-        elif isinstance(message, Ordered):
+        if self._charge.wanted:
+            self._step(Ordered(Event.START, "begun"))
+        for message in early:
+            self._take(message)
+
+    def _take(self, message: Any) -> None:
+        if isinstance(message, Ordered):
             self._charge.wanted = message.event not in (Event.STOP, Event.DRAIN, Event.PAUSE)
         elif isinstance(message, ClientGreeted):
             self._charge.wanted = True

@@ -7,6 +7,7 @@ work is small and runs on the other core.
 import socket
 import struct
 import sys
+from contextlib import ExitStack
 from typing import Final
 
 import channel
@@ -36,6 +37,18 @@ class Application:
         self._tail = b""
         self._connection = socket.socket()
 
+    def crowd(self) -> None:
+        """Hold many connections at once, each under a client id of its own."""
+        with ExitStack() as stack:
+            for client_id in range(self._plan.connections):
+                address = (self._plan.host, self._plan.port)
+                self._connection = stack.enter_context(socket.create_connection(address, timeout=self._plan.timeout))
+                self._tail = b""
+                self._greet(client_id)
+                if not client_id:
+                    self._meter.start()
+            self._meter.crowded()
+
     def live(self) -> None:
         """Connect, count, and connect again when the connection ends, until the sample is over."""
         while not self._meter.done:
@@ -49,14 +62,17 @@ class Application:
                 except Reconnect:
                     continue
 
-    def _enter(self) -> None:
+    def _greet(self, client_id: int) -> None:
         version = b"v100..%d" % scene.SERVER_VERSION
         self._connection.sendall(b"API\0" + _LENGTH.pack(len(version)) + version)
         self._next_frame()
-        self._connection.sendall(frame(71, 2, scene.CLIENT_ID, ""))
+        self._connection.sendall(frame(71, 2, client_id, ""))
         wanted = {b"9", b"15"}
         while wanted:
             wanted.discard(self._next_frame().partition(b"\0")[0])
+
+    def _enter(self) -> None:
+        self._greet(scene.CLIENT_ID)
         if self._started:
             self._meter.ready()
             return
@@ -136,7 +152,11 @@ def main() -> None:
     """Play one sample."""
     plan = Plan.from_argument(sys.argv[1])
     with channel.pair(plan.host, plan.channel_port) as side:
-        Application(plan, Meter(plan, side)).live()
+        application = Application(plan, Meter(plan, side))
+        if plan.suite is Suite.MANY:
+            application.crowd()
+        else:
+            application.live()
 
 
 if __name__ == "__main__":

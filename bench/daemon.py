@@ -18,6 +18,15 @@ endpoints = ["127.0.0.1:{upstream}"]
 [relays.bench]
 gateway = "bench"
 listen = "127.0.0.1:{listen}"
+client_ids = "0-1023"
+max_clients = 1024
+
+[backoff]  # the suites compare the work of coming back, not the waiting
+first_seconds = 0.000001
+base_seconds = 0.000001
+
+[lifecycle]
+stable_seconds = 0.001
 
 [pacing]
 messages_per_second = 1000

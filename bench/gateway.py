@@ -3,7 +3,9 @@
 Usage: gateway.py PLAN. Prints one JSON line with its ports, and one with what it measured.
 """
 
+import itertools
 import json
+import queue
 import socket
 import struct
 import sys
@@ -17,13 +19,17 @@ import scene
 import stream
 from channel import Channel
 from plan import Plan, Suite
-from scene import frame
+from scene import WINDOW_FRAMES, frame
 
 _LENGTH = struct.Struct(">I")
 _RECEIVE_BYTES: Final = 65536
 _GREETING: Final = b"API\0"
 _IN_FLIGHT: Final = 2
 """Windows that may be unacknowledged in the steady suite."""
+
+_SETTLE_SECONDS: Final = 1.5
+"""Between a recovery and the next cut: TWS answers one reqCurrentTime a second, so who probes before he trusts a
+connection must not be cut again within that second; a real gateway is not."""
 
 _REQUESTS: Final = {b"1", b"3", b"10", b"20", b"97"}
 """Message ids of the scene's requests: data, order, depth, history, tick-by-tick."""
@@ -122,15 +128,16 @@ class Session:
 
 
 class Gateway:
-    """The two listening sockets and the scripts of the four suites."""
+    """The two listening sockets and the scripts of the suites."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._windows = stream.read(Path(plan.stream))[: plan.windows] if plan.windows else []
-        self._listener = socket.create_server((plan.host, 0), backlog=16)
+        self._listener = socket.create_server((plan.host, 0), backlog=256)
         self._channel_listener = socket.create_server((plan.host, 0))
-        for listener in (self._listener, self._channel_listener):
-            listener.settimeout(plan.timeout)
+        self._channel_listener.settimeout(plan.timeout)
+        self._sessions: queue.SimpleQueue[Session] = queue.SimpleQueue()
+        threading.Thread(target=self._admit, daemon=True).start()
 
     def __enter__(self) -> Self:
         return self
@@ -150,21 +157,32 @@ class Gateway:
             Suite.BLAST: self._blast,
             Suite.LATENCY: self._latency,
             Suite.RECOVERY: self._recovery,
+            Suite.SLOW: self._slow,
+            Suite.MANY: self._many,
         }
         connection, _ = self._channel_listener.accept()
         with Channel(connection) as channel:
             channel.settimeout(self._plan.timeout)
-            session = self._accept()
+            session = self._next_session()
             channel.receive()
             if self._plan.subscribes:
                 session.wait_subscribed(self._plan.timeout)
             measured = scripts[self._plan.suite](session, channel)
             return {**measured, "pushed_bytes": sum(map(len, self._windows))}
 
-    def _accept(self) -> Session:
-        connection, _ = self._listener.accept()
-        connection.settimeout(None)
-        return Session(connection)
+    def _admit(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return  # closed: the sample is over
+            try:
+                self._sessions.put(Session(connection))
+            except OSError:
+                connection.close()  # gone before it had greeted
+
+    def _next_session(self) -> Session:
+        return self._sessions.get(timeout=self._plan.timeout)
 
     def _steady(self, session: Session, channel: Channel) -> dict[str, Any]:
         started = time.monotonic_ns()
@@ -210,12 +228,33 @@ class Gateway:
     def _recovery(self, session: Session, channel: Channel) -> dict[str, Any]:
         seconds: list[float] = []
         for _ in range(self._plan.cycles):
+            time.sleep(_SETTLE_SECONDS)
             cut = time.monotonic_ns()
             session.cut()
-            session = self._accept()
+            session = self._next_session()
             _, ready = channel.receive()
             seconds.append((ready - cut) / 1e9)
         return {"recoveries": seconds, "client": channel.receive_result()}
+
+    def _slow(self, session: Session, channel: Channel) -> dict[str, Any]:
+        period = WINDOW_FRAMES / self._plan.rate
+        started = due = time.monotonic()
+        sent = 0
+        for window in itertools.cycle(self._windows):
+            if due - started >= self._plan.seconds:
+                break
+            due += period
+            time.sleep(max(0.0, due - time.monotonic()))
+            try:
+                session.send(window)
+            except OSError:
+                break  # the client has measured for long enough and left
+            sent += 1
+        seconds = time.monotonic() - started
+        return {"accepted_per_second": sent * WINDOW_FRAMES / seconds, "client": channel.receive_result()}
+
+    def _many(self, _: Session, channel: Channel) -> dict[str, Any]:
+        return {"client": channel.receive_result()}
 
 
 def main() -> None:

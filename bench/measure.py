@@ -1,5 +1,6 @@
 """What every client measures about itself: CPU time, memory, delays of stamped frames."""
 
+import os
 import resource
 import statistics
 import time
@@ -7,7 +8,11 @@ from typing import Any, Final
 
 from channel import Channel
 from plan import Plan, Suite
+from scene import WINDOW_FRAMES
 
+_PAGE_MB: Final = os.sysconf("SC_PAGE_SIZE") / 1024 / 1024
+_BURN_SECONDS: Final = 150e-6 * WINDOW_FRAMES
+"""What the slow consumer computes for each window: 150 us a frame, about 6,000 frames a second."""
 _WARM_UP_PARTS: Final = 10  # the first tenth of the stamped frames is not counted
 
 
@@ -28,6 +33,12 @@ def peak_rss_mb(pid: int) -> float:
     return int(peak.split()[1]) / 1024
 
 
+def resident_mb(pid: int) -> float:
+    """Resident size of a process now, in MB."""
+    with open(f"/proc/{pid or 'self'}/statm", encoding="ascii") as sizes:  # noqa: PTH123 - a proc file
+        return int(sizes.read().split()[1]) * _PAGE_MB
+
+
 class Meter:
     """Follows one sample inside the client: counts marks or stamped frames and reports when all have come.
 
@@ -41,6 +52,9 @@ class Meter:
         self._delays: list[int] = []
         self._ready = 0
         self._cpu = 0.0
+        self._resident = 0.0
+        self._grown = 0.0
+        self._until = 0.0
         self.done = False
         self.received_bytes = 0
         """Bytes since the start, where the client can count them."""
@@ -48,10 +62,15 @@ class Meter:
     def start(self) -> None:
         """Ask for the stream."""
         self._cpu = cpu_seconds(self._plan.watched_pid)
+        self._resident = resident_mb(self._plan.watched_pid)
+        self._until = time.monotonic() + self._plan.seconds
         self._channel.go()
 
     def mark(self, number: int) -> None:
         """Take the mark that closes a window."""
+        if self._plan.suite is Suite.SLOW:
+            self._burn()
+            return
         self._channel.acknowledge(number)
         if number == self._plan.windows:
             self._finish({})
@@ -60,7 +79,10 @@ class Meter:
         """Take a frame that carries its monotonic time of sending in nanoseconds."""
         self._delays.append(time.monotonic_ns() - sent)
         if len(self._delays) == self._plan.frames:
-            self._finish(_percentiles(self._delays[self._plan.frames // _WARM_UP_PARTS :]))
+            self._finish(_percentiles(self._delays[self._plan.frames // _PAGE_MB: Final = os.sysconf("SC_PAGE_SIZE") / 1024 / 1024
+_BURN_SECONDS: Final = 150e-6 * WINDOW_FRAMES
+"""What the slow consumer computes for each window: 150 us a frame, about 6,000 frames a second."""
+_WARM_UP_PARTS :]))
 
     def ready(self) -> None:
         """Take note that the connection is usable again after a cut."""
@@ -69,10 +91,22 @@ class Meter:
         if self._ready == self._plan.cycles:
             self._finish({})
 
+    def crowded(self) -> None:
+        """Take note that all connections stand."""
+        self._finish({"rss_mb": resident_mb(self._plan.watched_pid)})
+
     @property
     def generic(self) -> bool:
         """Whether generic ticks carry send times (and not only marks)."""
         return self._plan.suite is Suite.LATENCY
+
+    def _burn(self) -> None:
+        end = time.monotonic() + _BURN_SECONDS
+        while time.monotonic() < end:
+            pass
+        self._grown = max(self._grown, resident_mb(self._plan.watched_pid) - self._resident)
+        if end >= self._until and not self.done:
+            self._finish({"grown_mb": self._grown})
 
     def _finish(self, result: dict[str, Any]) -> None:
         pid = self._plan.watched_pid

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Self
 
+from scene import WINDOW_FRAMES
+
 
 class Suite(StrEnum):
     """What is measured."""
@@ -13,6 +15,8 @@ class Suite(StrEnum):
     BLAST = "blast"  # as fast as TCP accepts
     LATENCY = "latency"  # stamped frames at a fixed rate
     RECOVERY = "recovery"  # end of file until ready again
+    SLOW = "slow"  # more than the consumer takes: what piles up, and where
+    MANY = "many"  # memory of a relay with many clients
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,13 +27,17 @@ class Plan:
     stream: str = ""
     """File with the encoded windows."""
     windows: int = 0
-    """Windows to push (steady, blast)."""
+    """Windows to push (steady, blast, slow)."""
     frames: int = 0
     """Stamped frames to send (latency)."""
     rate: int = 0
-    """Stamped frames a second (latency)."""
+    """Frames a second (latency, slow)."""
+    seconds: float = 0.0
+    """How long to push (slow)."""
     cycles: int = 0
     """Connections to cut (recovery)."""
+    connections: int = 1
+    """Clients at one time (many)."""
     timeout: float = 60.0
     """Seconds within which the whole sample must be over."""
     host: str = "127.0.0.1"
@@ -42,12 +50,12 @@ class Plan:
     @property
     def subscribes(self) -> bool:
         """Whether the client asks for the scene's streams before it starts."""
-        return self.suite is not Suite.RECOVERY
+        return self.suite not in (Suite.RECOVERY, Suite.MANY)
 
     @property
     def pushed(self) -> int:
         """Frames that the gateway pushes after the start."""
-        return self.frames if self.suite is Suite.LATENCY else self.windows * 500
+        return self.frames if self.suite is Suite.LATENCY else self.windows * WINDOW_FRAMES
 
     def to_argument(self) -> str:
         """Encode as one command line argument."""

@@ -21,6 +21,7 @@ _FORMATS: Final = {
     "messages_per_second": "{:,.0f}",
     "cpu_seconds_per_million": "{:.2f}",
     "peak_rss_mb": "{:.0f}",
+    "accepted_per_second": "{:,.0f}",
     "cpu_share": "{:.1%}",
 }
 

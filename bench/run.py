@@ -19,7 +19,7 @@ import stream
 from plan import Plan, Suite
 from processes import SampleError, cores
 from report import Report
-from samples import SUBJECTS, Subject, take
+from samples import SUBJECTS, Subject, plays, take
 from scene import WINDOW_FRAMES
 
 _ATTEMPTS: Final = 2
@@ -37,10 +37,13 @@ class Size:
     """Length of one latency sample."""
     cycles: int
     """Recoveries in one sample."""
+    suites: tuple[Suite, ...]
+    """Suites taken when none is asked for."""
 
 
-_FULL: Final = Size(rounds=5, frames=200_000, rates=(1_000, 5_000, 20_000), seconds=2.0, cycles=20)
-_QUICK: Final = Size(rounds=1, frames=20_000, rates=(1_000,), seconds=1.0, cycles=3)
+_SHORT: Final = (Suite.STEADY, Suite.BLAST, Suite.LATENCY, Suite.RECOVERY)
+_FULL: Final = Size(rounds=5, frames=200_000, rates=(1_000, 5_000, 20_000), seconds=2.0, cycles=5, suites=tuple(Suite))
+_QUICK: Final = Size(rounds=1, frames=20_000, rates=(1_000,), seconds=1.0, cycles=2, suites=_SHORT)
 
 
 def main() -> int:
@@ -56,7 +59,7 @@ def main() -> int:
             one: dict[str, dict[str, dict[str, float]]] = {}
             report.rounds.append(one)
             for name, plan in _plans(size, path, options.suites):
-                for subject in subjects:
+                for subject in (subject for subject in subjects if plays(subject, plan)):
                     _say(f"round {number + 1}/{size.rounds} {name} {subject.name}")
                     _sample(report, one.setdefault(name, {}), (name, subject, plan))
     _say("")
@@ -88,8 +91,11 @@ def _plans(size: Size, path: Path, suites: list[str] | None) -> Iterator[tuple[s
             for rate in size.rates
         ),
         ("recovery", Plan(suite=Suite.RECOVERY, cycles=size.cycles)),
+        ("slow", Plan(suite=Suite.SLOW, stream=str(path), windows=windows, rate=20_000, seconds=10.0)),
+        *((f"many {count}", Plan(suite=Suite.MANY, connections=count)) for count in (1, 32, 256)),
     ]
-    return (pair for pair in plans if not suites or pair[1].suite in suites)
+    wanted = suites or size.suites
+    return (pair for pair in plans if pair[1].suite in wanted)
 
 
 def _environment(size: Size) -> dict[str, object]:
@@ -111,6 +117,7 @@ def _size(options: argparse.Namespace) -> Size:
         rates=base.rates,
         seconds=base.seconds,
         cycles=base.cycles,
+        suites=base.suites,
     )
 
 

@@ -33,6 +33,11 @@ SUBJECTS: Final = (
 """`direct` is the counting client without a relay: the floor, and the base line of what the relay adds."""
 
 
+def plays(subject: Subject, plan: Plan) -> bool:
+    """Whether a suite is about this subject: many clients are the relay's business alone."""
+    return subject.relayed or plan.suite is not Suite.MANY
+
+
 def take(subject: Subject, plan: Plan) -> dict[str, float]:
     """Take one sample; SampleError when a process fails or frames are missing."""
     with ExitStack() as stack:
@@ -77,9 +82,19 @@ def _recovery(_: Plan, measured: dict[str, Any]) -> dict[str, float]:
     return {"ready_ms": statistics.median(seconds) * 1e3, "slowest_ms": max(seconds) * 1e3}
 
 
+def _slow(_: Plan, measured: dict[str, Any]) -> dict[str, float]:
+    return {"grown_mb": measured["client"]["grown_mb"], "accepted_per_second": measured["accepted_per_second"]}
+
+
+def _many(_: Plan, measured: dict[str, Any]) -> dict[str, float]:
+    return {"rss_mb": measured["client"]["rss_mb"]}
+
+
 _VALUES: Final[dict[Suite, Callable[[Plan, dict[str, Any]], dict[str, float]]]] = {
     Suite.STEADY: _throughput,
     Suite.BLAST: _throughput,
     Suite.LATENCY: _latency,
     Suite.RECOVERY: _recovery,
+    Suite.SLOW: _slow,
+    Suite.MANY: _many,
 }

@@ -44,8 +44,12 @@ def parse_address(text: str) -> Address:
     return Address(match["six"] or match["host"], port)
 
 
+BACKLOG = 128
+"""Connections that wait to be taken; more than the clients any door lets in."""
+
+
 def open_listener(address: Address) -> socket.socket:
-    """A bound TCP socket, not yet listening, for exactly this address. Raises ListenError."""
+    """A listening TCP socket for exactly this address. Raises ListenError."""
     try:
         family, kind, protocol, _, target = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -59,6 +63,7 @@ def open_listener(address: Address) -> socket.socket:
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # [::] is not to take 0.0.0.0 along
         listener.bind(target)
+        listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         raise ListenError(f"cannot listen on {address}: {_reason(error)}") from error

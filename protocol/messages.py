@@ -4,6 +4,9 @@ Nothing here raises on what the wire brought: a field that is missing or not a n
 versions 100 to 212 and for protobuf bodies from 201 on; which of the two a frame is, its raw id alone decides.
 """
 
+from collections.abc import Mapping
+from functools import lru_cache
+
 from backstay.protocol.framing import LAST_TEXT_VERSION, PROTOBUF_OFFSET
 from backstay.protocol.requests import REQUESTS
 from backstay.protocol.responses import EXECUTION, HISTORICAL_TICKS, RESPONSES
@@ -85,15 +88,12 @@ def body_fields(payload: bytes, version: int) -> list[bytes]:
 
 def request_key(payload: bytes, version: int) -> int | None:
     """Return the request or order id of a client's message; None when it has none."""
-    number = message_id(payload, version)
-    if number == _REPLACE_FA and version < _REPLACE_FA_ID_SINCE:
-        return None
-    return _key(REQUESTS.get(number), payload, version)
+    return _key(REQUESTS, payload, version)
 
 
 def response_key(payload: bytes, version: int) -> int | None:
     """Return the request or order id of a server's message; None when it has none, -1 when it is about no request."""
-    return _key(RESPONSES.get(message_id(payload, version)), payload, version)
+    return _key(RESPONSES, payload, version)
 
 
 def execution_order_id(payload: bytes, version: int) -> int | None:
@@ -197,22 +197,44 @@ def _what_to_show(payload: bytes, version: int) -> bytes:
     return _text_field(payload, version, (REQUESTS[_HISTORICAL_DATA], _WHAT_TO_SHOW_INDEX)) or b""
 
 
-def _key(row: Request | Response | None, payload: bytes, version: int) -> int | None:
+@lru_cache(maxsize=2 * (LAST_TEXT_VERSION - LOWEST_VERSION + 1))
+def _text_places(version: int, of_responses: bool) -> Mapping[bytes, int]:
+    """Map the first field of a text message to where its key is when split at NUL; 0 for one without a key."""
+    table = RESPONSES if of_responses else REQUESTS
+    places: dict[bytes, int] = {}
+    for number, row in table.items():
+        if row.key_index is None:
+            places[b"%d" % number] = 0
+        elif row.key_index == 0:
+            places[b"%d" % number] = 1 + _has_version(row, version)
+    return places
+
+
+def _key(table: Mapping[int, Request] | Mapping[int, Response], payload: bytes, version: int) -> int | None:
+    if version <= LAST_TEXT_VERSION:  # asked for every watched frame: one split, one look-up
+        parts = payload.split(b"\0", 3)
+        place = _text_places(version, table is RESPONSES).get(parts[0])
+        if place is not None:
+            return _number(parts[place]) if place and len(parts) > place + 1 else None
+    row = table.get(message_id(payload, version))
     if row is None or row.key_index is None:
         return None
     if is_protobuf(payload, version):
         number = find_varint(payload, 1, _ID_BYTES)
         return None if number is None else int32(number)
     if row.key_index < 0:
-        return _number(_from_end(payload, version, -row.key_index))
+        return _number(_from_end(payload, version, 1)) if version >= _REPLACE_FA_ID_SINCE else None
     return _number(_text_field(payload, version, (row, row.key_index)))
+
+
+def _has_version(row: Request | Response, version: int) -> bool:
+    return row.version_field is not None and version <= row.version_field[1]
 
 
 def _text_field(payload: bytes, version: int, place: tuple[Request | Response, int]) -> bytes | None:
     """Return the field at an index behind the message id and VERSION, or None when it is not there in full."""
     row, index = place
-    if row.version_field is not None and version <= row.version_field[1]:
-        index += 1
+    index += _has_version(row, version)
     if version > LAST_TEXT_VERSION:
         payload = payload[_ID_BYTES:]
     else:

@@ -11,6 +11,8 @@ BYTES = 2
 
 _FIXED_BYTES = {1: 8, 5: 4}
 
+_ONE_BYTE_TAGS = {field: bytes((field << 3 | VARINT,)) for field in range(1, 16)}
+
 _VARINT_BYTES = 10
 """Of the longest varint (64 bits, 7 a byte); a longer run of continuation bytes is garbage, not a number."""
 
@@ -69,6 +71,8 @@ def int64(value: int) -> int:
 def find_varint(body: bytes, field: int, start: int = 0) -> int | None:
     """Return the unsigned value of the first varint with this field number, or None; None for a broken body too."""
     try:
+        if body[start : start + 1] == _ONE_BYTE_TAGS.get(field):  # ids come first, in practice always
+            return _varint(body, start + 1)[0]
         for number, wire_type, value in scan(body, start):
             if number == field and wire_type == VARINT:
                 return int(value)

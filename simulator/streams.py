@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from backstay.simulator.catalogue import Instrument
 
 if TYPE_CHECKING:
+    from backstay.simulator.orders import Holding
     from backstay.simulator.session import Session
 
 
@@ -68,3 +69,6 @@ class Stream:
 
     def step(self) -> None:
         """Send what one beat of the pace brings."""
+
+    def changed(self, account: str, holding: "Holding") -> None:
+        """Send what a fill changed in an account."""

@@ -3,12 +3,18 @@
 import time
 from typing import TYPE_CHECKING
 
+from backstay.simulator import requests_orders
+from backstay.simulator.accounts import Accounts
+from backstay.simulator.book import Book
 from backstay.simulator.catalogue import Catalogue
 from backstay.simulator.farms import FARM_NOTICES, FARMS, Farm
 from backstay.simulator.faults import Faults
+from backstay.simulator.fields import Fields
 from backstay.simulator.listener import Listener
 from backstay.simulator.loop import Loop
 from backstay.simulator.market import Market
+from backstay.simulator.news import News
+from backstay.simulator.orders import Order
 from backstay.simulator.records import Records
 from backstay.simulator.session import STREAM_BACKLOG_BYTES, Session, SessionState
 from backstay.simulator.settings import Settings
@@ -27,6 +33,8 @@ class World:
         self.records = Records()
         self.catalogue = Catalogue()
         self.market = Market(settings.seed)
+        self.book = Book(settings, self.market, News(self), after=loop.after)
+        self.accounts = Accounts(self.book.ledgers, self.market)
         self.faults = Faults(self)
         self.listener = Listener(loop, address, self._accepted)
         self.peers: set[Session] = set()
@@ -106,7 +114,25 @@ class World:
         return time.strftime("%Y%m%d %H:%M:%S UTC", time.gmtime()).encode()
 
     def restarted(self, *, order_ids_fall_back: bool) -> None:
-        """Do what a restart of TWS does to its own memory."""
+        """Do what a restart of TWS does to its own memory: orders stay."""
+        if order_ids_fall_back:
+            self.book.forget_ids()
+
+    def holdings_changed(self, order: Order) -> None:
+        """Tell everybody who watches the account of an order that filled."""
+        holding = self.book.ledgers[order.account].holdings[order.instrument.con_id]
+        for session in self.ready_sessions():
+            for stream in list(session.streams.values()):
+                stream.changed(order.account, holding)
+
+    def watch_market(self) -> None:
+        """Let the market move although nobody listens, for orders that wait for it."""
+        if self.book.resting():
+            self.keep_pace(Pace.TICK)
+
+    def net_liquidation(self, account: str) -> float:
+        """Return what an account is worth."""
+        return self.accounts.net_liquidation(account)
 
     def _accepted(self, sock: "socket.socket") -> None:
         session = Session(self, sock)
@@ -120,8 +146,10 @@ class World:
             return
         session.state = SessionState.READY
         session.ready_since = time.monotonic()
+        if self.settings.push_open_orders and self.book.live(client_id):
+            requests_orders.req_open_orders(session, Fields(b""))
         session.send(15, ",".join(self.settings.accounts))
-        session.send(9, 1)
+        session.send(9, self.book.next_id(client_id))
         self._tell_farms(session)
         self.records.tell("ready", client_id)
 
@@ -150,7 +178,9 @@ class World:
             for stream in list(session.streams.values())
             if stream.pace is pace
         ]
-        if not streams:
+        if pace is Pace.TICK and self.book.resting():
+            self.book.match()
+        elif not streams:
             self._beating.discard(pace)
             return
         self.loop.after(self._period(pace), lambda: self._beat(pace))
