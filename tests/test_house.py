@@ -20,6 +20,7 @@ FUNCTION_LINES_MAX = 70  # with its docstring: one screen
 
 # Written apart so that this file does not find itself.
 NOTES = re.compile(r"\b(?:" + "|".join(("TO" + "DO", "FIX" + "ME", "X" + "XX", "HA" + "CK")) + r")\b")
+LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 needs_checkout = pytest.mark.skipif(
     not (ROOT / "src" / "backstay").is_dir(), reason="looks at the source tree; these tests run without one"
@@ -99,7 +100,17 @@ def missing_docstrings(root: Path) -> list[str]:
     return problems
 
 
-RULES = [long_modules, long_functions, notes_to_self, sleeps, missing_docstrings]
+def broken_links(root: Path) -> list[str]:
+    """Links in the documents to files that are not there."""
+    problems = []
+    for path in (*sorted(root.glob("*.md")), *sorted((root / "docs").rglob("*.md"))):
+        for target in LINK.findall(path.read_text(encoding="utf-8")):
+            if "://" not in target and not (path.parent / target).exists():
+                problems.append(f"{path.relative_to(root)}: {target}")
+    return problems
+
+
+RULES = [long_modules, long_functions, notes_to_self, sleeps, missing_docstrings, broken_links]
 
 
 @needs_checkout
@@ -134,6 +145,8 @@ def long_function(lines: int) -> str:
         (missing_docstrings, "session/core.py", "def step():\n    return 1\n"),
         (missing_docstrings, "session/core.py", "class State:\n    x = 1\n"),
         (missing_docstrings, "src/backstay/manager.py", "async def run():\n    return 1\n"),
+        (broken_links, "README.md", "see [there](docs/there.md)\n"),
+        (broken_links, "docs/here.md", "see [there](README.md#part)\n"),
     ],
 )
 def test_a_breach_of_the_rule_is_found(tmp_path: Path, rule, name: str, code: str):
@@ -148,6 +161,7 @@ def test_a_breach_of_the_rule_is_found(tmp_path: Path, rule, name: str, code: st
         (notes_to_self, "session/core.py", "# the XXXL frame\n"),
         (sleeps, "actors/reader.py", "self.sleep = 1\n"),
         (missing_docstrings, "session/core.py", "def _step():\n    return 1\n"),
+        (broken_links, "docs/here.md", "[here](here.md#part) [folder](../docs/) [elsewhere](https://example.org/)\n"),
         (missing_docstrings, "session/core.py", 'def step():\n    """Advances by one event."""\n'),
     ],
 )
