@@ -1,7 +1,7 @@
 """How long to wait before trying again: a value that knows how often was tried, over tenacity's wait strategies.
 
 The strategies are used as pure calculators: they are given an attempt number and return seconds; nobody sleeps.
-Chance is passed in, so that a schedule can be repeated.
+Chance is passed in, so that a schedule can be repeated. The delay counts from the start of the attempt that failed.
 """
 
 from __future__ import annotations
@@ -25,8 +25,11 @@ class _Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """The first retry after a proven connection comes almost at once, at random within `first_seconds`; then delays
-    grow by `factor` from `base_seconds` to `cap_seconds`, each spread by `jitter_ratio` to either side.
+    """A schedule of delays, and the place reached in it.
+
+    The first retry after a proven connection comes almost at once, at random within `first_seconds`; then delays
+    grow by `factor` from `base_seconds`, each spread by `jitter_ratio` to either side. No delay is above
+    `cap_seconds`, but for a floor: the growth ends a spread below it, so that clients stay apart there, too.
     """
 
     first_seconds: float = 0.25
@@ -36,18 +39,34 @@ class Backoff:
     cap_seconds: float = 30.0
     attempt: int = 0
 
-    def delay(self, chance: random.Random, *, floor: float = 0.0) -> tuple[float, Backoff]:
-        """Seconds to wait now, at least `floor`, and the backoff for the time after."""
-        following = replace(self, attempt=min(self.attempt + 1, MAX_ATTEMPT))
-        return max(floor, self._raw(chance)), following
+    def __post_init__(self) -> None:
+        positive = self.first_seconds >= 0 and self.base_seconds > 0 and self.cap_seconds >= self.base_seconds
+        if not positive or self.factor < 1 or not 0 <= self.jitter_ratio < 1:
+            raise ValueError(f"no schedule of delays: {self}")
+
+    def delay(self, chance: random.Random, *, floor: float = 0.0, cap: float | None = None) -> tuple[float, Backoff]:
+        """Seconds to wait now, and the backoff for the time after.
+
+        `floor` is the least that the cause of the failure allows; it wins over every cap and is spread upwards only.
+        `cap` lowers the cap for this once.
+        """
+        highest = self.cap_seconds if cap is None else min(cap, self.cap_seconds)
+        seconds = min(self._raw(chance, highest), highest)
+        if seconds < floor:
+            seconds = floor * chance.uniform(1.0, 1.0 + self.jitter_ratio)
+        return seconds, self.next()
+
+    def next(self) -> Backoff:
+        """Return the backoff after one more attempt."""
+        return replace(self, attempt=min(self.attempt + 1, MAX_ATTEMPT))
 
     def reset(self) -> Backoff:
-        """The backoff of a connection that has proved itself."""
+        """Return the backoff of a connection that has proved itself."""
         return replace(self, attempt=0)
 
-    def _raw(self, chance: random.Random) -> float:
+    def _raw(self, chance: random.Random, highest: float) -> float:
         if self.attempt == 0:
             return chance.uniform(0.0, self.first_seconds)
-        grow = wait_exponential(multiplier=self.base_seconds, exp_base=self.factor, max=self.cap_seconds)
-        seconds = grow(cast("Any", _Attempt(self.attempt)))
-        return seconds * chance.uniform(1.0 - self.jitter_ratio, 1.0 + self.jitter_ratio)
+        low, high = 1.0 - self.jitter_ratio, 1.0 + self.jitter_ratio
+        grow = wait_exponential(multiplier=self.base_seconds, exp_base=self.factor, max=highest / high)
+        return grow(cast("Any", _Attempt(self.attempt))) * chance.uniform(low, high)

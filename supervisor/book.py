@@ -84,9 +84,12 @@ class Book:
         for inbox in inboxes:
             inbox.wake()
 
-    def inner(self, name: str) -> Book | None:
-        """Return the book of the sub-tree below supervisor `name`: the same object until that child is forgotten."""
-        return self._inner.get(name)
+    def inner(self, name: str) -> Book:
+        """Return the book of the sub-tree below supervisor `name`: the same object until that child is forgotten.
+
+        If there is none, an empty book in which nobody will ever be listed: everything sent to it is a dead letter.
+        """
+        return self._inner.get(name) or Book()
 
     def open_inner(self, name: str) -> Book:
         """Return the book of the sub-tree below `name`, made if need be: for the supervisor of that name."""
