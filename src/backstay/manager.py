@@ -12,7 +12,7 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -91,9 +91,20 @@ class Door:
 class Manager:
     """All connections and relays of one configuration. Use as a context manager, or call `start` and `stop`."""
 
-    def __init__(self, config: Config, *, log: Log = no_log, chance: random.Random | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        log: Log = no_log,
+        chance: random.Random | None = None,
+        sinks: Mapping[str, Callable[[bytes], object]] | None = None,
+    ) -> None:
+        """Build nothing yet. `sinks`: for a connection of the configuration, a function that gets what arrives on it,
+        as whole frames, in the connection's own thread, which it must not block.
+        """
         self.config = config
         self.log = log
+        self._sinks = dict(sinks or {})
         self._chance = chance or random.SystemRandom()
         self._started_wall = 0.0
         self._root: Root | None = None
@@ -145,9 +156,9 @@ class Manager:
 
     def order(self, name: str, event: Event, reason: str = "") -> bool:
         """Give an order to the connection of this name or id. False if there is none."""
-        live = self._find(name)
-        root = self._root
-        return live is not None and root is not None and root.book.inner(live.id).urge(SESSION, Ordered(event, reason))
+        live, root = self._find(name), self._root
+        book = root.book.inner(live.id) if live is not None and root is not None else None
+        return book is not None and book.urge(SESSION, Ordered(event, reason))
 
     def wait_until(self, condition: Callable[[Status], bool], timeout: float) -> bool:
         """Wait until the status satisfies a condition; looks whenever a connection has changed."""
@@ -244,8 +255,10 @@ class Manager:
         charge.wanted = True
         self._register(Live(name, config.gateway, charge), name)
         self._lobbies[config.gateway].claim(config.client_id, name)
-        sink: Sink = CallbackSink(_ignore, credit)
-        return supervisor_child(name, connection_spec(connection_children(Parts(charge, sink))), restart=Restart.TRANSIENT)
+        sink: Sink = CallbackSink(self._sinks.get(name, _ignore), credit)
+        return supervisor_child(
+            name, connection_spec(connection_children(Parts(charge, sink))), restart=Restart.TRANSIENT
+        )
 
     def _admit(self, relay: str, sock: socket.socket, address: str) -> None:
         """A client knocked. In the listener's thread."""
@@ -272,7 +285,9 @@ class Manager:
         if not root.book.send(CONNECTIONS, StartChild(child, answer)):
             answer("the connections' supervisor is away")
 
-    def _guest(self, live_id: str, relay: str, *, sock: socket.socket, address: str, credit: Credit) -> tuple[Guest, Live]:
+    def _guest(
+        self, live_id: str, relay: str, *, sock: socket.socket, address: str, credit: Credit
+    ) -> tuple[Guest, Live]:
         config = self._doors[relay].config
         owed = Owed()
         charge = self._charge(live_id, config.gateway, owed=owed, read_only=config.read_only, credit=credit)
@@ -366,6 +381,3 @@ def _connection_status(live: Live) -> ConnectionStatus:
         messages_received=meter.messages_received,
         messages_sent=meter.messages_sent,
     )
-
-
-
