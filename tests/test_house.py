@@ -102,12 +102,12 @@ def missing_docstrings(root: Path) -> list[str]:
 
 def broken_links(root: Path) -> list[str]:
     """Links in the documents to files that are not there."""
-    problems = []
-    for path in (*sorted(root.glob("*.md")), *sorted((root / "docs").rglob("*.md"))):
-        for target in LINK.findall(path.read_text(encoding="utf-8")):
-            if "://" not in target and not (path.parent / target).exists():
-                problems.append(f"{path.relative_to(root)}: {target}")
-    return problems
+    return [
+        f"{path.relative_to(root)}: {target}"
+        for path in (*sorted(root.glob("*.md")), *sorted((root / "docs").rglob("*.md")))
+        for target in LINK.findall(path.read_text(encoding="utf-8"))
+        if "://" not in target and not (path.parent / target).exists()
+    ]
 
 
 RULES = [long_modules, long_functions, notes_to_self, sleeps, missing_docstrings, broken_links]
