@@ -115,9 +115,10 @@ class Sieve:
         if self.version is None:
             return self._before_version(chunk)
         data, keys, width = chunk.data, self._keys, self._width
-        hits = [i for i, start in enumerate(chunk.starts) if data[start : start + width] in keys]
-        if not hits:
+        heads = [data[start : start + width] for start in chunk.starts]
+        if keys.isdisjoint(heads):
             return Sifted([data])
+        hits = [index for index, head in enumerate(heads) if head in keys]
         return self._pick(chunk, hits)
 
     def _before_version(self, chunk: Chunk) -> Sifted:
