@@ -216,12 +216,16 @@ def _key(table: Mapping[int, Request] | Mapping[int, Response], payload: bytes, 
         place = _text_places(version, table is RESPONSES).get(parts[0])
         if place is not None:
             return _number(parts[place]) if place and len(parts) > place + 1 else None
-    row = table.get(message_id(payload, version))
+    elif int.from_bytes(payload[:_ID_BYTES], "big") > PROTOBUF_OFFSET:
+        row = table.get(message_id(payload, version))
+        number = None if row is None or row.key_index is None else find_varint(payload, 1, _ID_BYTES)
+        return None if number is None else int32(number)
+    return _text_key(table.get(message_id(payload, version)), payload, version)
+
+
+def _text_key(row: Request | Response | None, payload: bytes, version: int) -> int | None:
     if row is None or row.key_index is None:
         return None
-    if is_protobuf(payload, version):
-        number = find_varint(payload, 1, _ID_BYTES)
-        return None if number is None else int32(number)
     if row.key_index < 0:
         return _number(_from_end(payload, version, 1)) if version >= _REPLACE_FA_ID_SINCE else None
     return _number(_text_field(payload, version, (row, row.key_index)))

@@ -225,6 +225,16 @@ def test_a_key_that_is_not_there_in_full_is_none(payload):
     assert request_key(payload, 176) is None
 
 
+def test_a_key_cut_off_behind_a_raw_id_is_none():
+    assert request_key(b"\0\0\0\x01" + b"11\x007", 201) is None
+    assert request_key(b"\0\0\0\x01" + b"11\x007\0", 201) == 7
+    assert response_key(b"\0\0\1", 226) is None
+
+
+def test_an_order_with_a_padded_id_has_its_key():
+    assert request_key(b"03\x00101\0", 176) == 101
+
+
 @pytest.mark.parametrize("tail", [b"", b"\x08", b"\x0a\x01x", b"\x10\x07"])
 def test_a_protobuf_body_without_its_key_has_none(tail):
     assert request_key(b"\0\0\0\xc9" + tail, 226) is None
