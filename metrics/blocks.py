@@ -10,7 +10,7 @@ import platform
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Protocol
+from typing import Protocol, cast
 
 PUBLIC_STATES = (
     "stopped",
@@ -216,7 +216,8 @@ class ConnectionMeter:
                 mine.counts = [a + b for a, b in zip(mine.counts, theirs.counts, strict=True)]
                 mine.sum += theirs.sum
             elif isinstance(mine, dict) and name != "farms":
-                setattr(self, name, {key: mine[key] + theirs[key] for key in mine})
+                counts = cast("dict[str, int]", mine)
+                setattr(self, name, {key: count + theirs[key] for key, count in counts.items()})
             elif name in COUNTERS:
                 setattr(self, name, mine + theirs)
         expected_seconds, unavailable_seconds = predecessor.availability(self._ledger.since)
@@ -269,7 +270,7 @@ class ProcessSample:
 
 
 class MetricsSource(Protocol):
-    """Where the collector looks, given by the hall. Each call returns at once, from any thread, without asking an actor."""
+    """Where the collector looks, given by the hall. Each call returns at once, from any thread, and asks no actor."""
 
     def connections(self) -> Sequence[ConnectionMeter]:
         """The meters of all connections there are."""

@@ -1,0 +1,219 @@
+"""Every metric in one table: its name, kind, labels, help, and the attribute it is read from.
+
+Collector, renderer, tests and the reference in the documentation all read this table. Names and labels are a contract
+with people's alerts: add rows, never rename one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum, unique
+from typing import Any, cast
+
+from backstay.metrics.blocks import (
+    API_ERROR_CATEGORIES,
+    CONNECT_FAILURE_REASONS,
+    DISCONNECT_REASONS,
+    INTERRUPTION_OUTCOMES,
+    LOG_LEVELS,
+    PUBLIC_STATES,
+    REJECTION_REASONS,
+    RESTART_REASONS,
+    ConnectionMeter,
+    Histogram,
+)
+
+
+@unique
+class Kind(Enum):
+    """The types of the exposition format."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@unique
+class Scope(Enum):
+    """What a metric is about."""
+
+    PROCESS = "process"
+    CONNECTION = "connection"
+    ACTOR = "actor"
+    SUPERVISOR = "supervisor"
+    COLLECTOR = "collector"  # the reading itself, known only when all else has been read
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The label that names one of these; there is one process and one collector."""
+        return () if self in (Scope.PROCESS, Scope.COLLECTOR) else (self.value,)
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorSample:
+    """The restarts below one supervisor, by reason, and how often it gave up."""
+
+    name: str
+    restarts: Mapping[str, int]
+    escalations: int
+
+
+@dataclass(frozen=True, slots=True)
+class CollectorSample:
+    """How the reading itself went."""
+
+    duration_seconds: float
+    errors: int
+
+
+Value = int | float | Histogram
+Point = tuple[tuple[str, ...], Value]
+Source = str | Callable[[Any, float], Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One row. `source`: an attribute of the scope's sample, or a function of it and now; None: 1, labelled with facts.
+
+    `values`: the closed set of the one further label. An attribute that holds a word is shown one-hot over it; one that
+    holds a mapping has its keys as label values.
+    """
+
+    name: str
+    kind: Kind
+    scope: Scope
+    help: str
+    source: Source | None = None
+    labels: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """All labels, that of the scope first."""
+        return (*self.scope.labels, *self.labels)
+
+    def points(self, sample: Any, now: float) -> Iterator[Point]:
+        """The values of this metric in a sample, each with the values of all labels."""
+        scope = (sample.name,) if self.scope.labels else ()
+        if self.source is None:
+            yield (*scope, *(str(getattr(sample, label)) for label in self.labels)), 1
+            return
+        value = getattr(sample, self.source) if isinstance(self.source, str) else self.source(sample, now)
+        if isinstance(value, Mapping):
+            for key, one in cast("Mapping[str, Value]", value).items():
+                yield (*scope, key), one
+        elif isinstance(value, str):
+            for word in self.values:
+                yield (*scope, word), int(word == value)
+        elif value is not None:
+            yield scope, value
+
+
+def _expected_seconds(meter: ConnectionMeter, now: float) -> float:
+    return meter.availability(now)[0]
+
+
+def _unavailable_seconds(meter: ConnectionMeter, now: float) -> float:
+    return meter.availability(now)[1]
+
+
+_C, _G, _H = Kind.COUNTER, Kind.GAUGE, Kind.HISTOGRAM
+_PROCESS, _CONNECTION, _ACTOR, _SUPERVISOR, _SELF = (
+    Scope.PROCESS,
+    Scope.CONNECTION,
+    Scope.ACTOR,
+    Scope.SUPERVISOR,
+    Scope.COLLECTOR,
+)
+
+# fmt: off
+CATALOGUE: tuple[Metric, ...] = (
+    # -- process and configuration
+    Metric("backstay_build_info", _G, _PROCESS, "Always 1; the labels say which build this is.",
+           labels=("version", "revision", "python_version")),
+    Metric("backstay_config_last_reload_successful", _G, _PROCESS,
+           "1 if the latest configuration that was loaded was accepted.", "config_accepted"),
+    Metric("backstay_config_last_reload_success_timestamp_seconds", _G, _PROCESS,
+           "When a configuration was last accepted.", "config_accepted_wall"),
+    Metric("backstay_config_info", _G, _PROCESS, "Always 1; the hash is the same on every replica.",
+           labels=("hash",)),
+    Metric("backstay_log_messages_total", _C, _PROCESS, "Log records.", "log_messages",
+           labels=("level",), values=LOG_LEVELS),
+    # -- lifecycle
+    Metric("backstay_connection_info", _G, _CONNECTION, "Always 1; facts to join on.",
+           labels=("gateway", "host", "port", "client_id", "mode")),
+    Metric("backstay_connection_expected", _G, _CONNECTION,
+           "1 while schedule and operator want the connection up.", "expected"),
+    Metric("backstay_connection_up", _G, _CONNECTION, "1 only while the connection is usable end to end.", "up"),
+    Metric("backstay_connection_state", _G, _CONNECTION, "1 for the state the connection is in, 0 for the others.",
+           "state", labels=("state",), values=PUBLIC_STATES),
+    Metric("backstay_connection_state_transition_timestamp_seconds", _G, _CONNECTION,
+           "When the state last changed.", "state_since_wall"),
+    Metric("backstay_connection_expected_seconds_total", _C, _CONNECTION,
+           "Time the connection was wanted up.", _expected_seconds),
+    Metric("backstay_connection_unavailable_seconds_total", _C, _CONNECTION,
+           "Time the connection was wanted up but not usable.", _unavailable_seconds),
+    Metric("backstay_connect_attempts_total", _C, _CONNECTION, "Dials started.", "connect_attempts"),
+    Metric("backstay_connect_failures_total", _C, _CONNECTION, "Dials that did not reach ready.", "connect_failures",
+           labels=("reason",), values=CONNECT_FAILURE_REASONS),
+    Metric("backstay_connect_duration_seconds", _H, _CONNECTION, "From dial to ready.", "connect_duration"),
+    Metric("backstay_disconnects_total", _C, _CONNECTION, "Sessions lost.", "disconnects",
+           labels=("reason",), values=DISCONNECT_REASONS),
+    Metric("backstay_recovery_duration_seconds", _H, _CONNECTION,
+           "From a loss to ready with subscriptions back.", "recovery_duration"),
+    Metric("backstay_connection_next_attempt_timestamp_seconds", _G, _CONNECTION,
+           "When the next dial is due; 0 if none is planned.", "next_attempt_wall"),
+    Metric("backstay_circuit_open", _G, _CONNECTION,
+           "1 while dialling is suspended by the restart budget.", "circuit_open"),
+    Metric("backstay_connection_server_version", _G, _CONNECTION,
+           "The negotiated protocol version; 0 before the first handshake.", "server_version"),
+    # -- upstream and liveness
+    Metric("backstay_upstream_connected", _G, _CONNECTION,
+           "1 while the gateway reports its link to IB up.", "upstream_connected"),
+    Metric("backstay_upstream_interruptions_total", _C, _CONNECTION,
+           "Losses of the gateway's link to IB, by what became of the data.", "upstream_interruptions",
+           labels=("data",), values=INTERRUPTION_OUTCOMES),
+    Metric("backstay_farm_up", _G, _CONNECTION, "1 while the data farm is OK.", "farms", labels=("farm",)),
+    Metric("backstay_heartbeats_total", _C, _CONNECTION, "Probes sent.", "heartbeats"),
+    Metric("backstay_heartbeat_failures_total", _C, _CONNECTION,
+           "Probes that were not answered in time.", "heartbeat_failures"),
+    Metric("backstay_heartbeat_rtt_seconds", _H, _CONNECTION, "Round trip of a probe.", "heartbeat_rtt"),
+    Metric("backstay_last_message_received_timestamp_seconds", _G, _CONNECTION,
+           "When the last message arrived; 0 before the first.", "last_received_wall"),
+    Metric("backstay_clock_skew_seconds", _G, _CONNECTION,
+           "The gateway's clock minus the local one.", "clock_skew_seconds"),
+    Metric("backstay_api_errors_total", _C, _CONNECTION, "Error messages received.", "api_errors",
+           labels=("category",), values=API_ERROR_CATEGORIES),
+    # -- traffic and pacing
+    Metric("backstay_messages_received_total", _C, _CONNECTION, "Messages received.", "messages_received"),
+    Metric("backstay_messages_sent_total", _C, _CONNECTION, "Messages sent.", "messages_sent"),
+    Metric("backstay_received_bytes_total", _C, _CONNECTION, "Bytes received.", "received_bytes"),
+    Metric("backstay_sent_bytes_total", _C, _CONNECTION, "Bytes sent.", "sent_bytes"),
+    Metric("backstay_send_queue_length", _G, _CONNECTION, "Requests that wait for pacing.", "send_queue_length"),
+    Metric("backstay_send_queue_wait_seconds", _H, _CONNECTION,
+           "How long a request waited for pacing.", "send_queue_wait"),
+    Metric("backstay_pacing_violations_total", _C, _CONNECTION,
+           "Pacing errors from the gateway.", "pacing_violations"),
+    Metric("backstay_requests_rejected_total", _C, _CONNECTION, "Requests refused here.", "requests_rejected",
+           labels=("reason",), values=REJECTION_REASONS),
+    Metric("backstay_event_delivery_delay_seconds", _H, _CONNECTION,
+           "From the read of the socket to the subscriber.", "delivery_delay"),
+    Metric("backstay_events_dropped_total", _C, _CONNECTION, "Events that were not delivered.", "events_dropped"),
+    Metric("backstay_stale_epoch_dropped_total", _C, _CONNECTION,
+           "Messages, timers and callbacks of an earlier socket that were ignored.", "stale_dropped"),
+    # -- supervision
+    Metric("backstay_actor_restarts_total", _C, _SUPERVISOR, "Restarts of the actors below a supervisor.", "restarts",
+           labels=("reason",), values=RESTART_REASONS),
+    Metric("backstay_actor_escalations_total", _C, _SUPERVISOR,
+           "How often a restart budget was exceeded.", "escalations"),
+    Metric("backstay_actor_mailbox_length", _G, _ACTOR, "Messages in the mailbox.", "mailbox_length"),
+    Metric("backstay_actor_mailbox_wait_seconds", _H, _ACTOR,
+           "How long a message lay in the mailbox.", "mailbox_wait"),
+    Metric("backstay_actor_last_progress_timestamp_seconds", _G, _ACTOR,
+           "When the last message was handled.", "last_progress_wall"),
+    # -- the reading itself: last, when all else has been read
+    Metric("backstay_collect_errors_total", _C, _SELF, "Samples that could not be read.", "errors"),
+    Metric("backstay_collect_duration_seconds", _G, _SELF, "Time to read all of the above.", "duration_seconds"),
+)
+# fmt: on

@@ -1,0 +1,222 @@
+"""The public HTTP side: metrics, health, status and events. Read-only; every answer comes from snapshots.
+
+`/livez` never looks at a gateway: an orchestrator would restart the daemon into every nightly reset.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from backstay.metrics.blocks import ConnectionMeter, MetricsSource, ProcessSample
+from backstay.metrics.collector import BackstayCollector
+from backstay.metrics.events import Event, EventRing
+from backstay.metrics.listening import ListenError
+from backstay.metrics.page import PAGE, PAGE_HEADERS
+from backstay.metrics.renderer import Renderer
+from backstay.metrics.server import Closing, HttpServer
+
+__all__ = ["Check", "Exposition", "HttpServer", "ListenError", "Views", "create_app", "stream_events"]
+
+MAX_STREAMS = 16
+"""Followers of the events at one time; each holds a connection for as long as it likes."""
+
+KEEPALIVE_SECONDS = 15.0
+"""A comment so often on a silent stream: intermediaries cut idle ones, and a follower that is gone is noticed."""
+
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One part of a health answer."""
+
+    name: str
+    ok: bool
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"[{'+' if self.ok else '-'}]{self.name}{' ' if self.detail else ''}{self.detail}"
+
+
+def _nothing() -> Sequence[Check]:
+    return ()
+
+
+def _no() -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Views:
+    """What the hall lets be seen. Each callable returns a snapshot at once, from any thread, and asks no actor.
+
+    `status`: JSON-able. `live`: whether the process itself works (supervisor's and watchdog's heartbeats), never a
+    gateway. `draining`: whether the daemon is about to stop.
+    """
+
+    source: MetricsSource
+    status: Callable[[], Mapping[str, object]]
+    process: Callable[[], ProcessSample] = ProcessSample
+    live: Callable[[], Sequence[Check]] = _nothing
+    draining: Callable[[], bool] = _no
+    events: EventRing = field(default_factory=EventRing)
+
+
+class Exposition:
+    """What `/metrics` answers: the catalogue, and what the client knows of the process. One thread at a time."""
+
+    def __init__(self, source: MetricsSource, process: Callable[[], ProcessSample] = ProcessSample) -> None:
+        self._renderer = Renderer(BackstayCollector(source, process).reader)
+        self._process = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self._process)
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        """Body and content type for an Accept header: OpenMetrics 1.0 if it is asked for, else the text format."""
+        encoder, content_type = choose_encoder(_without_drafts(accept))
+        open_metrics = content_type.startswith("application/openmetrics-text")
+        own = self._renderer.render(open_metrics=open_metrics).encode()
+        return own + encoder(self._process), content_type
+
+
+def _without_drafts(accept: str) -> str:
+    """OpenMetrics 2 is not final and lays histograms out anew; whoever offers it also takes 1.0."""
+    return accept.replace("version=2.", "version=1.")
+
+
+def readiness(meter: ConnectionMeter) -> Check:
+    """Ready, or not wanted: planned downtime and an operator's pause are no failures."""
+    ok = meter.up or not meter.expected
+    detail = meter.state if meter.expected else f"{meter.state}, not wanted now"
+    return Check(meter.name, ok, f"{detail}: {meter.reason}" if meter.reason else detail)
+
+
+class _Pages:
+    """The endpoints. All of them run in the server's event loop."""
+
+    def __init__(self, views: Views) -> None:
+        self._views = views
+        self._exposition = Exposition(views.source, views.process)
+
+    async def page(self, _: Request) -> Response:
+        return HTMLResponse(PAGE, headers=PAGE_HEADERS)
+
+    async def metrics(self, request: Request) -> Response:
+        body, content_type = self._exposition.render(request.headers.get("accept", ""))
+        return Response(body, headers={"Content-Type": content_type, **NO_STORE})
+
+    async def livez(self, request: Request) -> Response:
+        return _verdict(self._views.live(), request)
+
+    async def readyz(self, request: Request) -> Response:
+        excluded = set(request.query_params.getlist("exclude"))
+        checks = [readiness(meter) for meter in self._views.source.connections() if meter.name not in excluded]
+        if self._views.draining():
+            checks.insert(0, Check("daemon", ok=False, detail="draining"))
+        return _verdict(checks, request)
+
+    async def readyz_connection(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        checks = [readiness(meter) for meter in self._views.source.connections() if meter.name == name]
+        if not checks:
+            return PlainTextResponse(f"no connection {name!r}\n", 404, headers=NO_STORE)
+        return _verdict(checks, request)
+
+    async def status(self, _: Request) -> Response:
+        return JSONResponse(self._views.status(), headers=NO_STORE)
+
+    async def events(self, request: Request) -> Response:
+        return stream_events(self._views.events, request)
+
+
+def create_app(views: Views) -> Starlette:
+    """The app of the public listener."""
+    pages = _Pages(views)
+    app = Starlette(
+        routes=[
+            Route("/", pages.page),
+            Route("/metrics", pages.metrics),
+            Route("/livez", pages.livez),
+            Route("/healthz", pages.livez),
+            Route("/readyz", pages.readyz),
+            Route("/readyz/connection/{name:path}", pages.readyz_connection),
+            Route("/api/v1/status", pages.status),
+            Route("/api/v1/events", pages.events),
+        ]
+    )
+    app.state.closing = Closing()
+    return app
+
+
+def _verdict(checks: Sequence[Check], request: Request) -> Response:
+    """The status code is for machines, the text for people; without `?verbose` it names what failed only."""
+    ok = all(check.ok for check in checks)
+    shown = [check for check in checks if "verbose" in request.query_params or not check.ok]
+    lines = [*map(str, shown), "ok" if ok else "not ok"]
+    return PlainTextResponse("\n".join(lines) + "\n", 200 if ok else 503, headers=NO_STORE)
+
+
+# -- events ----------------------------------------------------------------------------------------------------------
+
+
+def stream_events(ring: EventRing, request: Request) -> Response:
+    """Server-sent events: those after `Last-Event-ID` or `?since=NUMBER`, else the new ones only.
+
+    Events that are lost to a slow follower are told as one `gap` event. Needs `app.state.closing`.
+    """
+    closing: Closing = request.app.state.closing
+    if len(closing.wakers) >= MAX_STREAMS:
+        return PlainTextResponse("too many followers\n", 503, headers={"Retry-After": "10"})
+    text = request.headers.get("last-event-id") or request.query_params.get("since", "")
+    start = int(text) if text.isascii() and text.isdigit() else ring.last
+    return StreamingResponse(_follow(ring, closing, start), media_type="text/event-stream", headers=NO_STORE)
+
+
+async def _follow(ring: EventRing, closing: Closing, number: int) -> AsyncIterator[str]:
+    loop = asyncio.get_running_loop()
+    news = asyncio.Event()
+
+    def wake() -> None:
+        loop.call_soon_threadsafe(news.set)
+
+    leave = ring.follow(wake)
+    closing.wakers.add(news.set)
+    try:
+        yield ": backstay\n\n"  # so that the follower knows at once that it is connected
+        while not closing.begun:
+            news.clear()
+            events, missed = ring.since(number)
+            if missed:
+                yield f'event: gap\ndata: {{"missed": {missed}}}\n\n'
+            for event in events:
+                number = event.number
+                yield _sse(event)
+            if not events and not await _happens(news, KEEPALIVE_SECONDS):
+                yield ": still here\n\n"
+    finally:
+        leave()
+        closing.wakers.discard(news.set)
+
+
+async def _happens(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+def _sse(event: Event) -> str:
+    data = json.dumps({"number": event.number, "wall": event.wall, "event": event.name, **event.fields}, default=str)
+    return f"id: {event.number}\nevent: {event.name}\ndata: {data}\n\n"

@@ -1,0 +1,120 @@
+"""An HTTP server in a thread of its own, so that it answers while anything else hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable
+
+import uvicorn
+from starlette.applications import Starlette
+
+from backstay.metrics.listening import Address, ListenError, open_listener, parse_address
+
+START_SECONDS = 10.0
+"""Generous: on a loaded machine the imports of the server alone take a second."""
+
+STOP_SECONDS = 1.5
+FORCED_STOP_SECONDS = 0.5
+"""Together the two seconds in which a stop has to be over."""
+
+GRACE_SECONDS = 1
+"""For requests under way when the server stops; streams are told to end and need none of it."""
+
+CONCURRENCY = 64
+"""Connections at one time; probes and scrapes need a handful."""
+
+
+class Closing:
+    """Lets responses without an end know that the server stops. Used within the server's event loop only."""
+
+    def __init__(self) -> None:
+        self.begun = False
+        self.wakers: set[Callable[[], None]] = set()
+
+    def begin(self) -> None:
+        """Wake all who wait."""
+        self.begun = True
+        for wake in tuple(self.wakers):
+            wake()
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, closing: Closing | None) -> None:
+        super().__init__(config)
+        self._closing = closing
+        self.settled = threading.Event()  # started, or failed to
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.settled.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._closing is not None:
+            self._closing.begin()
+        await super().shutdown(sockets)
+
+
+class HttpServer:
+    """Serves an app on an address ("HOST:PORT") or on a socket that is bound already, which it takes over.
+
+    `start` and `stop` may be called from any thread, each once; `app.state.closing`, if there is one, is told of the
+    stop.
+    """
+
+    def __init__(self, listen: Address | str | socket.socket, app: Starlette, *, protocol: type | None = None) -> None:
+        self._listen = parse_address(listen) if isinstance(listen, str) else listen
+        config = uvicorn.Config(
+            app,
+            loop="asyncio",
+            http=protocol or "h11",
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=CONCURRENCY,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+        self._server = _Server(config, getattr(app.state, "closing", None))
+        self._thread: threading.Thread | None = None
+        self._address: Address | None = None
+
+    @property
+    def address(self) -> Address | None:
+        """Where it listens, with the real port; None before the start and on a unix socket."""
+        return self._address
+
+    def start(self) -> None:
+        """Bind and serve. Returns when requests are answered. Raises ListenError."""
+        listener = open_listener(self._listen) if isinstance(self._listen, Address) else self._listen
+        if listener.family != socket.AF_UNIX:
+            self._address = Address(*listener.getsockname()[:2])
+        self._thread = threading.Thread(target=self._run, args=(listener,), name="http", daemon=True)
+        self._thread.start()
+        self._server.settled.wait(START_SECONDS)
+        if not self._server.started:
+            self.stop()
+            raise ListenError(f"cannot listen on {self._address or 'the socket'}: the HTTP server did not start")
+
+    def stop(self) -> bool:
+        """Stop listening, end streams, wait for the thread; False if it had to be left behind. May be called twice."""
+        self._server.should_exit = True
+        if self._thread is None:
+            return True
+        self._thread.join(STOP_SECONDS)
+        self._server.force_exit = True
+        self._thread.join(FORCED_STOP_SECONDS)
+        return not self._thread.is_alive()
+
+    def _run(self, listener: socket.socket) -> None:
+        try:
+            with asyncio.Runner() as runner:
+                runner.run(self._server.serve([listener]))
+        finally:
+            listener.close()
+            self._server.settled.set()
