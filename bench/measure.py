@@ -79,10 +79,7 @@ class Meter:
         """Take a frame that carries its monotonic time of sending in nanoseconds."""
         self._delays.append(time.monotonic_ns() - sent)
         if len(self._delays) == self._plan.frames:
-            self._finish(_percentiles(self._delays[self._plan.frames // _PAGE_MB: Final = os.sysconf("SC_PAGE_SIZE") / 1024 / 1024
-_BURN_SECONDS: Final = 150e-6 * WINDOW_FRAMES
-"""What the slow consumer computes for each window: 150 us a frame, about 6,000 frames a second."""
-_WARM_UP_PARTS :]))
+            self._finish(_percentiles(self._delays[self._plan.frames // _WARM_UP_PARTS :]))
 
     def ready(self) -> None:
         """Take note that the connection is usable again after a cut."""

@@ -15,6 +15,8 @@ MEASURED_CORE: Final = 1
 """Core of whatever is measured, all its threads."""
 
 _END_SECONDS: Final = 5.0
+_LOOK_SECONDS: Final = 0.25
+"""How often a wait looks whether the partner still lives."""
 
 
 class SampleError(Exception):
@@ -25,7 +27,7 @@ class Child:
     """One child process with its output lines."""
 
     def __init__(self, command: list[str], *, core: int) -> None:
-        self._name = Path(command[1]).name if len(command) > 1 else command[0]
+        self.name = Path(command[1]).name if len(command) > 1 else command[0]
         self._errors = b""
         self._buffer = b""
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=HERE)
@@ -53,17 +55,25 @@ class Child:
         """Its process id."""
         return self._process.pid
 
-    def line(self, seconds: float) -> str:
-        """Wait for its next line of output; SampleError with its last words when none comes."""
+    @property
+    def failed(self) -> bool:
+        """Whether it has ended, and not well."""
+        return bool(self._process.poll())
+
+    def line(self, seconds: float, *, partner: "Child | None" = None) -> str:
+        """Wait for its next line of output; SampleError with the last words when none comes, or the partner failed."""
         deadline = time.monotonic() + seconds
         stdout, stderr = self._pipes()
         with selectors.DefaultSelector() as selector:
             selector.register(stdout, selectors.EVENT_READ)
             selector.register(stderr, selectors.EVENT_READ)
             while b"\n" not in self._buffer:
-                ready = selector.select(max(0.0, deadline - time.monotonic()))
-                if not ready:
-                    raise SampleError(f"{self._name} said nothing for {seconds:.0f} s{self.last_words()}")
+                remaining = deadline - time.monotonic()
+                ready = selector.select(max(0.0, min(remaining, _LOOK_SECONDS)))
+                if partner is not None and partner.failed:
+                    raise SampleError(f"{partner.name} failed{partner.last_words()}")
+                if not ready and remaining <= 0:
+                    raise SampleError(f"{self.name} said nothing for {seconds:.0f} s{self.last_words()}")
                 for key, _ in ready:
                     self._take(selector, key.fileobj)
         text, _, self._buffer = self._buffer.partition(b"\n")
@@ -74,7 +84,7 @@ class Child:
         if not data:
             selector.unregister(pipe)
             if pipe is self._process.stdout:
-                raise SampleError(f"{self._name} ended too early{self.last_words()}")
+                raise SampleError(f"{self.name} ended too early{self.last_words()}")
         elif pipe is self._process.stdout:
             self._buffer += data
         else:
@@ -85,7 +95,9 @@ class Child:
 
     def last_words(self) -> str:
         """What it wrote to its error output so far, as the tail of a message."""
-        text = self._errors.decode(errors="replace").strip()
+        if self.failed and self._process.stderr:
+            self._errors += self._process.stderr.read() or b""
+        text = self._errors[-4000:].decode(errors="replace").strip()
         return f":\n{text}" if text else ""
 
 

@@ -49,10 +49,7 @@ def take(subject: Subject, plan: Plan) -> dict[str, float]:
             plan = replace(plan, port=daemon.port, watched_pid=daemon.pid)
             core = SERVING_CORE
         client = stack.enter_context(Child.script(subject.script, plan.to_argument(), core=core))
-        try:
-            measured = json.loads(gateway.line(plan.timeout))
-        except SampleError as error:
-            raise SampleError(f"{error}{client.last_words()}") from None
+        measured = json.loads(gateway.line(plan.timeout, partner=client))
     return _VALUES[plan.suite](plan, measured)
 
 
