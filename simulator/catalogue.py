@@ -80,7 +80,7 @@ def read_contract(fields: Fields, *, primary: bool = True) -> ContractQuery:
     )
 
 
-def _stock(con_id: int, symbol: str, name: str, price: float) -> Instrument:
+def _stock(con_id: int, symbol: str, *, name: str, price: float) -> Instrument:
     return Instrument(
         con_id=con_id,
         symbol=symbol,
@@ -95,19 +95,19 @@ def _stock(con_id: int, symbol: str, name: str, price: float) -> Instrument:
     )
 
 
-_APPLE = replace(_stock(265598, "AAPL", "APPLE INC", 190.0), isin="US0378331005")
+_APPLE = replace(_stock(265598, "AAPL", name="APPLE INC", price=190.0), isin="US0378331005")
 
 INSTRUMENTS = (
     _APPLE,
-    _stock(272093, "MSFT", "MICROSOFT CORP", 410.0),
-    replace(_stock(756733, "SPY", "SS SPDR S&P 500 ETF TRUST-US", 520.0), primary="ARCA", stock_type="ETF"),
-    replace(_stock(320227571, "QQQ", "INVESCO QQQ TRUST SERIES 1", 440.0), stock_type="ETF"),
-    _stock(208813719, "GOOGL", "ALPHABET INC-CL A", 150.0),
-    _stock(3691937, "AMZN", "AMAZON.COM INC", 175.0),
-    _stock(4815747, "NVDA", "NVIDIA CORP", 880.0),
-    _stock(76792991, "TSLA", "TESLA INC", 170.0),
-    _stock(107113386, "META", "META PLATFORMS INC-CLASS A", 490.0),
-    replace(_stock(8314, "IBM", "INTL BUSINESS MACHINES CORP", 185.0), primary="NYSE", trading_class="IBM"),
+    _stock(272093, "MSFT", name="MICROSOFT CORP", price=410.0),
+    replace(_stock(756733, "SPY", name="SS SPDR S&P 500 ETF TRUST-US", price=520.0), primary="ARCA", stock_type="ETF"),
+    replace(_stock(320227571, "QQQ", name="INVESCO QQQ TRUST SERIES 1", price=440.0), stock_type="ETF"),
+    _stock(208813719, "GOOGL", name="ALPHABET INC-CL A", price=150.0),
+    _stock(3691937, "AMZN", name="AMAZON.COM INC", price=175.0),
+    _stock(4815747, "NVDA", name="NVIDIA CORP", price=880.0),
+    _stock(76792991, "TSLA", name="TESLA INC", price=170.0),
+    _stock(107113386, "META", name="META PLATFORMS INC-CLASS A", price=490.0),
+    replace(_stock(8314, "IBM", name="INTL BUSINESS MACHINES CORP", price=185.0), primary="NYSE", trading_class="IBM"),
     Instrument(
         con_id=12087792,
         symbol="EUR",

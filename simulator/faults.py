@@ -1,59 +1,27 @@
 """Everything that can be made to go wrong on command; the same names as on the control port."""
 
-import functools
 import time
-from collections.abc import Callable, Mapping
-from enum import Enum
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from backstay.simulator.farms import FARM_NOTICES, Farm, farm_kind
-from backstay.simulator.streams import MARKET_FAMILIES
+from backstay.simulator.fault_group import COMMANDS, command
+from backstay.simulator.fault_link import LinkFaults
+from backstay.simulator.fault_orders import OrderFaults
+from backstay.simulator.streams import MARKET_FAMILIES, Family
 
 if TYPE_CHECKING:
     from backstay.simulator.session import Session
     from backstay.simulator.world import World
 
-Arguments = ParamSpec("Arguments")
-
 PLACE_ORDER = 3
 REQ_CURRENT_TIME = 49
-
-BAD_LENGTH = 0x7FFFFFFF
-"""A length prefix no peer takes: two gigabytes."""
 
 PACING_VIOLATIONS_MAX = 3
 """TWS ends the session at the third violation."""
 
 
-class LostAt(Enum):
-    """Where an order gets lost: on its way in (TWS never knows it), or its answers on their way out."""
-
-    REQUEST = "request"
-    ANSWER = "answer"
-
-
-Command: TypeAlias = Callable[Concatenate["Faults", Arguments], None]
-
-COMMANDS: dict[str, Callable[..., None]] = {}
-"""Every fault by name, in the order of the class below; what ``POST /faults/NAME`` may call."""
-
-
-def _command(method: Command[Arguments]) -> Command[Arguments]:
-    """Make a method a fault: callable from any thread, told to hooks, listed in ``COMMANDS``."""
-
-    @functools.wraps(method)
-    def run(self: "Faults", *args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
-        def work() -> None:
-            method(self, *args, **kwargs)
-            self.world.records.tell("fault", None, method.__name__)
-
-        self.world.loop.call(work)
-
-    COMMANDS[method.__name__] = run
-    return cast("Command[Arguments]", run)  # the wrapper names its first parameter, which a Callable can not
-
-
-class Faults:
+class Faults(LinkFaults, OrderFaults):
     """The faults of one simulator. Commands may be called from any thread; the rest belongs to the loop.
 
     ``client_id`` limits a fault to one client; without it, it is for everybody, and lasting ones are for those who
@@ -61,7 +29,7 @@ class Faults:
     """
 
     def __init__(self, world: "World") -> None:
-        self.world = world
+        super().__init__(world)
         self.open_dialog = False
         self.ready_delay = 0.0
         self.upstream_up = True
@@ -69,109 +37,42 @@ class Faults:
         self.ids_in_use: dict[int | None, int] = {}
         self.drop_seconds = 0.0
         self.rate_max = 0
-        self.orders_to_lose = 0
-        self.orders_lost_at = LostAt.REQUEST
-        self.eof_after_loss = False
         self._dropping_since = 0.0
-        self._slow: dict[int | None, float] = {}
-        self._split: dict[int | None, int] = {}
 
-    # The link to the client
-
-    @_command
-    def eof(self, client_id: int | None = None) -> None:
-        """Close the clients' sockets; they read end of file."""
-        for session in self._targets(client_id):
-            session.close("eof on command")
-
-    @_command
-    def reset(self, client_id: int | None = None) -> None:
-        """Reset the clients' sockets (RST)."""
-        for session in self._targets(client_id):
-            session.reset("reset on command")
-
-    @_command
-    def freeze(self, client_id: int | None = None) -> None:
-        """Stop reading and writing, sockets open, as a suspended process; without a client id also all timers."""
-        if client_id is None:
-            self.world.loop.frozen = True
-        for session in self._targets(client_id):
-            session.channel.set_frozen(frozen=True)
-
-    @_command
-    def thaw(self, client_id: int | None = None) -> None:
-        """End ``freeze``."""
-        if client_id is None:
-            self.world.loop.frozen = False
-        for session in self._targets(client_id):
-            session.channel.set_frozen(frozen=False)
-
-    @_command
-    def refuse(self) -> None:
-        """Close the listening socket: new connections are refused, existing ones stay."""
-        self.world.listener.close()
-
-    @_command
-    def accept(self) -> None:
-        """End ``refuse``: listen on the same port again."""
-        self.world.listener.open()
-
-    @_command
-    def slow(self, bytes_per_second: float, client_id: int | None = None) -> None:
-        """Write no faster than this; 0 is full speed."""
-        self._slow[client_id] = bytes_per_second
-        for session in self._targets(client_id):
-            session.channel.slow_bytes_per_second = bytes_per_second
-
-    @_command
-    def split(self, bytes: int, client_id: int | None = None) -> None:  # noqa: A002  (the name in the contract)
-        """Write in pieces of this many bytes, each its own segment; 0 is whole again."""
-        self._split[client_id] = bytes
-        for session in self._targets(client_id):
-            session.channel.split_bytes = bytes
-
-    @_command
-    def bad_frame(self, client_id: int | None = None, length: int = BAD_LENGTH) -> None:
-        """Send a frame with a length nobody can believe and some garbage behind it."""
-        for session in self._targets(client_id):
-            session.channel.send(length.to_bytes(4, "big") + b"1\0garbage\0")
-
-    # The session
-
-    @_command
+    @command
     def drop_requests(self, seconds: float) -> None:
         """Lose every request but reqCurrentTime for so long: from now, and after nextValidId of later sessions."""
         self.drop_seconds = seconds
         self._dropping_since = time.monotonic()
 
-    @_command
+    @command
     def delay_ready(self, seconds: float) -> None:
         """Let later sessions wait so long for managedAccounts and nextValidId."""
         self.ready_delay = seconds
 
-    @_command
+    @command
     def dialog(self) -> None:
         """Ask a person about each new client: its greeting stays unanswered until ``accept_dialog``."""
         self.open_dialog = True
 
-    @_command
+    @command
     def accept_dialog(self) -> None:
         """Answer the dialog with yes, for those who wait and those who come."""
         self.open_dialog = False
         for session in list(self.world.peers):
             session.accept()
 
-    @_command
+    @command
     def client_id_in_use(self, count: int = 1, client_id: int | None = None) -> None:
         """Answer the next sessions (of this client id, or any) with 326 and close."""
         self.ids_in_use[client_id] = count
 
-    @_command
+    @command
     def pacing_reject(self, messages_per_second: int = 50) -> None:
         """Reject messages above the rate with 100; the third time ends the session. 0 queues without a limit."""
         self.rate_max = messages_per_second
 
-    @_command
+    @command
     def port_changed(self, port: int = 0) -> None:
         """Move to another port (any free one for 0): 1300 with the new port, then all sockets close."""
         listener = self.world.listener
@@ -183,7 +84,7 @@ class Faults:
         for session in list(self.world.peers):
             session.close("port changed")
 
-    @_command
+    @command
     def restart(self, seconds: float = 0.0, order_ids_fall_back: bool = False) -> None:
         """Go away and come back after so long. Orders stay; ids of orders never acknowledged may be forgotten."""
         world = self.world
@@ -193,22 +94,14 @@ class Faults:
         world.restarted(order_ids_fall_back=order_ids_fall_back)
         world.loop.after(seconds, world.listener.open)
 
-    @_command
-    def lose_orders(self, count: int = 1, where: str = "request", then_eof: bool = False) -> None:
-        """Lose the next orders: ``where`` request (TWS never knows them) or answer (booked, but nobody is told)."""
-        self.orders_lost_at = LostAt(where)
-        self.orders_to_lose = count
-        self.eof_after_loss = then_eof
-
-    # IB's servers behind TWS
-
-    @_command
+    @command
     def upstream_lost(self) -> None:
         """Cut TWS off IB's servers: 1100 now and every few seconds, no data, orders wait."""
         self.upstream_up = False
+        self.world.book.set_upstream(up=False)
         self._tell_upstream_lost()
 
-    @_command
+    @command
     def upstream_restored(self, data_lost: bool = False, forget_ids: bool = False) -> None:
         """Bring IB's servers back: 1102, or 1101 with ``data_lost``, when market data stays silent.
 
@@ -225,8 +118,9 @@ class Faults:
             else:
                 session.error(-1, 1102, self._restored_text())
             world.resume(session)
+        world.book.set_upstream(up=True)
 
-    @_command
+    @command
     def farm(self, name: str, up: bool, streams_die: bool = False) -> None:
         """Break or mend one data farm; with ``streams_die`` its streams stay silent although the farm is back."""
         state = self.farms.setdefault(name, Farm(name, farm_kind(name)))
@@ -240,7 +134,12 @@ class Faults:
             if up:
                 self.world.resume(session)
 
-    # What the loop asks
+    @command
+    def bulletin(self, text: str, number: int = 1) -> None:
+        """Send a news bulletin to those who asked for them."""
+        for session in self._ready():
+            if (Family.BULLETINS, 0) in session.streams:
+                session.send(14, number, 1, text, "SIMULATED")
 
     def admit(self, session: "Session", message_id: int) -> bool:
         """Whether a request reaches TWS at all."""
@@ -250,11 +149,7 @@ class Faults:
             since = max(session.ready_since, self._dropping_since)
             if time.monotonic() < since + self.drop_seconds:
                 return False
-        return message_id != PLACE_ORDER or not self._lose_order(session, LostAt.REQUEST)
-
-    def loses_answer(self, session: "Session") -> bool:
-        """Whether the answers to the order just booked get lost."""
-        return self._lose_order(session, LostAt.ANSWER)
+        return message_id != PLACE_ORDER or not self.loses_request(session)
 
     def takes_id(self, client_id: int) -> bool:
         """Whether this client id is to be called in use; counts down."""
@@ -264,12 +159,6 @@ class Faults:
                 self.ids_in_use[key] = left - 1
                 return True
         return False
-
-    def apply(self, session: "Session") -> None:
-        """Give a socket the lasting faults of its client id, or of everybody as long as that is not known."""
-        channel = session.channel
-        channel.slow_bytes_per_second = self._slow.get(session.client_id, self._slow.get(None, 0.0))
-        channel.split_bytes = self._split.get(session.client_id, self._split.get(None, 0))
 
     def farm_up(self, name: str | None) -> bool:
         """Whether a farm delivers."""
@@ -288,12 +177,9 @@ class Faults:
             "drop_requests": self.drop_seconds,
             "pacing_reject": self.rate_max,
             "lose_orders": self.orders_to_lose,
-            "slow": {str(key): value for key, value in self._slow.items() if value},
-            "split": {str(key): value for key, value in self._split.items() if value},
+            "slow": {str(key): value for key, value in self.slowed.items() if value},
+            "split": {str(key): value for key, value in self.splits.items() if value},
         }
-
-    def _targets(self, client_id: int | None) -> "list[Session]":
-        return [session for session in self.world.peers if client_id is None or session.client_id == client_id]
 
     def _ready(self) -> "list[Session]":
         return self.world.ready_sessions()
@@ -305,14 +191,6 @@ class Faults:
         if session.rate.violations >= PACING_VIOLATIONS_MAX:
             session.close("pacing")
         return False
-
-    def _lose_order(self, session: "Session", where: LostAt) -> bool:
-        if self.orders_to_lose <= 0 or where is not self.orders_lost_at:
-            return False
-        self.orders_to_lose -= 1
-        if self.eof_after_loss:
-            session.close("order lost")
-        return True
 
     def _tell_upstream_lost(self) -> None:
         if self.upstream_up:
@@ -335,3 +213,6 @@ class Faults:
                 stream.dead = True
                 if forget_ids:
                     del session.streams[key]
+
+
+__all__ = ["COMMANDS", "Faults"]

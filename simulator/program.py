@@ -30,7 +30,7 @@ def serve(
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        return _serve(listen, control, options, stopping)
+        return _serve(Simulator(listen, **options), control, stopping)
     except OSError as error:
         print(f"backstay simulator: can not listen: {error}", file=sys.stderr)  # noqa: T201
         return EXIT_FAILED
@@ -39,10 +39,8 @@ def serve(
             signal.signal(number, handler)
 
 
-def _serve(
-    listen: tuple[str, int], control: tuple[str, int] | None, options: Options, stopping: threading.Event, /
-) -> int:
-    with Simulator(listen, **options) as simulator:
+def _serve(simulator: Simulator, control: tuple[str, int] | None, stopping: threading.Event) -> int:
+    with simulator:
         server = ControlServer(simulator, control) if control else None
         line = "backstay simulator listens on {}:{}".format(*simulator.address)
         if server is not None:

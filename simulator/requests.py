@@ -4,9 +4,13 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from backstay.protocol.requests import REQUESTS
+from backstay.simulator.farms import DEFINITION_FARM, HISTORY_FARM
 from backstay.simulator.fields import Fields, Refused
 from backstay.simulator.requests_account import HANDLERS as ACCOUNT
+from backstay.simulator.requests_depth import HANDLERS as DEPTH
+from backstay.simulator.requests_history import HANDLERS as HISTORY
 from backstay.simulator.requests_market import HANDLERS as MARKET
+from backstay.simulator.requests_news import HANDLERS as NEWS
 from backstay.simulator.requests_orders import HANDLERS as ORDERS
 from backstay.simulator.requests_reference import HANDLERS as REFERENCE
 
@@ -17,11 +21,25 @@ Handler = Callable[["Session", Fields], None]
 
 HANDLERS: Mapping[int, Handler] = {
     **ACCOUNT,
+    **DEPTH,
+    **HISTORY,
     **MARKET,
+    **NEWS,
     **ORDERS,
     **REFERENCE,
 }
 """By message id; a handler raises ``Refused`` for what TWS would answer with an error."""
+
+FARM_OF: Mapping[int, str] = {
+    9: DEFINITION_FARM,
+    20: HISTORY_FARM,
+    78: DEFINITION_FARM,
+    81: DEFINITION_FARM,
+    87: HISTORY_FARM,
+    88: HISTORY_FARM,
+    96: HISTORY_FARM,
+}
+"""Reads that IB's servers answer; while those are away, TWS leaves them unanswered."""
 
 
 def open_request(message_id: int, body: bytes, version: int) -> tuple[str, int | None, Fields]:
@@ -44,4 +62,6 @@ def handle(session: "Session", message_id: int, fields: Fields) -> None:
     request = REQUESTS.get(message_id)
     if handler is None or request is None or request.since > session.version:
         raise Refused(-1, 320, f"Error reading request. Unknown message id {message_id}")
-    handler(session, fields)
+    farm = FARM_OF.get(message_id)
+    if farm is None or session.world.reaches(farm):
+        handler(session, fields)

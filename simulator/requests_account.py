@@ -41,6 +41,7 @@ class AccountUpdates(_Account):
     """reqAccountUpdates: values, portfolio, time, and the end of the download."""
 
     def start(self) -> None:
+        """Send the whole picture and its end."""
         self._values()
         for holding in self.accounts.holdings(self.account):
             self._portfolio(holding)
@@ -48,6 +49,7 @@ class AccountUpdates(_Account):
         self.session.send(54, self.account)
 
     def changed(self, account: str, holding: Holding) -> None:
+        """Send what a fill changed."""
         if self.concerns(account):
             self._portfolio(holding)
             self._values()
@@ -86,10 +88,12 @@ class AccountUpdatesMulti(_Account):
     """reqAccountUpdatesMulti: values of an account and model."""
 
     def start(self) -> None:
+        """Send the whole picture and its end."""
         self._values()
         self.session.send(74, self.request_id)
 
     def changed(self, account: str, holding: Holding) -> None:  # noqa: ARG002  (all values may have changed)
+        """Send what a fill changed."""
         if self.concerns(account):
             self._values()
 
@@ -105,10 +109,12 @@ class AccountSummary(_Account):
     tags: tuple[str, ...] = ()
 
     def start(self) -> None:
+        """Send the whole picture and its end."""
         self._rows()
         self.session.send(64, self.request_id)
 
     def changed(self, account: str, holding: Holding) -> None:  # noqa: ARG002  (any value may have changed)
+        """Send what a fill changed."""
         if self.concerns(account):
             self._rows()
 
@@ -125,12 +131,14 @@ class Positions(_Account):
     """reqPositions: what all accounts hold."""
 
     def start(self) -> None:
+        """Send the whole picture and its end."""
         for account in self.accounts.names():
             for holding in self.accounts.holdings(account):
                 self.changed(account, holding)
         self.session.send(62)
 
     def changed(self, account: str, holding: Holding) -> None:
+        """Send what a fill changed."""
         self.session.send(61, account, *_contract(holding), show(holding.quantity), show(holding.average_cost))
 
 
@@ -138,12 +146,14 @@ class PositionsMulti(_Account):
     """reqPositionsMulti: what an account and model hold."""
 
     def start(self) -> None:
+        """Send the whole picture and its end."""
         for account in self.accounts.names(self.account):
             for holding in self.accounts.holdings(account):
                 self.changed(account, holding)
         self.session.send(72, self.request_id)
 
     def changed(self, account: str, holding: Holding) -> None:
+        """Send what a fill changed."""
         if self.concerns(account):
             position = show(holding.quantity), show(holding.average_cost)
             self.session.send(71, self.request_id, account, *_contract(holding), *position, "")
@@ -155,9 +165,11 @@ class ProfitAndLoss(_Account):
     beat = Pace.PNL
 
     def start(self) -> None:
+        """Send the first figures."""
         self.step()
 
     def step(self) -> None:
+        """Send the figures as they are now."""
         self.session.send(94, self.request_id, *_profit(self.session, self.accounts.totals(self.account)))
 
 
@@ -169,9 +181,11 @@ class ProfitAndLossSingle(_Account):
     beat = Pace.PNL
 
     def start(self) -> None:
+        """Send the first figures."""
         self.step()
 
     def step(self) -> None:
+        """Send the figures as they are now."""
         held = [one for one in self.accounts.holdings(self.account) if one.instrument.con_id == self.con_id]
         position, value, profit = 0.0, 0.0, (0.0, 0.0, 0.0)
         for holding in held:

@@ -132,7 +132,8 @@ def data_type_for(session: "Session", request_id: int, instrument: Instrument) -
     return LIVE if settings.market_open or wanted in (LIVE, DELAYED) else FROZEN
 
 
-def _skip_legs(session: "Session", fields: Fields, query: ContractQuery) -> None:
+def skip_legs(fields: Fields, query: ContractQuery) -> None:
+    """Pass over the legs of a combination."""
     if query.sec_type == "BAG":
         fields.skip(4 * fields.integer())
 
@@ -141,7 +142,7 @@ def req_mkt_data(session: "Session", fields: Fields) -> None:
     """Begin a stream of ticks, or send one snapshot."""
     request_id = fields.integer()
     query = read_contract(fields)
-    _skip_legs(session, fields, query)
+    skip_legs(fields, query)
     if fields.flag():  # delta neutral contract
         fields.skip(3)
     generics = fields.text()

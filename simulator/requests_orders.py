@@ -16,10 +16,37 @@ if TYPE_CHECKING:
 
 ACTIONS = frozenset(("BUY", "SELL", "SSHORT"))
 ORDER_KINDS = frozenset(
-    (
-        "MKT,LMT,STP,STP LMT,TRAIL,TRAIL LIMIT,MIT,LIT,MOC,LOC,REL,MIDPRICE,PEG BENCH,PEGBENCH,PEG BEST,PEGBEST,"
-        "PEG MID,PEGMID,PEG MKT,PEG STK,VOL,BOX TOP,SNAP MKT,SNAP MID,SNAP PRIM,MTL,PASSV REL,MKT PRT,STP PRT"
-    ).split(",")
+    [
+        "MKT",
+        "LMT",
+        "STP",
+        "STP LMT",
+        "TRAIL",
+        "TRAIL LIMIT",
+        "MIT",
+        "LIT",
+        "MOC",
+        "LOC",
+        "REL",
+        "MIDPRICE",
+        "PEG BENCH",
+        "PEGBENCH",
+        "PEG BEST",
+        "PEGBEST",
+        "PEG MID",
+        "PEGMID",
+        "PEG MKT",
+        "PEG STK",
+        "VOL",
+        "BOX TOP",
+        "SNAP MKT",
+        "SNAP MID",
+        "SNAP PRIM",
+        "MTL",
+        "PASSV REL",
+        "MKT PRT",
+        "STP PRT",
+    ]
 )
 """Order types TWS knows; only market, limit and stop orders ever fill by themselves."""
 
@@ -42,14 +69,14 @@ def place_order(session: "Session", fields: Fields) -> None:
     book = session.world.book
     client_id = session.client_id or DEFAULT_CLIENT
     if record.on("what_if"):
-        _preview(session, _new_order(session, order_id, record, instrument))
+        _preview(session, _new_order(session, order_id, record, instrument=instrument))
         return
     known = book.check_id(client_id, order_id)
-    _validate(session, order_id, record, instrument)
+    _validate(session, order_id, record, min_tick=instrument.min_tick)
     if known is not None:
         book.modify(known, record, instrument)
         return
-    order = _new_order(session, order_id, record, instrument)
+    order = _new_order(session, order_id, record, instrument=instrument)
     order.silent = session.world.faults.loses_answer(session)
     book.add(order)
     order.silent = False
@@ -63,7 +90,7 @@ def _order_id(record: Record) -> int:
         raise Unreadable("the order id is not a number") from error
 
 
-def _new_order(session: "Session", order_id: int, record: Record, instrument: Instrument) -> Order:
+def _new_order(session: "Session", order_id: int, record: Record, *, instrument: Instrument) -> Order:
     return Order(
         client_id=session.client_id or DEFAULT_CLIENT,
         order_id=order_id,
@@ -104,7 +131,7 @@ def _account(session: "Session", order_id: int, record: Record) -> str:
     return accounts[0]
 
 
-def _validate(session: "Session", order_id: int, record: Record, instrument: Instrument) -> None:
+def _validate(session: "Session", order_id: int, record: Record, *, min_tick: float) -> None:
     session.world.faults.reject_order(order_id)
     if record.get("action") not in ACTIONS:
         raise Refused(order_id, 321, f"Error validating request. Invalid side: {record.get('action')}")
@@ -117,7 +144,7 @@ def _validate(session: "Session", order_id: int, record: Record, instrument: Ins
         raise Refused(order_id, 321, "Error validating request. Limit price is missing.")
     for name in ("limit_price", "aux_price"):
         price = read_number(record.get(name))
-        if price is not None and not _on_grid(price, instrument.min_tick):
+        if price is not None and not _on_grid(price, min_tick):
             reason = "The price does not conform to the minimum price variation for this contract."
             raise Refused(order_id, 110, reason)
 
@@ -150,7 +177,9 @@ def cancel_order(session: "Session", fields: Fields) -> None:
         raise Refused(order_id, 10147, f"OrderId {order_id} that needs to be cancelled is not found.")
     if not order.live:
         state = order.status.value
-        raise Refused(order_id, 10148, f"OrderId {order_id} that needs to be cancelled can not be cancelled, state: {state}.")
+        raise Refused(
+            order_id, 10148, f"OrderId {order_id} that needs to be cancelled can not be cancelled, state: {state}."
+        )
     session.world.book.cancel(order)
 
 
@@ -239,13 +268,13 @@ def req_ids(session: "Session", _fields: Fields) -> None:
     session.send(9, session.world.book.next_id(session.client_id or DEFAULT_CLIENT))
 
 
-def exercise_options(session: "Session", fields: Fields) -> None:
+def exercise_options(_session: "Session", fields: Fields) -> None:
     """Refuse: the simulated account never holds an option that could be exercised."""
     order_id = fields.integer()
     raise Refused(order_id, 322, "Error processing request. No unlapsed position exists in this option.")
 
 
-def manual_record(action: str, quantity: float, limit: float | None, /) -> Record:
+def manual_record(action: str, quantity: float, limit: float | None) -> Record:
     """Return what a person enters: a limit order, or a market order without a limit."""
     kind = "MKT" if limit is None else "LMT"
     values = {"action": action, "quantity": show(quantity), "order_type": kind, "tif": "DAY", "transmit": "1"}

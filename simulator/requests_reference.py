@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from backstay.simulator import reference
-from backstay.simulator.catalogue import Instrument, read_contract
+from backstay.simulator.catalogue import read_contract
 from backstay.simulator.fields import Fields, Refused, show
 from backstay.simulator.layout import write
 from backstay.simulator.requests_market import cancel, free_id, one_instrument
@@ -130,40 +130,6 @@ def req_user_info(session: "Session", fields: Fields) -> None:
     session.send(107, fields.integer(), "")
 
 
-def req_news_providers(session: "Session", _fields: Fields) -> None:
-    """Tell who provides news."""
-    rows = reference.NEWS_PROVIDERS
-    session.send(85, len(rows), *(value for row in rows for value in row))
-
-
-def req_news_article(session: "Session", fields: Fields) -> None:
-    """Send an article."""
-    request_id, provider, article = fields.integer(), fields.text(), fields.text()
-    if provider not in dict(reference.NEWS_PROVIDERS):
-        raise Refused(request_id, 10172, "Failed to request news article: No data available")
-    session.send(83, request_id, 0, f"Article {article} of the simulated provider {provider}.")
-
-
-def req_historical_news(session: "Session", fields: Fields) -> None:
-    """Send one headline a provider, and the end."""
-    request_id, con_id, providers = fields.integer(), fields.integer(), fields.text()
-    moment = time.strftime("%Y-%m-%d 12:00:00.0", time.gmtime())
-    for provider in providers.split("+"):
-        if provider in dict(reference.NEWS_PROVIDERS):
-            session.send(86, request_id, moment, provider, f"{provider}${con_id:08x}", "A simulated headline")
-    session.send(87, request_id, False)
-
-
-def req_news_bulletins(session: "Session", _fields: Fields) -> None:
-    """Begin the one subscription to bulletins; there are none until a test sends one."""
-    session.subscribe(Stream(session, Family.BULLETINS, 0, pace=Pace.EVENT))
-
-
-def cancel_news_bulletins(session: "Session", _fields: Fields) -> None:
-    """End the subscription to bulletins."""
-    session.streams.pop((Family.BULLETINS, 0), None)
-
-
 def query_display_groups(session: "Session", fields: Fields) -> None:
     """Tell the window groups of the screen."""
     session.send(67, fields.integer(), "1|2|3")
@@ -202,87 +168,30 @@ def calculate_option(session: "Session", fields: Fields) -> None:
     if instrument.sec_type != "OPT":
         raise Refused(request_id, 321, "Error validating request. The contract is not an option")
     given, under = fields.number() or 0.0, fields.number() or 0.0
-    _send_option(session, request_id, instrument, (given, under))
-
-
-def _send_option(session: "Session", request_id: int, instrument: Instrument, given: tuple[float, float], /) -> None:
     values: list[object] = [request_id, MODEL_OPTION]
     if session.version >= 156:  # based on return or on price
         values.append(0)
-    price, under = session.world.market.quote(instrument).last, given[1]
-    values += [show(min(given[0], 1.0)), 0.5, show(price), 0, 0.02, 0.3, -0.05, show(under)]
+    price = session.world.market.quote(instrument).last
+    values += [show(min(given, 1.0)), 0.5, show(price), 0, 0.02, 0.3, -0.05, show(under)]
     session.send(21, *values)
 
 
-def refuse_keyed(code: int, text: str) -> Handler:
-    """Return a handler for what this login may not do; the request names its id first."""
-
-    def refuse(_session: "Session", fields: Fields) -> None:
-        raise Refused(fields.integer(), code, text)
-
-    return refuse
-
-
-def refuse_unkeyed(code: int, text: str) -> Handler:
-    """Return a handler for what this login may not do and has no request id."""
-
-    def refuse(_session: "Session", _fields: Fields) -> None:
-        raise Refused(-1, code, text)
-
-    return refuse
-
-
-def replace_fa(session: "Session", fields: Fields) -> None:
-    """Refuse: the login is no adviser's. The request id is the last field, and exists from 157 on only."""
-    digits = fields.peek(-1) if session.version >= 157 else None
-    request_id = int(digits) if digits and digits.isdigit() else -1
-    raise Refused(request_id, 321, "Error validating request. FA data operations ignored for non FA customers.")
-
-
-def ignore(_session: "Session", _fields: Fields) -> None:
-    """Take a cancel of something that was answered at once."""
-
-
-_NOT_FA = "Error validating request. FA data operations ignored for non FA customers."
-_NO_NEWS_FEED = "News feed is not allowed."
-_NOT_VERIFIED = "Error validating request. Verification is not enabled"
-
 HANDLERS: Mapping[int, Handler] = {
     9: req_contract_details,
-    12: req_news_bulletins,
-    13: cancel_news_bulletins,
     14: set_log_level,
-    18: refuse_unkeyed(321, _NOT_FA),
-    19: replace_fa,
     49: req_current_time,
-    52: refuse_keyed(10358, "Fundamentals data is not allowed."),
-    53: ignore,
     54: calculate_option,
     55: calculate_option,
-    56: ignore,
-    57: ignore,
-    65: refuse_unkeyed(321, _NOT_VERIFIED),
-    66: refuse_unkeyed(321, _NOT_VERIFIED),
     67: query_display_groups,
     68: subscribe_to_group,
     69: update_display_group,
     70: cancel(Family.DISPLAY_GROUP, 321, "display group subscription"),
-    71: refuse_unkeyed(321, "Error validating request. The session has been started already"),
-    72: refuse_unkeyed(321, _NOT_VERIFIED),
-    73: refuse_unkeyed(321, _NOT_VERIFIED),
     78: req_option_chain,
     79: req_soft_dollar_tiers,
     81: req_matching_symbols,
     82: req_depth_exchanges,
     83: req_smart_components,
-    84: req_news_article,
-    85: req_news_providers,
-    86: req_historical_news,
     91: req_market_rule,
-    100: refuse_keyed(10276, _NO_NEWS_FEED),
-    101: refuse_keyed(10280, "Failed to cancel WSH metadata request"),
-    102: refuse_keyed(10276, _NO_NEWS_FEED),
-    103: refuse_keyed(10284, "Failed to cancel WSH event data request"),
     104: req_user_info,
     105: req_current_time_in_millis,
 }

@@ -105,5 +105,5 @@ class Simulator:
             except (KeyError, IndexError):
                 pass
             with changed:
-                if not changed.wait_for(lambda: seen != self._world.records.changes, deadline - time.monotonic()):
+                if seen == self._world.records.changes and not changed.wait(deadline - time.monotonic()):
                     raise TimeoutError(f"not within {timeout} s; the simulator's state is {state}")

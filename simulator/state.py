@@ -3,6 +3,8 @@
 import time
 from typing import TYPE_CHECKING, Any
 
+from backstay.simulator.orders import Order
+
 if TYPE_CHECKING:
     from backstay.simulator.records import ClientRecord
     from backstay.simulator.world import World
@@ -19,6 +21,8 @@ def describe(world: "World") -> dict[str, Any]:
         "sockets": {"open": records.open, "open_max": records.open_max, "accepted": records.accepted},
         "clients": {str(client_id): _client(world, client_id, record) for client_id, record in records.clients.items()},
         "requests": dict(records.requests),
+        "orders": [_order(order) for order in world.book],
+        "executions": len(world.book.executions),
         "ticks_withheld": world.ticks_withheld,
         "faults": world.faults.state(),
     }
@@ -45,4 +49,23 @@ def _client(world: "World", client_id: int, record: "ClientRecord") -> dict[str,
             for stream in streams
         ],
         "backlog": 0 if session is None else session.channel.backlog,
+    }
+
+
+def _order(order: Order) -> dict[str, Any]:
+    return {
+        "client_id": order.client_id,
+        "order_id": order.order_id,
+        "perm_id": order.perm_id,
+        "order_ref": order.record.get("order_ref"),
+        "account": order.account,
+        "symbol": order.instrument.symbol,
+        "action": order.action,
+        "type": order.kind,
+        "quantity": order.quantity,
+        "limit": order.limit,
+        "status": order.status.value,
+        "filled": order.filled,
+        "placements": order.placements,
+        "manual": order.manual,
     }

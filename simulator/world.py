@@ -10,11 +10,13 @@ from backstay.simulator.catalogue import Catalogue
 from backstay.simulator.farms import FARM_NOTICES, FARMS, Farm
 from backstay.simulator.faults import Faults
 from backstay.simulator.fields import Fields
+from backstay.simulator.history import History
 from backstay.simulator.listener import Listener
 from backstay.simulator.loop import Loop
 from backstay.simulator.market import Market
 from backstay.simulator.news import News
 from backstay.simulator.orders import Order
+from backstay.simulator.pacing import HistoricalPacing
 from backstay.simulator.records import Records
 from backstay.simulator.session import STREAM_BACKLOG_BYTES, Session, SessionState
 from backstay.simulator.settings import Settings
@@ -35,6 +37,8 @@ class World:
         self.market = Market(settings.seed)
         self.book = Book(settings, self.market, News(self), after=loop.after)
         self.accounts = Accounts(self.book.ledgers, self.market)
+        self.history = History(settings.seed)
+        self.queries = HistoricalPacing()
         self.faults = Faults(self)
         self.listener = Listener(loop, address, self._accepted)
         self.peers: set[Session] = set()
@@ -90,6 +94,10 @@ class World:
             self.ticks_withheld += 1
             return False
         return True
+
+    def reaches(self, farm: str) -> bool:
+        """Whether a farm of IB can be asked."""
+        return self.faults.upstream_up and self.faults.farm_up(farm)
 
     def resume(self, session: Session) -> None:
         """Start streams that were asked for while their data could not come."""
