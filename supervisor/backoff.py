@@ -40,7 +40,7 @@ class Backoff:
     attempt: int = 0
 
     def __post_init__(self) -> None:
-        positive = self.first_seconds >= 0 and self.base_seconds > 0 and self.cap_seconds >= self.base_seconds
+        positive = self.first_seconds >= 0 and self.base_seconds > 0 and self.cap_seconds > 0
         if not positive or self.factor < 1 or not 0 <= self.jitter_ratio < 1:
             raise ValueError(f"no schedule of delays: {self}")
 

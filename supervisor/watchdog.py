@@ -18,6 +18,8 @@ from typing import Final
 
 from backstay.supervisor.actor import Actor
 
+_frames = sys._current_frames  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - the documented way
+
 PERIOD_SECONDS: Final = 1.0
 LIMIT_SECONDS: Final = 4.0
 """With the period this detects within 5 s; handlers of this product take milliseconds."""
@@ -117,5 +119,5 @@ def _should_move(actor: Actor) -> bool:
 
 def _stack(actor: Actor) -> str:
     ident = None if actor.thread is None else actor.thread.ident
-    frame = None if ident is None else sys._current_frames().get(ident)  # noqa: SLF001 - the documented way
+    frame = None if ident is None else _frames().get(ident)
     return "" if frame is None else "".join(traceback.format_stack(frame))

@@ -1,0 +1,357 @@
+import heapq
+import threading
+from collections import deque
+from typing import Any
+
+import pykka
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backstay.supervisor import inbox as module
+from backstay.supervisor.inbox import Inbox, InboxClosed, InboxFull, Letter
+from backstay.supervisor.messages import ExitKind, Stop
+
+PATIENCE = 10.0
+
+
+def taken(inbox: Inbox, count: int) -> list[Any]:
+    return [inbox.take() for _ in range(count)]
+
+
+def ask(inbox: Inbox, message: Any) -> pykka.Future[Any]:
+    future: pykka.Future[Any] = pykka.ThreadingFuture()
+    inbox.put(Letter(message, future))
+    return future
+
+
+def test_data_comes_out_in_the_order_it_went_in():
+    inbox = Inbox()
+    for number in range(100):
+        assert inbox.post(number)
+    assert taken(inbox, 100) == list(range(100))
+    assert inbox.empty()
+
+
+def test_control_overtakes_data_and_keeps_its_own_order():
+    inbox = Inbox()
+    for number in range(100_000):
+        inbox.post(number)
+    inbox.post("first", control=True)
+    inbox.post("second", control=True)
+    assert taken(inbox, 3) == ["first", "second", 0]
+
+
+def test_a_full_data_lane_refuses_and_counts_but_takes_control():
+    inbox = Inbox(limit=2)
+    assert [inbox.post(number) for number in range(4)] == [True, True, False, False]
+    assert inbox.post("control", control=True)
+    assert (inbox.overflows, inbox.late, inbox.length()) == (2, 0, 3)
+
+
+def test_a_full_control_lane_takes_only_what_is_vital(monkeypatch):
+    monkeypatch.setattr(module, "CONTROL_LIMIT", 1)
+    inbox = Inbox()
+    assert inbox.post(1, control=True)
+    assert not inbox.post(2, control=True)
+    assert inbox.post(3, control=True, vital=True)
+    assert inbox.overflows == 1
+
+
+def test_closing_hands_out_what_was_left_and_refuses_what_comes_after():
+    inbox = Inbox()
+    inbox.post("data")
+    inbox.post("control", control=True)
+    assert inbox.close() == ["control", "data"]
+    assert not inbox.post("late")
+    assert not inbox.post("late", control=True, vital=True)
+    assert inbox.late == 2
+    assert inbox.close() == []
+    with pytest.raises(InboxClosed):
+        inbox.take()
+
+
+def test_closing_wakes_a_reader_that_waits():
+    inbox = Inbox()
+    ended = threading.Event()
+
+    def read() -> None:
+        with pytest.raises(InboxClosed):
+            inbox.take()
+        ended.set()
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    while not inbox.waiting:
+        ended.wait(0.001)
+    inbox.close()
+    assert ended.wait(PATIENCE)
+    thread.join()
+
+
+@pytest.mark.parametrize("limit", [0, 10])
+def test_an_ask_that_is_refused_is_answered_at_once(limit: int):
+    inbox = Inbox(limit=limit)
+    if limit:
+        inbox.close()
+    with pytest.raises(pykka.ActorDeadError if limit else InboxFull):
+        ask(inbox, "question").get(timeout=0)
+
+
+def test_a_plain_tell_to_a_closed_inbox_is_counted():
+    inbox = Inbox()
+    inbox.close()
+    inbox.put(Letter("tell", None))
+    assert inbox.late == 1
+
+
+def test_a_stop_is_known_before_it_is_handled_and_the_first_reason_holds():
+    inbox = Inbox()
+    assert inbox.stop_requested is None
+    inbox.post(Stop("first"), control=True)
+    inbox.post(Stop("second"), control=True)
+    assert inbox.stop_requested is not None
+    assert (inbox.stop_requested.kind, inbox.stop_requested.text) == (ExitKind.SHUTDOWN, "first")
+
+
+class Closing(deque[Any]):
+    """A lane on which the inbox closes between the sender's look at the flag and its append."""
+
+    inbox: Inbox
+
+    def append(self, item: Any) -> None:
+        self.buried = self.inbox.close()
+        super().append(item)
+
+
+def inbox_closing_at_the_worst_moment(buried: list[Any]) -> Inbox:
+    inbox = Inbox()
+    lane = Closing()
+    lane.inbox = inbox
+    inbox._data = lane
+    inbox.bury = buried.extend
+    return inbox
+
+
+def test_a_message_that_slips_in_while_the_inbox_closes_is_buried():
+    buried: list[Any] = []
+    inbox = inbox_closing_at_the_worst_moment(buried)
+    assert inbox.post("slipped in")
+    assert buried == ["slipped in"]
+
+
+def test_without_the_second_look_such_a_message_would_be_lost(monkeypatch):
+    buried: list[Any] = []
+    inbox = inbox_closing_at_the_worst_moment(buried)
+    monkeypatch.setattr(Inbox, "_sweep", lambda _self: None)
+    assert inbox.post("slipped in")
+    assert buried == []
+    assert inbox.length() == 1
+
+
+def test_an_ask_that_slips_in_while_the_inbox_closes_is_answered():
+    inbox = Inbox()
+    lane = Closing()
+    lane.inbox = inbox
+    inbox._data = lane
+    with pytest.raises(pykka.ActorDeadError):
+        ask(inbox, "question").get(timeout=0)
+
+
+def test_every_message_racing_with_the_close_is_handled_or_buried_exactly_once(fast_switching):
+    """3,000 rounds: two senders, a reader and a closer on one inbox."""
+    rounds, each = 3_000, 4
+    start, stop = threading.Barrier(4), threading.Barrier(4)
+    state: dict[str, Any] = {}
+
+    def send(base: int) -> None:
+        for _ in range(rounds):
+            start.wait(PATIENCE)
+            for number in range(base, base + each):
+                if not state["inbox"].post(number, control=bool(number % 2)):
+                    state["refused"].append(number)
+            stop.wait(PATIENCE)
+
+    def read() -> None:
+        for _ in range(rounds):
+            start.wait(PATIENCE)
+            try:
+                while True:
+                    state["taken"].append(state["inbox"].take())
+            except InboxClosed:
+                pass
+            stop.wait(PATIENCE)
+
+    threads = [
+        threading.Thread(target=send, args=(0,)),
+        threading.Thread(target=send, args=(100,)),
+        threading.Thread(target=read),
+    ]
+    expected = sorted([*range(each), *range(100, 100 + each)])
+    for thread in threads:
+        thread.start()
+    wrong = []
+    for _ in range(rounds):
+        inbox = Inbox()
+        buried: deque[Any] = deque()
+        inbox.bury = buried.extend
+        state.update(inbox=inbox, taken=[], refused=[])
+        start.wait(PATIENCE)
+        buried.extend(inbox.close())
+        stop.wait(PATIENCE)
+        fate = sorted([*state["taken"], *state["refused"], *buried])
+        if fate != expected or inbox.late != len(state["refused"]) or not inbox.empty():
+            wrong.append(fate)
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert wrong == []
+
+
+def test_timers_fire_in_order_of_their_time_and_ahead_of_data(manual_clock):
+    inbox = Inbox(clock=manual_clock)
+    inbox.post("data")
+    for key, delay in (("c", 3.0), ("a", 1.0), ("b", 2.0), ("a2", 1.0)):
+        inbox.set_timer(key, manual_clock.now + delay, key)
+    assert inbox.take() == "data"
+    manual_clock.now += 2.5
+    inbox.post("control", control=True)
+    assert taken(inbox, 4) == ["control", "a", "a2", "b"]
+    manual_clock.now += 1.0
+    assert inbox.take() == "c"
+
+
+def test_a_timer_is_replaced_and_cancelled_by_its_key(manual_clock):
+    inbox = Inbox(clock=manual_clock)
+    inbox.set_timer("key", manual_clock.now + 1, "old")
+    inbox.set_timer("key", manual_clock.now + 5, "new")
+    inbox.set_timer("gone", manual_clock.now + 1, "never")
+    assert inbox.cancel_timer("gone")
+    assert not inbox.cancel_timer("gone")
+    manual_clock.now += 2
+    inbox.post("data")
+    assert inbox.take() == "data"
+    manual_clock.now += 3
+    assert inbox.take() == "new"
+    assert not inbox.cancel_timer("key")
+
+
+def test_a_closed_inbox_has_no_timers(manual_clock):
+    inbox = Inbox(clock=manual_clock)
+    inbox.set_timer("before", manual_clock.now, "never")
+    inbox.close()
+    inbox.set_timer("after", manual_clock.now, "never")
+    with pytest.raises(InboxClosed):
+        inbox.take()
+
+
+def test_a_timer_that_is_rearmed_without_delay_does_not_starve_data(manual_clock):
+    inbox = Inbox(clock=manual_clock)
+    for number in range(3):
+        inbox.post(number)
+    served = []
+    for _ in range(6):
+        inbox.set_timer("again", manual_clock.now, "timer")
+        served.append(inbox.take())
+    assert served == ["timer", 0, "timer", 1, "timer", 2]
+
+
+def test_replacing_a_timer_for_ever_does_not_grow_the_heap(manual_clock):
+    inbox = Inbox(clock=manual_clock)
+    for number in range(10_000):
+        inbox.set_timer("idle", manual_clock.now + number, number)
+    assert len(inbox._heap) <= 2 + module.HEAP_SLACK
+    manual_clock.now += 10_000
+    assert inbox.take() == 9_999
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 5), st.booleans()), max_size=40))
+def test_timers_behave_as_a_sorted_table_of_the_last_setting_per_key(steps):
+    clock = [0.0]
+    inbox = Inbox(clock=lambda: clock[0])
+    model: dict[str, tuple[int, int]] = {}
+    for number, (key, due, cancels) in enumerate(steps):
+        if cancels:
+            assert inbox.cancel_timer(key) == (model.pop(key, None) is not None)
+        else:
+            inbox.set_timer(key, due, (due, number))
+            model[key] = (due, number)
+    clock[0] = 10.0
+    assert taken(inbox, len(model)) == sorted(model.values())
+    assert inbox._timers == {}
+    assert all(not inbox._is_live(entry) for entry in inbox._heap)
+
+
+def test_a_timer_set_by_another_thread_wakes_the_reader():
+    inbox = Inbox()
+    got: list[Any] = []
+    thread = threading.Thread(target=lambda: got.append(inbox.take()))
+    thread.start()
+    while not inbox.waiting:
+        thread.join(0.001)
+    inbox.set_timer("key", inbox.clock() + 0.01, "timer")
+    thread.join(PATIENCE)
+    assert got == ["timer"]
+
+
+def test_a_clock_set_by_hand_is_looked_at_again_after_wake(manual_clock):
+    inbox = Inbox(clock=manual_clock)
+    inbox.set_timer("key", manual_clock.now + 3600, "timer")
+    got: list[Any] = []
+    thread = threading.Thread(target=lambda: got.append(inbox.take()))
+    thread.start()
+    while not inbox.waiting:
+        thread.join(0.001)
+    manual_clock.now += 3600
+    inbox.wake()
+    thread.join(PATIENCE)
+    assert got == ["timer"]
+
+
+def test_no_ring_is_lost_or_left_over_between_many_short_sleeps(fast_switching):
+    """Deadlines that fall together with rings: the reader must neither hang nor spin."""
+    inbox = Inbox()
+    count = 2_000
+    got: list[int] = []
+
+    def read() -> None:
+        while len(got) < count:
+            inbox.set_timer("tick", inbox.clock() + 1e-5, None)
+            message = inbox.take()
+            if message is not None:
+                got.append(message)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    for number in range(count):
+        inbox.post(number)
+    thread.join(PATIENCE)
+    assert got == list(range(count))
+    assert not inbox._bell.acquire(blocking=False)
+
+
+def test_a_plain_pykka_actor_can_live_on_this_inbox(clean_house):
+    class Plain(pykka.ThreadingActor):
+        use_daemon_thread = True
+
+        @staticmethod
+        def _create_actor_inbox() -> Inbox:
+            return Inbox()
+
+        def on_receive(self, message: Any) -> Any:
+            return message
+
+        def double(self, number: int) -> int:
+            return 2 * number
+
+    ref = Plain.start()
+    ref.tell("nothing")
+    assert ref.ask("question", timeout=PATIENCE) == "question"
+    assert ref.proxy().double(21).get(timeout=PATIENCE) == 42
+    assert ref.stop(timeout=PATIENCE)
+
+
+def test_the_heap_is_ordered_by_time_then_by_age():
+    inbox = Inbox(clock=lambda: 0.0)
+    for key, due in enumerate((2.0, 1.0, 1.0)):
+        inbox.set_timer(key, due, key)
+    assert [heapq.heappop(inbox._heap)[2] for _ in range(3)] == [1, 2, 0]
