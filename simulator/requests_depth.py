@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from backstay.simulator.catalogue import Instrument, read_contract
 from backstay.simulator.fields import Fields, Refused, show
+from backstay.simulator.reference import SCANNER_PARAMETERS
 from backstay.simulator.requests_history import TICKS_MAX, send_ticks
 from backstay.simulator.requests_market import cancel, free_id, one_instrument
 from backstay.simulator.streams import Family, Pace, Stream
@@ -144,11 +145,17 @@ def req_scanner_subscription(session: "Session", fields: Fields) -> None:
     session.subscribe(scanner)
 
 
+def req_scanner_parameters(session: "Session", _fields: Fields) -> None:
+    """Tell what scanners can be asked for."""
+    session.send(19, SCANNER_PARAMETERS)
+
+
 HANDLERS: Mapping[int, Callable[["Session", Fields], None]] = {
     10: req_mkt_depth,
     11: cancel(Family.DEPTH, 310, "the subscribed market depth"),
     22: req_scanner_subscription,
     23: cancel(Family.SCANNER, 365, "scanner subscription"),
+    24: req_scanner_parameters,
     97: req_tick_by_tick,
     98: cancel(Family.TICK_BY_TICK, 300, "EId"),
 }
