@@ -8,5 +8,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--cuts",
         type=int,
         default=8,
-        help="how often the upstream of the foreign clients is cut (default %(default)s: every way once)",
+        help="how often the foreign clients' upstream is cut (default %(default)s: every way once)",
     )
+    parser.addoption("--cuts-seed", type=int, default=None, help="the seed a failed run has printed")

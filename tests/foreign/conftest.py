@@ -17,13 +17,12 @@ END_SECONDS = 10.0
 
 
 class ForeignClient:
-    """One client program. Its events are kept in order; ``expect`` goes through them once, ``all`` never forgets."""
+    """One client program and everything it has said, in order."""
 
     def __init__(self, program: str, *, port: int, client_id: int) -> None:
         self.program = program
         self.client_id = client_id
         self._events: list[dict[str, Any]] = []
-        self._position = 0
         self._ended = False
         self._stderr: list[str] = []
         self._changed = threading.Condition()
@@ -58,19 +57,14 @@ class ForeignClient:
         stdin.write(json.dumps({"do": command}) + "\n")
         stdin.flush()
 
-    def expect(self, event: str, timeout: float, **fields: object) -> dict[str, Any]:
-        """Wait for the next event of this name and fields, passing over others; AssertionError when it does not come.
+    def expect(self, event: str, timeout: float, *, after: int = -1, **fields: object) -> dict[str, Any]:
+        """Wait for the first event of this name and fields behind the index ``after``; AssertionError without one.
 
-        A field given as a tuple or set is matched by any of its members.
+        Every event carries its ``index``. A field given as a tuple is matched by any of its members.
         """
 
         def found() -> dict[str, Any] | None:
-            while self._position < len(self._events):
-                one = self._events[self._position]
-                self._position += 1
-                if one["event"] == event and all(_fits(one.get(name), value) for name, value in fields.items()):
-                    return one
-            return None
+            return next((one for one in self._events[after + 1 :] if _fits(one, event, fields)), None)
 
         deadline = time.monotonic() + timeout
         with self._changed:
@@ -83,11 +77,13 @@ class ForeignClient:
     def all(self, event: str, **fields: object) -> list[dict[str, Any]]:
         """Every event of this name and fields so far."""
         with self._changed:
-            return [
-                one
-                for one in self._events
-                if one["event"] == event and all(_fits(one.get(name), value) for name, value in fields.items())
-            ]
+            return [one for one in self._events if _fits(one, event, fields)]
+
+    @property
+    def last_index(self) -> int:
+        """Index of the last event so far."""
+        with self._changed:
+            return len(self._events) - 1
 
     def last_words(self) -> str:
         """What it said last, for the message of a failed assertion."""
@@ -102,7 +98,7 @@ class ForeignClient:
         assert stdout is not None
         for line in stdout:
             with self._changed:
-                self._events.append(json.loads(line))
+                self._events.append({**json.loads(line), "index": len(self._events)})
                 self._changed.notify_all()
         with self._changed:
             self._ended = True
@@ -117,8 +113,11 @@ class ForeignClient:
                 del self._stderr[:-200]
 
 
-def _fits(value: object, wanted: object) -> bool:
-    return value in wanted if isinstance(wanted, (tuple, set, frozenset)) else value == wanted
+def _fits(one: dict[str, Any], event: str, fields: dict[str, object]) -> bool:
+    return one["event"] == event and all(
+        one.get(name) in wanted if isinstance(wanted, tuple) else one.get(name) == wanted
+        for name, wanted in fields.items()
+    )
 
 
 StartForeignClient = Callable[..., ForeignClient]

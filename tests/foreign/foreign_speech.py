@@ -26,6 +26,9 @@ STREAMS = (
 )
 """The 20 streams each client holds, by name."""
 
+ON_CHANGE = frozenset({"account"})
+"""Streams that send everything when they begin and then only what has changed: silent in a quiet hour."""
+
 CONTRACTS = {
     **{symbol: {"symbol": symbol, "secType": "STK", "exchange": "SMART", "currency": "USD"} for symbol in STOCKS},
     "EUR": {"symbol": "EUR", "secType": "CASH", "exchange": "IDEALPRO", "currency": "USD"},
@@ -96,10 +99,17 @@ class Ticks:
         if complete:
             self._speech.say("all_ticked", since=since)
 
-    def mark(self, since: str = "mark") -> None:
+    def mark(self) -> None:
+        """Wait for every stream that ticks by itself."""
+        with self._lock:
+            self._missing = set(self._counts) - ON_CHANGE
+            self._since = "mark"
+
+    def lost(self) -> None:
+        """Wait for every stream: each begins anew."""
         with self._lock:
             self._missing = set(self._counts)
-            self._since = since
+            self._since = str(LOST)
 
     def report(self) -> None:
         with self._lock:
@@ -109,7 +119,7 @@ class Ticks:
     def error(self, key: int, code: int, text: str) -> None:
         """Pass on an error; what ticked before a loss counts no more."""
         if code == LOST:
-            self.mark(str(LOST))
+            self.lost()
         self._speech.say("error", id=key, code=code, text=text)
 
 

@@ -1,0 +1,207 @@
+"""Clients that know nothing of backstay keep their sockets and get their streams back, whatever happens upstream."""
+
+import os
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from backstay.config import load
+from backstay.manager import Manager
+from backstay.simulator import Simulator
+
+PROGRAMS = ("ibapi_client.py", "ib_async_client.py")
+SERVER_VERSIONS = (176, 200)
+READY_SECONDS = 30.0
+NOTICED_SECONDS = 15.0
+RESTORED_SECONDS = 60.0  # two refused client ids alone take ten
+
+LOST = 1100
+RESTORED = (1101, 1102)
+DUPLICATE = (102, 322)
+
+CONFIGURATION = """
+[gateways.simulated]
+endpoints = ["127.0.0.1:{port}"]
+
+[relays.door]
+gateway = "simulated"
+listen = "127.0.0.1:0"
+
+[pulse]  # notices a frozen gateway after 3.2 s
+idle_seconds = 1.0
+probe_seconds = 1.1
+probes = 2
+
+[backoff]  # the cuts come faster than any real gateway's
+base_seconds = 0.1
+cap_seconds = 0.5
+
+[lifecycle]
+stable_seconds = 0.2
+
+[journal]
+path = "journal.db"
+
+[http]
+enabled = false
+
+[control]
+socket = "control.sock"
+"""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One way of losing the upstream: what breaks it, and what is undone once the clients have been told."""
+
+    name: str
+    begin: Callable[[Simulator, tuple[int, ...]], None]
+    end: Callable[[Simulator, tuple[int, ...]], None] = lambda _simulator, _clients: None
+    everybody: bool = False  # this cannot be done to one client only
+
+
+def each(fault: str) -> Callable[[Simulator, tuple[int, ...]], None]:
+    def begin(simulator: Simulator, clients: tuple[int, ...]) -> None:
+        for client_id in clients:
+            getattr(simulator.faults, fault)(client_id=client_id)
+
+    return begin
+
+
+def split_and_slow(simulator: Simulator, clients: tuple[int, ...]) -> None:
+    for client_id in clients:
+        simulator.faults.eof(client_id=client_id)
+        simulator.faults.split(3, client_id=client_id)
+        simulator.faults.slow(20_000, client_id=client_id)
+
+
+def wait_until(simulator: Simulator, clients: tuple[int, ...], state: str) -> None:
+    def all_there(seen) -> bool:
+        return all(seen["clients"][str(client_id)]["state"] == state for client_id in clients)
+
+    simulator.wait_for(all_there, RESTORED_SECONDS)
+
+
+def whole_and_fast(simulator: Simulator, clients: tuple[int, ...]) -> None:
+    wait_until(simulator, clients, "ready")
+    for client_id in clients:
+        simulator.faults.split(0, client_id=client_id)
+        simulator.faults.slow(0, client_id=client_id)
+
+
+def client_id_in_use_twice(simulator: Simulator, clients: tuple[int, ...]) -> None:
+    for client_id in clients:
+        simulator.faults.client_id_in_use(2, client_id=client_id)
+        simulator.faults.eof(client_id=client_id)
+
+
+def late_ready(simulator: Simulator, clients: tuple[int, ...]) -> None:
+    simulator.faults.delay_ready(1.0)
+    each("eof")(simulator, clients)
+
+
+def in_time(simulator: Simulator, clients: tuple[int, ...]) -> None:
+    wait_until(simulator, clients, "starting")
+    simulator.faults.delay_ready(0.0)
+
+
+CUTS = (
+    Cut("end of file", each("eof")),
+    Cut("reset", each("reset")),
+    Cut("bad frame", each("bad_frame")),
+    Cut("freeze", lambda it, _: it.faults.freeze(), lambda it, _: it.faults.thaw(), everybody=True),
+    Cut("refused for a second", lambda it, _: it.faults.restart(1.0), everybody=True),
+    Cut("split and slow bytes", split_and_slow, whole_and_fast),
+    Cut("client id in use, twice", client_id_in_use_twice),
+    Cut("late nextValidId", late_ready, in_time),
+)
+
+
+@pytest.fixture(params=SERVER_VERSIONS, ids=lambda version: f"version {version}")
+def simulator(request) -> Iterator[Simulator]:
+    with Simulator(server_version=request.param, bar_seconds=0.4, pnl_seconds=0.3) as running:
+        yield running
+        assert running.errors == []
+
+
+@pytest.fixture
+def relay_port(simulator, tmp_path: Path) -> Iterator[int]:
+    path = tmp_path / "backstay.toml"
+    path.write_text(CONFIGURATION.format(port=simulator.port), encoding="utf-8")
+    manager = Manager(load(path, {}))
+    with manager:
+        yield manager.address("door")[1]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_foreign_client_holds_its_streams_on_the_simulator_itself(program, simulator, start_foreign_client):
+    client = start_foreign_client(program, port=simulator.port, client_id=5)
+    client.expect("ready", READY_SECONDS)
+    ticked = client.expect("all_ticked", READY_SECONDS, since="start")
+    client.do("mark")
+    client.expect("all_ticked", READY_SECONDS, since="mark", after=ticked["index"])
+    client.do("order")
+    client.expect("order", READY_SECONDS, status="Submitted")
+    client.do("report")
+    assert client.expect("report", READY_SECONDS)["missing"] == []
+    client.do("quit")
+    assert client.expect("bye", READY_SECONDS)["asked"]
+    assert {error["code"] for error in client.all("error")} <= {2104, 2106, 2158}
+
+
+@pytest.mark.timeout(0)  # every wait below is bounded by itself, and --cuts may ask for many
+def test_foreign_clients_keep_their_socket_and_get_their_streams_back_after_every_cut(
+    simulator, relay_port, start_foreign_client, pytestconfig
+):
+    seed = pytestconfig.getoption("cuts_seed")
+    seed = int.from_bytes(os.urandom(4)) if seed is None else seed
+    print(f"repeat with --cuts-seed {seed}")  # noqa: T201 - shown when the test fails
+    clients = [start_foreign_client(program, port=relay_port, client_id=7 + n) for n, program in enumerate(PROGRAMS)]
+    for client in clients:
+        client.expect("ready", READY_SECONDS)
+        client.expect("all_ticked", READY_SECONDS, since="start")
+        client.do("order")
+        client.expect("order", READY_SECONDS, status="Submitted")
+
+    for cut, both in plan(random.Random(seed), pytestconfig.getoption("cuts")):
+        print(f"{cut.name}, {'both' if both else 'one'}")  # noqa: T201
+        suffer(simulator, cut, clients if both else clients[:1])
+        clients.reverse()
+
+    state = simulator.state()
+    for client in clients:
+        assert client.all("disconnected") == []
+        assert len(client.all("next_valid_id")) == 1
+        assert [error for error in client.all("error") if error["code"] in DUPLICATE] == []
+        record = state["clients"][str(client.client_id)]
+        assert record["sockets_max"] == 1
+        assert record["requests"]["placeOrder"] == 1
+        client.do("mark")
+        client.expect("all_ticked", READY_SECONDS, since="mark", after=client.last_index)
+
+
+def plan(source: random.Random, count: int) -> Iterator[tuple[Cut, bool]]:
+    """Every way once in some order, then again in another; one client or both, where there is a choice."""
+    for position in range(count):
+        if position % len(CUTS) == 0:
+            order = source.sample(CUTS, len(CUTS))
+        cut = order[position % len(CUTS)]
+        yield cut, cut.everybody or source.random() < 0.5
+
+
+def suffer(simulator: Simulator, cut: Cut, clients) -> None:
+    """Cut, and wait until each client has been told twice and every one of its streams has ticked again."""
+    before = [client.last_index for client in clients]
+    ids = tuple(client.client_id for client in clients)
+    cut.begin(simulator, ids)
+    lost = [
+        client.expect("error", NOTICED_SECONDS, code=LOST, after=index)
+        for client, index in zip(clients, before, strict=True)
+    ]
+    cut.end(simulator, ids)
+    for client, told in zip(clients, lost, strict=True):
+        client.expect("error", RESTORED_SECONDS, code=RESTORED, after=told["index"])
+        client.expect("all_ticked", READY_SECONDS, since=str(LOST), after=told["index"])
