@@ -110,6 +110,19 @@ def test_a_frame_of_the_largest_size_is_not_walked_again_for_each_piece(piece):
     assert splitter.pending == 0
 
 
+@pytest.mark.parametrize("cut", [4, 5, 20])
+def test_a_frame_that_lacks_one_byte_is_not_walked_again(cut):
+    data = frame(b"x" * 30)
+    splitter = Splitter()
+    assert splitter.push(data[:cut]) is None
+    kept = splitter._kept
+    assert splitter.push(data[cut:-1]) is None
+    assert splitter._kept is kept
+    chunk = splitter.push(data[-1:])
+    assert chunk is not None
+    assert chunk.data == data
+
+
 def test_a_two_gigabyte_prefix_stops_the_splitter_behind_the_good_frames():
     good = text(1, 6, 11, 1, "150.25", 300, 1)
     splitter = Splitter()

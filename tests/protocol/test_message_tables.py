@@ -6,7 +6,16 @@ import pytest
 
 from backstay.protocol import requests, responses
 from backstay.protocol.codes import WARNING_BAND, code_info
-from backstay.protocol.messages import HIGHEST_VERSION, LOWEST_VERSION, REQUESTS, RESPONSES, Key, Kind
+from backstay.protocol.messages import (
+    HIGHEST_VERSION,
+    LOWEST_VERSION,
+    REQUESTS,
+    RESPONSES,
+    Key,
+    Kind,
+    request_key,
+    response_key,
+)
 
 READS = {Kind.ONESHOT, Kind.SNAPSHOT, Kind.STREAM}
 
@@ -211,3 +220,71 @@ def test_tables_can_not_be_changed():
         REQUESTS[1] = REQUESTS[2]
     with pytest.raises(TypeError):
         RESPONSES[1] = RESPONSES[2]
+
+
+BORDERS_OF_REQUESTS = {3: 144, 4: 191, 20: 123, 22: 142, 58: 191}
+BORDERS_OF_RESPONSES = {3: 130, 4: 193, 5: 144, 10: 163, 11: 135, 17: 123, 18: 163, 21: 155}
+
+
+@pytest.mark.parametrize(
+    ("table", "borders", "read"),
+    [(REQUESTS, BORDERS_OF_REQUESTS, request_key), (RESPONSES, BORDERS_OF_RESPONSES, response_key)],
+    ids=["requests", "responses"],
+)
+def test_version_is_dropped_at_the_borders_the_wire_has(table, borders, read):
+    """Everything else has VERSION at all versions or at none."""
+    assert {n: r.version_field[1] for n, r in table.items() if r.version_field and r.version_field[1] < 226} == borders
+    for number, last in borders.items():
+        if table[number].key is not Key.NONE:
+            assert read(b"%d\x0034\x007\0" % number, last) == 7
+            assert read(b"%d\x0034\x007\0" % number, last + 1) == 34
+
+
+# the same facts as in the tables, told by version instead of by message
+REQUESTS_TURN_PROTOBUF = {
+    201: {7},
+    203: {3, 4, 58},
+    204: {5, 15, 16, 99},
+    205: {9},
+    206: {1, 2, 10, 11, 59},
+    207: {6, 17, 61, 62, 63, 64, 74, 75, 76, 77},
+    208: {20, 25, 50, 51, 87, 88, 89, 90, 96, 97, 98},
+    209: {12, 13, 84, 85, 86, 100, 101, 102, 103},
+    210: {22, 23, 24, 92, 93, 94, 95},
+    211: {18, 19, 21, 54, 55, 56, 57},
+    212: {78, 79, 80, 81, 83, 91, 104},
+    213: {8, 14, 49, 65, 66, 67, 68, 69, 70, 71, 82, 105},
+    215: {106, 107},
+    219: {108},
+    221: {109},
+    None: {52, 53, 72, 73},
+}
+RESPONSES_TURN_PROTOBUF = {
+    201: {4, 11, 55},
+    203: {3, 5, 53},
+    204: {100, 101, 102},
+    205: {10, 18, 52},
+    206: {1, 2, 12, 13, 21, 45, 46, 57, 58, 81},
+    207: {6, 7, 8, 15, 54, 61, 62, 63, 64, 71, 72, 73, 74},
+    208: {17, 50, 88, 89, 90, 96, 97, 98, 99, 108},
+    209: {14, 83, 84, 85, 86, 87, 104, 105},
+    210: {19, 20, 94, 95},
+    211: {16, 59, 91, 92, 103, 106},
+    212: {75, 76, 77, 78, 79, 82, 93, 107},
+    213: {9, 49, 65, 66, 67, 68, 80, 109},
+    219: {110},
+    221: {111},
+    None: {47, 51, 56, 69, 70},
+}
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [(REQUESTS, REQUESTS_TURN_PROTOBUF), (RESPONSES, RESPONSES_TURN_PROTOBUF)],
+    ids=["requests", "responses"],
+)
+def test_families_turn_protobuf_together(table, expected):
+    found = {}
+    for row in table.values():
+        found.setdefault(row.protobuf_from, set()).add(row.id)
+    assert found == expected
