@@ -68,6 +68,9 @@ class CollectorSample:
 
 
 Value = int | float | Histogram
+Reading = Value | str | Mapping[str, Value] | tuple[str, ...] | None
+"""What an attribute holds: a value, a word of a closed set, values by key, or facts; None where there is nothing."""
+
 Point = tuple[tuple[str, ...], Value]
 Source = str | Callable[[Any, float], Value]
 
@@ -93,21 +96,30 @@ class Metric:
         """All labels, that of the scope first."""
         return (*self.scope.labels, *self.labels)
 
-    def points(self, sample: Any, now: float) -> Iterator[Point]:
-        """The values of this metric in a sample, each with the values of all labels."""
-        scope = (sample.name,) if self.scope.labels else ()
+    def identify(self, sample: Any) -> tuple[str, ...]:
+        """The values of the labels that name the sample."""
+        return (sample.name,) if self.scope.labels else ()
+
+    def read(self, sample: Any, now: float) -> Reading:
+        """What the sample says, as its attribute holds it."""
         if self.source is None:
-            yield (*scope, *(str(getattr(sample, label)) for label in self.labels)), 1
-            return
-        value = getattr(sample, self.source) if isinstance(self.source, str) else self.source(sample, now)
-        if isinstance(value, Mapping):
-            for key, one in cast("Mapping[str, Value]", value).items():
-                yield (*scope, key), one
-        elif isinstance(value, str):
+            return tuple(str(getattr(sample, label)) for label in self.labels)
+        if isinstance(self.source, str):
+            return cast("Reading", getattr(sample, self.source))
+        return self.source(sample, now)
+
+    def points(self, identity: tuple[str, ...], reading: Reading) -> Iterator[Point]:
+        """The series of a reading, each with the values of all labels."""
+        if isinstance(reading, tuple):
+            yield (*identity, *reading), 1
+        elif isinstance(reading, Mapping):
+            for key, value in reading.items():
+                yield (*identity, key), value
+        elif isinstance(reading, str):
             for word in self.values:
-                yield (*scope, word), int(word == value)
-        elif value is not None:
-            yield scope, value
+                yield (*identity, word), int(word == reading)
+        elif reading is not None:
+            yield identity, reading
 
 
 def _expected_seconds(meter: ConnectionMeter, now: float) -> float:

@@ -22,6 +22,7 @@ from backstay.metrics.catalogue import (
     Kind,
     Metric,
     Point,
+    Reading,
     Scope,
     SupervisorSample,
 )
@@ -30,7 +31,7 @@ _NOT_FINITE = {math.inf: "+Inf", -math.inf: "-Inf"}
 
 
 class Reader:
-    """Takes the points of every metric from the source. A sample that cannot be read is skipped and counted.
+    """Takes the readings of every metric from the source. A sample that cannot be read is skipped and counted.
 
     May be used by several threads at a time; the count of errors may then miss one.
     """
@@ -40,8 +41,8 @@ class Reader:
         self._process = process
         self.errors = 0
 
-    def read(self) -> Iterator[tuple[Metric, list[Point]]]:
-        """Each metric of the catalogue, in its order, with its points."""
+    def read(self) -> Iterator[tuple[Metric, list[tuple[tuple[str, ...], Reading]]]]:
+        """Each metric of the catalogue, in its order, with the identity and the reading of each sample."""
         started = time.perf_counter()
         actors = self._attempt(self._source.actors)
         samples: dict[Scope, Sequence[Any]] = {
@@ -54,7 +55,7 @@ class Reader:
         for metric in CATALOGUE:
             if metric.scope is Scope.COLLECTOR and metric.scope not in samples:
                 samples[Scope.COLLECTOR] = (CollectorSample(time.perf_counter() - started, self.errors),)
-            yield metric, self._points(metric, samples[metric.scope], now)
+            yield metric, self._readings(metric, samples[metric.scope], now)
 
     def _attempt(self, look: Callable[[], Sequence[Any]]) -> Sequence[Any]:
         try:
@@ -63,14 +64,14 @@ class Reader:
             self.errors += 1
             return ()
 
-    def _points(self, metric: Metric, samples: Sequence[Any], now: float) -> list[Point]:
-        points: list[Point] = []
+    def _readings(self, metric: Metric, samples: Sequence[Any], now: float) -> list[tuple[tuple[str, ...], Reading]]:
+        readings: list[tuple[tuple[str, ...], Reading]] = []
         for sample in samples:
             try:
-                points.extend(metric.points(sample, now))
+                readings.append((metric.identify(sample), metric.read(sample, now)))
             except Exception:  # noqa: BLE001  # as above
                 self.errors += 1
-        return points
+        return readings
 
 
 def supervisors(actors: Iterable[ActorSample]) -> tuple[SupervisorSample, ...]:
@@ -98,7 +99,8 @@ class BackstayCollector(Collector):
 
     def collect(self) -> Iterator[Family]:
         """One family a metric."""
-        for metric, points in self.reader.read():
+        for metric, readings in self.reader.read():
+            points = [point for identity, reading in readings for point in metric.points(identity, reading)]
             yield _FAMILIES[metric.kind](metric, points)
 
 

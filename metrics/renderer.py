@@ -1,33 +1,28 @@
-"""The exposition as text, straight from the points: the costly part of each line, its labels, is made once and kept.
+"""The exposition as text, straight from the readings: a reading that has not changed since is not written anew.
 
-A scrape takes the interpreter from the thread that reads the socket, so what it costs shows as latency there.
+A scrape takes the interpreter from the thread that reads the socket, so what it costs shows as latency there. Most of
+an exposition never changes: reasons that did not occur, buckets nothing fell into, facts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from backstay.metrics.blocks import Histogram
-from backstay.metrics.catalogue import CATALOGUE, Kind, Metric, Value
+from backstay.metrics.catalogue import CATALOGUE, Kind, Metric, Reading, Value
 from backstay.metrics.collector import Reader, cumulative, number
 
 _ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
+_Key = tuple[str, tuple[str, ...]]
 
-@dataclass(frozen=True, slots=True)
-class _Series:
-    """The unchanging beginnings of the lines of one series: one, or for a histogram buckets, count and sum."""
 
-    starts: tuple[str, ...]
+class _Block(NamedTuple):
+    """The lines of one metric of one sample, and the reading they say."""
 
-    def lines(self, value: Value) -> Iterator[str]:
-        if isinstance(value, Histogram):
-            counts, total = cumulative(value)
-            values = (*counts, counts[-1], total)
-            yield from (f"{start}{number(one)}" for start, one in zip(self.starts, values, strict=True))
-        else:
-            yield f"{self.starts[0]}{number(value)}"
+    mark: object
+    text: str
 
 
 class Renderer:
@@ -35,7 +30,7 @@ class Renderer:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._known: dict[tuple[str, tuple[str, ...]], _Series] = {}
+        self._blocks: dict[_Key, _Block] = {}
         self._headers = {
             open_metrics: {metric.name: _header(metric, open_metrics=open_metrics) for metric in CATALOGUE}
             for open_metrics in (False, True)
@@ -43,34 +38,54 @@ class Renderer:
 
     def render(self, *, open_metrics: bool) -> str:
         """All metrics in the text format 0.0.4, or in OpenMetrics 1.0 without its closing `# EOF`."""
-        headers = self._headers[open_metrics]
-        lines: list[str] = []
-        seen: dict[tuple[str, tuple[str, ...]], _Series] = {}
-        for metric, points in self._reader.read():
-            lines.append(headers[metric.name])
-            for labels, value in points:
-                key = metric.name, labels
-                series = seen[key] = self._known.get(key) or _series(metric, labels, value)
-                lines.extend(series.lines(value))
-        self._known = seen  # series that are gone are forgotten with the connections they belonged to
-        lines.append("")
-        return "\n".join(lines)
+        headers, known = self._headers[open_metrics], self._blocks
+        parts: list[str] = []
+        seen: dict[_Key, _Block] = {}
+        for metric, readings in self._reader.read():
+            parts.append(headers[metric.name])
+            for identity, reading in readings:
+                key = metric.name, identity
+                block = known.get(key)
+                mark = _mark(reading)
+                if block is None or block.mark != mark:
+                    block = _Block(mark, "".join(_lines(metric, identity, reading)))
+                seen[key] = block
+                parts.append(block.text)
+        self._blocks = seen  # what is gone is forgotten with the connection it belonged to
+        return "".join(parts)
+
+
+def _mark(reading: Reading) -> object:
+    """A value that differs when the reading does, also where the reading is changed in place."""
+    if isinstance(reading, Histogram):
+        return (reading.sum, *reading.counts)
+    return dict(reading) if isinstance(reading, Mapping) else reading
 
 
 def _header(metric: Metric, *, open_metrics: bool) -> str:
     name = metric.name.removesuffix("_total") if open_metrics else metric.name
-    return f"# HELP {name} {metric.help}\n# TYPE {name} {metric.kind.value}"
+    return f"# HELP {name} {metric.help}\n# TYPE {name} {metric.kind.value}\n"
 
 
-def _series(metric: Metric, values: tuple[str, ...], value: Value) -> _Series:
-    pairs = [f'{name}="{text.translate(_ESCAPES)}"' for name, text in zip(metric.label_names, values, strict=True)]
-    if metric.kind is not Kind.HISTOGRAM:
-        return _Series((_start(metric.name, pairs),))
-    assert isinstance(value, Histogram)  # noqa: S101  # the catalogue's test pairs kinds with attributes
-    bounds = [*map(number, value.bounds), "+Inf"]
-    buckets = [_start(f"{metric.name}_bucket", [*pairs, f'le="{bound}"']) for bound in bounds]
-    return _Series((*buckets, _start(f"{metric.name}_count", pairs), _start(f"{metric.name}_sum", pairs)))
+def _lines(metric: Metric, identity: tuple[str, ...], reading: Reading) -> Iterator[str]:
+    names = metric.label_names
+    for labels, value in metric.points(identity, reading):
+        pairs = [f'{name}="{text.translate(_ESCAPES)}"' for name, text in zip(names, labels, strict=True)]
+        if metric.kind is Kind.HISTOGRAM:
+            yield from _histogram_lines(metric.name, pairs, value)
+        else:
+            assert not isinstance(value, Histogram)  # noqa: S101  # the catalogue's test pairs kinds with attributes
+            yield _line(metric.name, pairs, value)
 
 
-def _start(name: str, pairs: list[str]) -> str:
-    return f"{name}{{{','.join(pairs)}}} " if pairs else f"{name} "
+def _histogram_lines(name: str, pairs: list[str], value: Value) -> Iterator[str]:
+    assert isinstance(value, Histogram)  # noqa: S101  # as above
+    counts, total = cumulative(value)
+    for bound, count in zip([*map(number, value.bounds), "+Inf"], counts, strict=True):
+        yield _line(f"{name}_bucket", [*pairs, f'le="{bound}"'], count)
+    yield _line(f"{name}_count", pairs, counts[-1])
+    yield _line(f"{name}_sum", pairs, total)
+
+
+def _line(name: str, pairs: list[str], value: float) -> str:
+    return f"{name}{{{','.join(pairs)}}} {number(value)}\n" if pairs else f"{name} {number(value)}\n"

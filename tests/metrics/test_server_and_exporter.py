@@ -242,7 +242,7 @@ def test_a_port_in_use_is_told_in_one_sentence():
 def test_an_address_that_is_not_here_is_told_in_one_sentence():
     with pytest.raises(ListenError, match=r"cannot listen on 192\.0\.2\.1:1: this machine has no such address"):
         open_listener(Address("192.0.2.1", 1))
-    with pytest.raises(ListenError, match="cannot listen on no-such-host.invalid:1: "):
+    with pytest.raises(ListenError, match=r"cannot listen on no-such-host\.invalid:1: "):
         open_listener(Address("no-such-host.invalid", 1))
 
 
