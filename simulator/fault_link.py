@@ -56,7 +56,7 @@ class LinkFaults(FaultGroup):
     @command
     def accept(self) -> None:
         """End ``refuse``: listen on the same port again."""
-        self.world.listener.open()
+        self.world.listen_again()
 
     @command
     def slow(self, bytes_per_second: float, client_id: int | None = None) -> None:

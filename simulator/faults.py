@@ -92,7 +92,7 @@ class Faults(LinkFaults, OrderFaults):
         for session in list(world.peers):
             session.close("restart")
         world.restarted(order_ids_fall_back=order_ids_fall_back)
-        world.loop.after(seconds, world.listener.open)
+        world.loop.after(seconds, world.listen_again)
 
     @command
     def upstream_lost(self) -> None:

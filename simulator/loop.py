@@ -89,10 +89,14 @@ class Loop:
             self._guard(work)
 
     def close(self) -> None:
-        """Release the loop's own sockets; after ``stop``."""
+        """Close every socket it still watches, those that linger too, and its own; after ``stop``, once or often."""
+        if self._bell.fileno() < 0:
+            return
+        for key in list(self._selector.get_map().values()):
+            if isinstance(key.fileobj, socket.socket):
+                key.fileobj.close()
         self._selector.close()
         self._frozen_selector.close()
-        self._bell.close()
         self._doorbell.close()
 
     def call(self, work: Callable[[], Result]) -> Result:

@@ -15,8 +15,8 @@ LOG_MAX = 5000
 class Event:
     """Something that happened, told to every hook in the simulator's own thread.
 
-    ``kind`` is accepted, started, ready, request, dropped, closed, fault or order; ``client_id`` is None as long as it
-    is not known; ``seconds`` is monotonic.
+    ``kind`` is listening, accepted, started, ready, request, dropped, closed, fault or order; ``client_id`` is None as
+    long as it is not known; ``seconds`` is monotonic.
     """
 
     kind: str

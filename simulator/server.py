@@ -31,8 +31,9 @@ class Simulator:
     """
 
     def __init__(self, listen: tuple[str, int] = ("127.0.0.1", 0), **options: Unpack[Options]) -> None:
+        settings = Settings(**options)
         self._loop = Loop()
-        self._world = World(self._loop, listen, Settings(**options))
+        self._world = World(self._loop, listen, settings)
 
     def __enter__(self) -> Self:
         self.start()
@@ -70,8 +71,12 @@ class Simulator:
         return list(self._loop.errors)
 
     def start(self) -> None:
-        """Listen and serve; ``OSError`` when the port is taken."""
-        self._world.listener.open()
+        """Listen and serve, once; ``OSError`` when the port is taken."""
+        try:
+            self._world.listener.open()
+        except OSError:
+            self._loop.close()
+            raise
         self._loop.start()
 
     def stop(self) -> None:

@@ -126,6 +126,11 @@ class World:
         if order_ids_fall_back:
             self.book.forget_ids()
 
+    def listen_again(self) -> None:
+        """Listen on the same port as before."""
+        self.listener.open()
+        self.records.tell("listening", None)
+
     def holdings_changed(self, order: Order) -> None:
         """Tell everybody who watches the account of an order that filled."""
         holding = self.book.ledgers[order.account].holdings[order.instrument.con_id]
