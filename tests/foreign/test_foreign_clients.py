@@ -12,7 +12,8 @@ from backstay.config import load
 from backstay.manager import Manager
 from backstay.simulator import Simulator
 
-PROGRAMS = ("ibapi_client.py", "ib_async_client.py")
+IB_ASYNC = "ib_async_client.py"
+PROGRAMS = ("ibapi_client.py", IB_ASYNC)
 SERVER_VERSIONS = (176, 200)
 READY_SECONDS = 30.0
 NOTICED_SECONDS = 15.0
@@ -21,6 +22,7 @@ RESTORED_SECONDS = 60.0  # two refused client ids alone take ten
 LOST = 1100
 RESTORED = (1101, 1102)
 DUPLICATE = (102, 322)
+SUMMARIES = "Maximum number of account summary requests exceeded"
 
 CONFIGURATION = """
 [gateways.simulated]
@@ -175,12 +177,22 @@ def test_foreign_clients_keep_their_socket_and_get_their_streams_back_after_ever
     for client in clients:
         assert client.all("disconnected") == []
         assert len(client.all("next_valid_id")) == 1
-        assert [error for error in client.all("error") if error["code"] in DUPLICATE] == []
+        assert duplicates(client) == []
         record = state["clients"][str(client.client_id)]
         assert record["sockets_max"] == 1
         assert record["requests"]["placeOrder"] == 1
         client.do("mark")
         client.expect("all_ticked", READY_SECONDS, since="mark", after=client.last_index)
+
+
+def duplicates(client) -> list[dict]:
+    """Errors that say backstay has asked for something twice.
+
+    ib_async asks for another account summary on every 1102 and never cancels one, so that TWS refuses the third. That
+    is between the two of them.
+    """
+    errors = [error for error in client.all("error") if error["code"] in DUPLICATE]
+    return [error for error in errors if client.program != IB_ASYNC or SUMMARIES not in error["text"]]
 
 
 def plan(source: random.Random, count: int) -> Iterator[tuple[Cut, bool]]:
