@@ -118,7 +118,7 @@ class Intake(Actor):
         """Read the greeting; returns what followed it in the same segment, None if there was no proper one."""
         guest, machine = self._guest, ServerGreeting()
         guest.sock.settimeout(GREETING_SECONDS)
-        while (data := self._receive()) and not machine.failed:
+        while not machine.failed and (data := self._receive()):
             greeting = machine.receive(data)
             if greeting is not None:
                 guest.sock.settimeout(None)

@@ -9,12 +9,14 @@ from collections.abc import Callable
 from typing import Any
 
 from backstay.actors.traffic import Credit
+from backstay.protocol.framing import MAX_PAYLOAD
 from backstay.supervisor.actor import Actor
 from backstay.supervisor.messages import ExitReason
 from backstay.supervisor.specs import Context
 
-MAX_PENDING_BYTES = 8 * 1024 * 1024
-"""Credit stops the Reader long before; this bounds what backstay itself says to a client that reads nothing."""
+MAX_PENDING_BYTES = 2 * MAX_PAYLOAD
+"""Credit stops the Reader long before, unless a single frame is larger than it; the largest possible one has to fit,
+and beside it what backstay itself says. A client that lets more than that pile up is cut off."""
 
 WRITER = "writer"
 

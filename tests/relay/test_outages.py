@@ -60,7 +60,7 @@ def test_a_refusing_gateway_is_dialled_until_it_accepts(build, simulator):
 def test_a_client_id_still_in_use_is_waited_for_and_the_client_never_hears_of_it(build, gateway, monkeypatch):
     house = build(gateway.address)
     client = house.client()
-    gateway_welcomes_in_background(gateway, client)
+    welcome_both(gateway, client)
     house.wait_state("ready")
     gateway.sock.close()
     client.expect_error(1100)
@@ -74,9 +74,9 @@ def test_a_client_id_still_in_use_is_waited_for_and_the_client_never_hears_of_it
     assert client.errors() == [(-1, 1100)]
 
 
-def gateway_welcomes_in_background(gateway, client, **options):
+def welcome_both(gateway, client, **options):
     """The scripted gateway answers while the client connects; both from this thread, step by step."""
-    client.sock.sendall(b"API\0" + text_frame(b"v100..200"))
+    client.sock.sendall(b"API\0" + framed(b"v100..200"))
     gateway.accept()
     version = options.get("version", 176)
     gateway.say(text(version, "20260401 12:00:00 EST"))
@@ -89,14 +89,14 @@ def gateway_welcomes_in_background(gateway, client, **options):
     client.expect(9)
 
 
-def text_frame(payload):
+def framed(payload):
     return len(payload).to_bytes(4, "big") + payload
 
 
 def test_settings_go_out_before_streams_and_streams_before_reads(build, gateway):
     house = build(gateway.address)
     client = house.client()
-    gateway_welcomes_in_background(gateway, client)
+    welcome_both(gateway, client)
     client.send(9, 8, 31, 0, "AAPL", "STK", "", "0.0", "", "", "SMART", "", "USD", "", "", 0, "", "", "")
     client.market_data(11)
     client.send(61, 1)
@@ -112,7 +112,7 @@ def test_settings_go_out_before_streams_and_streams_before_reads(build, gateway)
 def test_a_cancelled_stream_does_not_come_back(build, gateway):
     house = build(gateway.address)
     client = house.client()
-    gateway_welcomes_in_background(gateway, client)
+    welcome_both(gateway, client)
     client.market_data(11)
     client.market_data(12)
     gateway.receive_id(1), gateway.receive_id(1)
@@ -130,7 +130,7 @@ def test_a_cancelled_stream_does_not_come_back(build, gateway):
 def test_orders_are_refused_while_the_gateway_is_away_and_cancels_go_first_when_it_is_back(build, gateway):
     house = build(gateway.address)
     client = house.client()
-    gateway_welcomes_in_background(gateway, client)
+    welcome_both(gateway, client)
     client.market_data(11)
     gateway.receive_id(1)
     client.send(3, 101, 0, "AAPL", "STK")
@@ -153,7 +153,7 @@ def test_orders_are_refused_while_the_gateway_is_away_and_cancels_go_first_when_
 def test_an_order_without_an_answer_is_told_to_be_in_doubt_with_a_code_that_ends_nothing(build, gateway):
     house = build(gateway.address)
     client = house.client()
-    gateway_welcomes_in_background(gateway, client)
+    welcome_both(gateway, client)
     client.send(3, 101, 0, "AAPL", "STK")
     gateway.receive_id(3)
     gateway.sock.close()
@@ -168,7 +168,7 @@ def test_an_order_without_an_answer_is_told_to_be_in_doubt_with_a_code_that_ends
 def test_a_half_delivered_read_ends_with_an_error_and_an_unanswered_one_is_asked_again(build, gateway):
     house = build(gateway.address)
     client = house.client()
-    gateway_welcomes_in_background(gateway, client)
+    welcome_both(gateway, client)
     stock = (0, "AAPL", "STK", "", "0.0", "", "", "SMART", "", "USD", "", "", 0, "", "", "")
     client.send(9, 8, 31, *stock)
     client.send(9, 8, 32, *stock)
@@ -181,13 +181,13 @@ def test_a_half_delivered_read_ends_with_an_error_and_an_unanswered_one_is_asked
     assert gateway.receive_id(9)[2] == b"32"
     gateway.say(text(10, 32, "AAPL", "STK") + text(52, 1, 32))
     client.expect(52, 32)
-    assert house.manager.status().connections[0].reads == 0
+    house.wait(lambda status: status.connections[0].reads == 0)
 
 
 def test_probes_and_their_answers_never_reach_the_client_but_its_own_question_does(build, gateway):
     house = build(gateway.address, pulse={"idle_seconds": 10.0})
     client = house.client()
-    gateway_welcomes_in_background(gateway, client)
+    welcome_both(gateway, client)
     client.send(49, 1)
     assert gateway.receive().split(b"\0")[0] == b"49"
     gateway.say(text(49, 1, 1_785_600_777))
@@ -214,7 +214,7 @@ def test_a_client_that_comes_while_the_gateway_was_never_seen_waits_in_silence(b
     simulator.faults.refuse()
     house = build(simulator.address)
     client = house.client()
-    client.sock.sendall(b"API\0" + text_frame(b"v100..200"))
+    client.sock.sendall(b"API\0" + framed(b"v100..200"))
     house.wait(lambda status: status.connections and status.connections[0].epoch >= 3)
     simulator.faults.accept()
     assert client.next_frame().startswith(b"200\0")
@@ -223,7 +223,7 @@ def test_a_client_that_comes_while_the_gateway_was_never_seen_waits_in_silence(b
 def test_a_redirect_to_another_port_of_the_same_host_is_followed(build, gateway, simulator):
     house = build(gateway.address)
     client = house.client()
-    client.sock.sendall(b"API\0" + text_frame(b"v100..200"))
+    client.sock.sendall(b"API\0" + framed(b"v100..200"))
     gateway.accept()
     gateway.say(text(-1, f"127.0.0.1:{simulator.port}"))
     assert client.next_frame().startswith(b"200\0")
@@ -232,7 +232,7 @@ def test_a_redirect_to_another_port_of_the_same_host_is_followed(build, gateway,
 
 def test_a_redirect_to_a_stranger_is_refused_by_name(build, gateway):
     house = build(gateway.address)
-    house.client().sock.sendall(b"API\0" + text_frame(b"v100..200"))
+    house.client().sock.sendall(b"API\0" + framed(b"v100..200"))
     gateway.accept()
     gateway.say(text(-1, "203.0.113.9:4001"))
     house.wait(lambda status: status.connections and "redirected" in status.connections[0].reason)
@@ -242,7 +242,7 @@ def test_a_redirect_to_a_stranger_is_refused_by_name(build, gateway):
 def test_1300_moves_the_connection_to_the_new_port_and_is_not_passed_on(build, gateway, simulator):
     house = build(gateway.address)
     client = house.client()
-    gateway_welcomes_in_background(gateway, client, version=200)
+    welcome_both(gateway, client, version=200)
     gateway.say(text(4, -1, 1300, f"The port has changed; use {simulator.port}", "", 0))
     client.expect_error(1100)
     client.expect_error(1102)

@@ -1,0 +1,119 @@
+"""Whatever way TCP cuts the bytes, and however much there is of them, they arrive whole and in order."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from backstay.protocol.framing import frame, text
+
+
+def connect(house, gateway, version=176):
+    client = house.client()
+    client.sock.sendall(b"API\0" + frame(b"v100..200"))
+    gateway.accept()
+    gateway.say(text(version, "20260401 12:00:00 EST"))
+    client.version = int(client.next_frame().split(b"\0")[0])
+    client.start(7)
+    gateway.receive_id(71)
+    gateway.say(text(15, 1, "DU1234567") + text(9, 1, 1))
+    assert gateway.receive().split(b"\0")[0] == b"49"
+    gateway.say(text(49, 1, 1_785_600_000))
+    client.expect(9)
+    return client
+
+
+def burst_of(size: int) -> bytes:
+    """Ticks and one text that together are exactly so many bytes."""
+    tick = text(2, 6, 11, 0, 300)
+    ticks = tick * ((size - 60) // len(tick))
+    rest = size - len(ticks) - len(text(46, 6, 11, 45, ""))
+    return ticks + text(46, 6, 11, 45, "x" * rest)
+
+
+def test_bursts_that_end_on_every_size_around_a_read_of_4096_arrive_whole_though_silence_follows(build, gateway):
+    client = connect(build(gateway.address), gateway)
+    for size in range(4_090, 4_101):
+        burst = burst_of(size)
+        assert len(burst) == size
+        gateway.say(burst)
+        received = b""
+        while len(received) < size:
+            received += frame(client.next_frame())
+        assert received == burst
+
+
+def test_a_handshake_answer_split_at_every_byte_is_understood(build, gateway):
+    answer = text(176, "20260401 12:00:00 EST")
+    house = build(gateway.address)
+    for cut in range(1, len(answer)):
+        client = house.client()
+        client.sock.sendall(b"API\0" + frame(b"v100..200"))
+        gateway.accept()
+        gateway.say(answer[:cut])
+        gateway.say(answer[cut:])
+        assert client.next_frame() == answer[4:]
+        client.close()
+        with pytest.raises(EOFError):
+            gateway.receive()
+
+
+def test_a_clients_greeting_may_come_byte_by_byte(build, simulator):
+    client = build(simulator.address).client()
+    for byte in b"API\0" + frame(b"v100..178 +PACEAPI"):
+        client.sock.sendall(bytes([byte]))
+    assert client.next_frame().startswith(b"178\0")
+
+
+def test_versions_options_and_capabilities_are_passed_on_as_the_client_gave_them(build, gateway):
+    house = build(gateway.address)
+    client = house.client()
+    client.sock.sendall(b"API\0" + frame(b"v157..178 +PACEAPI"))
+    assert gateway.accept() == b"v157..178 +PACEAPI"
+    gateway.say(text(178, "20260401 12:00:00 EST"))
+    assert client.next_frame().startswith(b"178\0")
+    client.start(7, "capA")
+    assert gateway.receive_id(71) == [b"71", b"2", b"7", b"capA"]
+
+
+def test_an_offer_beyond_what_backstay_can_read_is_capped(build, gateway):
+    client = build(gateway.address).client()
+    client.sock.sendall(b"API\0" + frame(b"v100..999"))
+    assert gateway.accept() == b"v100..226"
+
+
+def test_a_reconnect_offers_exactly_the_version_first_agreed_on(build, gateway):
+    client = connect(build(gateway.address), gateway)
+    gateway.sock.close()
+    client.expect_error(1100)
+    assert gateway.accept() == b"v176"
+
+
+def test_a_frame_of_sixteen_megabytes_passes(build, gateway):
+    client = connect(build(gateway.address), gateway)
+    large = text(19, 1, "x" * 16_000_000)
+    sender = threading.Thread(target=gateway.say, args=(large,))
+    sender.start()
+    assert frame(client.next_frame()) == large
+    sender.join()
+
+
+def test_a_client_that_reads_nothing_makes_the_gateway_wait_and_loses_nothing(build, gateway):
+    """The bytes it does not take stay in TCP, not in this process, and no probe mistakes that for a dead gateway."""
+    house = build(gateway.address, pulse={"idle_seconds": 0.8, "probe_seconds": 1.1, "probes": 2})
+    client = connect(house, gateway)
+    tick = text(2, 6, 11, 0, 300)
+    burst = tick * 20_000
+    gateway.sock.settimeout(1.0)
+    said = 0
+    with pytest.raises(TimeoutError):
+        while True:
+            gateway.sock.sendall(burst)
+            said += len(burst)
+            assert said < 64 * 1024 * 1024, "nothing held the gateway back"
+    received = 0
+    while received < said:
+        received += len(frame(client.next_frame()))
+    assert house.manager.status().connections[0].state == "ready"
+    assert (-1, 1100) not in client.errors()

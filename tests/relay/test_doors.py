@@ -1,0 +1,155 @@
+"""Who may come in, what they are told when they may not, and that nobody else suffers."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from backstay.config import Config
+from backstay.errors import StartError
+from backstay.manager import Manager
+from backstay.protocol.framing import frame, text
+
+
+def test_a_second_client_with_the_same_id_gets_326_and_is_closed_while_the_first_goes_on(build, simulator):
+    house = build(simulator.address)
+    first = house.client().connect(7)
+    first.market_data(11)
+    first.expect(1, 11)
+    second = house.client()
+    second.greet()
+    second.start(7)
+    assert second.expect_error(326, -1).text.startswith("backstay:")
+    second.expect_closed()
+    first.expect(1, 11)
+    house.wait(lambda status: len(status.connections) == 1)
+
+
+def test_the_id_of_a_client_that_left_is_free_again(build, simulator):
+    house = build(simulator.address)
+    for _ in range(3):
+        house.client().connect(7).close()
+        house.wait(lambda status: not status.connections)
+
+
+def test_a_client_id_that_is_not_allowed_gets_326_with_the_reason(build, simulator):
+    house = build(simulator.address, relays={"paper": {"client_ids": "0-3"}})
+    client = house.client()
+    client.greet()
+    client.start(7)
+    assert "7 is not among" in client.expect_error(326, -1).text
+    client.expect_closed()
+
+
+def test_a_read_only_relay_answers_orders_with_321_and_sends_none(build, simulator):
+    house = build(simulator.address, relays={"paper": {"read_only": True}})
+    client = house.client().connect(7)
+    client.send(3, 101, 0, "AAPL", "STK")
+    assert "read-only" in client.expect_error(321, 101).text
+    client.send(58, "", 2147483647)
+    client.expect_error(321, -1)
+    client.market_data(11)
+    client.expect(1, 11)
+    assert "placeOrder" not in simulator.state()["clients"]["7"]["requests"]
+
+
+def test_a_request_before_startapi_ends_the_client_with_a_word(build, simulator):
+    client = build(simulator.address).client()
+    client.greet()
+    client.send(49, 1)
+    assert "startApi" in client.expect_error(504).text
+    client.expect_closed()
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"API\0" + frame(b"not a version"),
+        b"API\0\x7f\xff\xff\xff",
+    ],
+    ids=["http", "tls", "no version", "2 GiB greeting"],
+)
+def test_garbage_instead_of_a_greeting_is_closed_with_one_line_in_the_log_and_hurts_nobody(build, simulator, garbage):
+    house = build(simulator.address)
+    good = house.client().connect(7)
+    good.market_data(11)
+    good.expect(1, 11)
+    bad = house.client()
+    bad.sock.sendall(garbage)
+    bad.expect_closed()
+    house.wait(lambda status: len(status.connections) == 1)
+    refusals = house.told("client_refused")
+    assert len(refusals) == 1
+    assert refusals[0]["reason"]
+    assert refusals[0]["address"].startswith("127.0.0.1:")
+    good.expect(1, 11)
+
+
+def test_a_frame_of_two_gigabytes_from_a_client_ends_only_that_client(build, simulator):
+    house = build(simulator.address)
+    good = house.client().connect(7)
+    bad = house.client().connect(8)
+    bad.sock.sendall(b"\x7f\xff\xff\xffgarbage")
+    assert "length 2147483647" in bad.expect_error(507).text
+    bad.expect_closed()
+    good.market_data(11)
+    good.expect(1, 11)
+
+
+def test_a_gateway_that_speaks_http_is_named_as_not_being_tws(build, gateway):
+    house = build(gateway.address)
+    house.client().sock.sendall(b"API\0" + frame(b"v100..200"))
+    gateway.accept()
+    gateway.say(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    house.wait(lambda status: status.connections and status.connections[0].state == "waiting")
+    failure = house.told("connect_failed")[0]
+    assert failure["cause"] == "not_tws"
+    assert "HTTP/1.1 400" in failure["detail"]
+
+
+def test_a_version_below_what_the_client_offers_parks_the_connection_with_the_reason(build, gateway):
+    house = build(gateway.address)
+    house.client().sock.sendall(b"API\0" + frame(b"v176..200"))
+    gateway.accept()
+    gateway.say(text(99, "20260401 12:00:00 EST"))
+    house.wait_state("parked")
+    assert "99" in house.manager.status().connections[0].reason
+
+
+def test_a_port_in_use_is_said_with_the_key_and_the_address(simulator):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        config = Config.model_validate(
+            {
+                "gateways": {"paper": {"endpoints": [f"127.0.0.1:{simulator.port}"]}},
+                "relays": {"paper": {"gateway": "paper", "listen": f"127.0.0.1:{port}"}},
+                "http": {"enabled": False},
+            }
+        )
+        with pytest.raises(StartError, match=rf"relays\.paper\.listen: .*127\.0\.0\.1:{port}.*in use"):
+            Manager(config).start()
+
+
+def test_more_clients_than_allowed_are_turned_away(build, simulator):
+    house = build(simulator.address, relays={"paper": {"max_clients": 2}})
+    first, second = house.client().connect(1), house.client().connect(2)
+    third = house.client()
+    third.expect_closed()
+    assert house.told("client_refused")[0]["reason"] == "too many clients"
+    for client in (first, second):
+        client.market_data(11)
+        client.expect(1, 11)
+
+
+def test_an_order_sent_just_before_the_client_closes_reaches_the_gateway(build, simulator):
+    house = build(simulator.address)
+    client = house.client().connect(7)
+    house.wait_state("ready")
+    client.market_data(11)
+    client.send(49, 1)
+    client.market_data(12)
+    client.close()
+    simulator.wait_for(lambda state: state["clients"]["7"]["requests"].get("reqMktData") == 2)
