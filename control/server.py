@@ -1,0 +1,209 @@
+"""The operator's side of the daemon: status, events and commands over a unix socket.
+
+Runs in a thread of its own and reads snapshots, so it answers while an actor hangs. Each command runs in a thread of
+its own, too: it may wait until it is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from backstay.control.unix_socket import Peer, claim, identity, peer_of, release
+from backstay.control.vocabulary import COMMANDS, FAILURES
+from backstay.metrics.events import EventRing
+from backstay.metrics.exporter import stream_events
+from backstay.metrics.server import Closing, HttpServer
+
+MAX_BODY_BYTES = 65_536
+"""Arguments are names and a sentence."""
+
+MAX_COMMANDS = 8
+"""Commands under way at one time, each holding a thread; an operator and a script or two."""
+
+_log = logging.getLogger(__name__)
+
+Arguments = Mapping[str, object]
+Handler = Callable[[Arguments], Mapping[str, object]]
+
+
+class CommandError(Exception):
+    """A command that did not succeed. `code` is one of `vocabulary.FAILURES`; the message is for the operator."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code if code in FAILURES else "internal"
+
+
+class Commands(Protocol):
+    """What the hall lets be done. `status` returns a snapshot at once and asks no actor."""
+
+    def status(self) -> Mapping[str, object]:
+        """The status as JSON has it."""
+        ...
+
+    def handler(self, name: str) -> Handler | None:
+        """What carries out this command of `vocabulary.COMMANDS`; None: not offered.
+
+        It is called in a thread of its own, with the JSON object of the request, may block, returns a JSON-able
+        mapping, and raises CommandError.
+        """
+        ...
+
+
+class ControlServer:
+    """Serves the operator's socket at `path`. `start` and `stop` may be called from any thread, each once."""
+
+    def __init__(self, path: Path | str, commands: Commands, events: EventRing | None = None) -> None:
+        self.path = Path(path)
+        self._app = create_control_app(commands, events or EventRing())
+        self._http: HttpServer | None = None
+        self._identity = (0, 0)
+
+    def start(self) -> None:
+        """Listen and answer. Raises ListenError, also when another daemon answers at the path."""
+        listener = claim(self.path)
+        self._identity = identity(self.path)
+        self._http = HttpServer(listener, self._app, protocol=_PeerProtocol)
+        self._http.start()
+
+    def stop(self) -> bool:
+        """Stop answering and remove the socket; False if the thread had to be left behind. May be called twice."""
+        http, self._http = self._http, None
+        if http is None:
+            return True
+        ended = http.stop()
+        release(self.path, self._identity)
+        return ended
+
+
+def create_control_app(commands: Commands, events: EventRing) -> Starlette:
+    """The app of the operator's socket."""
+    desk = _Desk(commands, events)
+    app = Starlette(
+        routes=[
+            Route("/v1/status", desk.status),
+            Route("/v1/events", desk.events),
+            Route("/v1/commands/{name}", desk.command, methods=["POST"]),
+        ],
+        exception_handlers={HTTPException: _http_error, CommandError: _command_error},
+    )
+    app.state.closing = Closing()
+    return app
+
+
+class _Desk:
+    """The endpoints. All of them run in the server's event loop; commands do not."""
+
+    def __init__(self, commands: Commands, events: EventRing) -> None:
+        self._commands = commands
+        self._events = events
+        self._under_way = 0
+
+    async def status(self, _: Request) -> Response:
+        return JSONResponse(self._commands.status())
+
+    async def events(self, request: Request) -> Response:
+        return stream_events(self._events, request)
+
+    async def command(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        arguments = await _arguments(request)
+        if name not in COMMANDS:
+            raise CommandError("unknown_command", f"no command {name!r}; known: {', '.join(COMMANDS)}")
+        handler = self._commands.handler(name)
+        if handler is None:
+            raise CommandError("not_offered", f"this daemon does not offer {name}")
+        if self._under_way >= MAX_COMMANDS:
+            raise CommandError("busy", f"{MAX_COMMANDS} commands are under way already")
+        peer: Peer | None = getattr(request.state, "peer", None)
+        self._under_way += 1
+        try:
+            result = await _in_thread(lambda: handler(arguments))
+        except CommandError as error:
+            _log.warning("command failed: command=%s code=%s peer=%s reason=%s", name, error.code, peer, error)
+            raise
+        except Exception as error:
+            _log.exception("command failed: command=%s peer=%s", name, peer)
+            raise CommandError("internal", f"{name} failed: {error!r}") from error
+        finally:
+            self._under_way -= 1
+        _log.info("command done: command=%s peer=%s", name, peer)
+        return JSONResponse(result)
+
+
+async def _arguments(request: Request) -> Arguments:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise CommandError("bad_request", f"the body is larger than {MAX_BODY_BYTES} bytes")
+    try:
+        arguments = json.loads(body or b"{}")
+    except ValueError as error:
+        raise CommandError("bad_request", f"the body is not JSON: {error}") from error
+    if not isinstance(arguments, dict):
+        raise CommandError("bad_request", "the body must be a JSON object")
+    return cast("Arguments", arguments)
+
+
+async def _in_thread(work: Callable[[], Mapping[str, object]]) -> Mapping[str, object]:
+    """Run it in a daemon thread, so that one that never returns cannot keep the process from ending."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Mapping[str, object]] = loop.create_future()
+
+    def tell(settle: Callable[[Any], None], outcome: object) -> None:
+        def settle_once() -> None:
+            if not done.done():
+                settle(outcome)
+
+        with suppress(RuntimeError):  # the server has stopped: nobody waits any more
+            loop.call_soon_threadsafe(settle_once)
+
+    def run() -> None:
+        try:
+            result = work()
+        except Exception as error:  # noqa: BLE001  # travels to the one who asked
+            tell(done.set_exception, error)
+        except BaseException as error:  # noqa: BLE001  # SystemExit in a command is a failure of it, not of the loop
+            tell(done.set_exception, RuntimeError(repr(error)))
+        else:
+            tell(done.set_result, result)
+
+    threading.Thread(target=run, name="command", daemon=True).start()
+    return await done
+
+
+def _failure(code: str, message: str) -> Response:
+    return JSONResponse({"error": {"code": code, "message": message}}, FAILURES[code].http_status)
+
+
+async def _command_error(_: Request, error: Exception) -> Response:
+    return _failure(cast("CommandError", error).code, str(error))
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    status = cast("HTTPException", error).status_code
+    code = {404: "not_found", 405: "method_not_allowed"}.get(status, "internal")
+    return _failure(code, f"{request.method} {request.url.path}: {cast('HTTPException', error).detail}")
+
+
+class _PeerProtocol(H11Protocol):
+    """Notes who connected, for the log."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, "peer": peer_of(transport.get_extra_info("socket"))}
