@@ -194,6 +194,8 @@ class Session(Actor):
     def _back_off(self, effect: BackOff) -> None:
         delay, self._charge.backoff = self._charge.backoff.delay(self._charge.chance, floor=effect.floor_seconds)
         self._arm(Arm(Timer.RETRY, delay))
+        attempt = self._charge.backoff.attempt
+        self._charge.outside.log("retry_planned", connection=self._meter.name, seconds=round(delay, 6), attempt=attempt)
 
     def _settle(self, _effect: Settle) -> None:
         self._charge.backoff = self._charge.backoff.reset()
