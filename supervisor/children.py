@@ -111,10 +111,10 @@ class Children:
             text = f"{type(error).__name__}: {error}"
             house.log("child_start_failed", id=name, error=text, traceback=traceback.format_exc())
             return text
-        if isinstance(actor, Parent):
-            actor.ready.wait(READY_SECONDS)
         again = child.incarnation > 1
         self._set(replace(child, actor=actor, state=ChildState.RUNNING, restarts=child.restarts + again))
+        if isinstance(actor, Parent):
+            actor.ready.wait(READY_SECONDS)
         if again:
             house.context.tally.add_restart()
         house.log("child_restarted" if again else "child_started", id=name, incarnation=child.incarnation)

@@ -103,7 +103,7 @@ class Lone:
     def hold(self, name: str = "a") -> threading.Event:
         """Have the actor wait inside a message; returns, once it does, the event that lets it go on."""
         reached, gate = threading.Event(), threading.Event()
-        self.book.send(name, lambda _: (reached.set(), gate.wait(PATIENCE)) and None)
+        self.book.send(name, lambda _: [reached.set(), gate.wait(PATIENCE)])
         assert reached.wait(PATIENCE)
         return gate
 
@@ -145,7 +145,7 @@ class Forest:
 
     def settle(self, root: Root, path: str = "") -> None:
         """Return when the supervisor at `path` has dealt with everything that came before."""
-        root.start_child(path, ChildSpec("settled", lambda context: Scripted.start(context)))
+        root.start_child(path, ChildSpec("settled", Scripted.start))
         root.stop_child(path, "settled")
 
 
@@ -157,10 +157,6 @@ class ManualClock:
 
     def __call__(self) -> float:
         return self.now
-
-
-def names_of_threads() -> set[str]:
-    return {thread.name for thread in threading.enumerate()}
 
 
 @pytest.fixture

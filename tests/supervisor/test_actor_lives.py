@@ -46,7 +46,7 @@ def test_hooks_run_in_order_in_the_actors_own_thread(lone):
 
 def test_an_actor_cannot_override_pykkas_hooks():
     with pytest.raises(TypeError, match="on_start"):
-        type("Wrong", (Actor,), {"on_start": lambda self: None})
+        type("Wrong", (Actor,), {"on_start": Actor.begin})
 
 
 def test_the_thread_is_a_daemon_named_by_the_path(lone):
@@ -202,7 +202,7 @@ def test_no_timer_fires_after_the_end(lone, manual_clock):
     lone.exit_of(actor)
     manual_clock.now += 10
     lone.book.wake()
-    assert not actor.after(0.0, fired.append) is None
+    actor.after(0.0, fired.append)
     assert fired == []
     assert actor.actor_inbox._timers == {}
 

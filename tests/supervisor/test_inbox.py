@@ -158,50 +158,58 @@ def test_an_ask_that_slips_in_while_the_inbox_closes_is_answered():
         ask(inbox, "question").get(timeout=0)
 
 
-def test_every_message_racing_with_the_close_is_handled_or_buried_exactly_once(fast_switching):
-    """3,000 rounds: two senders, a reader and a closer on one inbox."""
-    rounds, each = 3_000, 4
-    start, stop = threading.Barrier(4), threading.Barrier(4)
-    state: dict[str, Any] = {}
+ROUNDS, EACH = 3_000, 4
 
-    def send(base: int) -> None:
-        for _ in range(rounds):
-            start.wait(PATIENCE)
-            for number in range(base, base + each):
-                if not state["inbox"].post(number, control=bool(number % 2)):
-                    state["refused"].append(number)
-            stop.wait(PATIENCE)
 
-    def read() -> None:
-        for _ in range(rounds):
-            start.wait(PATIENCE)
-            try:
-                while True:
-                    state["taken"].append(state["inbox"].take())
-            except InboxClosed:
-                pass
-            stop.wait(PATIENCE)
+class Race:
+    """Rounds of two senders, a reader and a closer on one inbox, all let go at once."""
 
-    threads = [
-        threading.Thread(target=send, args=(0,)),
-        threading.Thread(target=send, args=(100,)),
-        threading.Thread(target=read),
-    ]
-    expected = sorted([*range(each), *range(100, 100 + each)])
-    for thread in threads:
-        thread.start()
-    wrong = []
-    for _ in range(rounds):
-        inbox = Inbox()
+    def __init__(self) -> None:
+        self._gate = threading.Barrier(4)
+        self.inbox = Inbox()
+        self.taken: list[int] = []
+        self.refused: list[int] = []
+
+    def send(self, base: int) -> None:
+        for number in range(base, base + EACH):
+            if not self.inbox.post(number, control=bool(number % 2)):
+                self.refused.append(number)
+
+    def read(self) -> None:
+        try:
+            while True:
+                self.taken.append(self.inbox.take())
+        except InboxClosed:
+            pass
+
+    def close_one(self) -> list[int]:
+        """One round. Returns the fate of all messages, each named once per fate."""
+        inbox = self.inbox = Inbox()
         buried: deque[Any] = deque()
         inbox.bury = buried.extend
-        state.update(inbox=inbox, taken=[], refused=[])
-        start.wait(PATIENCE)
+        self.taken, self.refused = [], []
+        self._gate.wait(PATIENCE)
         buried.extend(inbox.close())
-        stop.wait(PATIENCE)
-        fate = sorted([*state["taken"], *state["refused"], *buried])
-        if fate != expected or inbox.late != len(state["refused"]) or not inbox.empty():
-            wrong.append(fate)
+        self._gate.wait(PATIENCE)
+        assert inbox.empty()
+        assert inbox.late == len(self.refused)
+        return sorted([*self.taken, *self.refused, *buried])
+
+    def each_round(self, work: Any) -> None:
+        for _ in range(ROUNDS):
+            self._gate.wait(PATIENCE)
+            work()
+            self._gate.wait(PATIENCE)
+
+
+def test_every_message_racing_with_the_close_is_handled_or_buried_exactly_once(fast_switching):
+    race = Race()
+    works = [lambda: race.send(0), lambda: race.send(100), race.read]
+    threads = [threading.Thread(target=race.each_round, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    expected = [*range(EACH), *range(100, 100 + EACH)]
+    wrong = [fate for _ in range(ROUNDS) if (fate := race.close_one()) != expected]
     for thread in threads:
         thread.join(PATIENCE)
     assert wrong == []
