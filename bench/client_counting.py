@@ -12,14 +12,13 @@ from typing import Final
 
 import channel
 import scene
+from chunks import GENERIC, find_marks, split
 from measure import Meter
 from plan import Plan, Suite
 from scene import frame
 
 _LENGTH = struct.Struct(">I")
 _RECEIVE_BYTES: Final = 65536
-_GENERIC: Final = b"45\x006\x00"
-_MARK: Final = _GENERIC + b"%d\x00%d\x00" % (scene.MARK_ID, scene.HALTED)
 _RESTORED: Final = (b"1101", b"1102")
 
 
@@ -90,26 +89,20 @@ class Application:
             self._tail = take(self._tail + data)
 
     def _marks(self, data: bytes) -> bytes:
-        """Look for marks only: a chunk is searched, not walked, so that this client never is the bottleneck."""
-        position = 0
-        while (found := data.find(_MARK, position)) >= 0:
-            start = found + len(_MARK)
-            end = data.find(b"\0", start)
-            if end < 0:
-                return data[found:]
-            self._meter.mark(int(float(data[start:end])))
-            position = end
-        return data[max(position, len(data) - len(_MARK)) :]
+        numbers, tail = find_marks(data)
+        for number in numbers:
+            self._meter.mark(number)
+        return tail
 
     def _stamps(self, data: bytes) -> bytes:
-        payloads, tail = _split(data)
+        payloads, tail = split(data)
         for payload in payloads:
-            if payload.startswith(_GENERIC):
+            if payload.startswith(GENERIC):
                 self._meter.stamp(int(payload.split(b"\0")[4]))
         return tail
 
     def _restored(self, data: bytes) -> bytes:
-        payloads, tail = _split(data)
+        payloads, tail = split(data)
         for payload in payloads:
             fields = payload.split(b"\0")
             if fields[0] == b"4" and fields[3] in _RESTORED:
@@ -132,20 +125,6 @@ class Application:
         if not data:
             raise Reconnect
         return data
-
-
-def _split(data: bytes) -> tuple[list[bytes], bytes]:
-    """Payloads of the whole frames, and the incomplete rest."""
-    found: list[bytes] = []
-    position = 0
-    while len(data) - position >= 4:
-        (length,) = _LENGTH.unpack_from(data, position)
-        end = position + 4 + length
-        if end > len(data):
-            break
-        found.append(data[position + 4 : end])
-        position = end
-    return found, data[position:]
 
 
 def main() -> None:

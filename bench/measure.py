@@ -3,6 +3,7 @@
 import os
 import resource
 import statistics
+import threading
 import time
 from typing import Any, Final
 
@@ -56,6 +57,7 @@ class Meter:
         self._grown = 0.0
         self._until = 0.0
         self.done = False
+        self.over = threading.Event()
         self.received_bytes = 0
         """Bytes since the start, where the client can count them."""
 
@@ -112,6 +114,7 @@ class Meter:
         result["received_bytes"] = self.received_bytes
         self.done = True
         self._channel.finish(result)
+        self.over.set()
 
 
 def _percentiles(delays: list[int]) -> dict[str, float]:

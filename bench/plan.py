@@ -47,10 +47,13 @@ class Plan:
     watched_pid: int = 0
     """Process whose CPU time counts; 0 is the client's own."""
 
+    requests: bool = True
+    """Whether this client can ask for streams at all; what it did not ask for is pushed to it all the same."""
+
     @property
     def subscribes(self) -> bool:
         """Whether the client asks for the scene's streams before it starts."""
-        return self.suite not in (Suite.RECOVERY, Suite.MANY)
+        return self.requests and self.suite not in (Suite.RECOVERY, Suite.MANY)
 
     @property
     def pushed(self) -> int:

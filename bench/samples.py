@@ -21,6 +21,7 @@ class Subject:
     name: str
     script: str
     relayed: bool = False
+    requests: bool = True
 
 
 SUBJECTS: Final = (
@@ -28,7 +29,7 @@ SUBJECTS: Final = (
     Subject("ib_async", "client_ib_async.py"),
     Subject("direct", "client_counting.py"),
     Subject("relay", "client_counting.py", relayed=True),
-    Subject("library", "client_library.py"),
+    Subject("library", "client_library.py", requests=False),
 )
 """`direct` is the counting client without a relay: the floor, and the base line of what the relay adds."""
 
@@ -41,6 +42,7 @@ def plays(subject: Subject, plan: Plan) -> bool:
 def take(subject: Subject, plan: Plan) -> dict[str, float]:
     """Take one sample; SampleError when a process fails or frames are missing."""
     with ExitStack() as stack:
+        plan = replace(plan, requests=subject.requests)
         gateway = stack.enter_context(Child.script("gateway.py", plan.to_argument(), core=SERVING_CORE))
         plan = replace(plan, **json.loads(gateway.line(_START_SECONDS)))
         core = MEASURED_CORE
