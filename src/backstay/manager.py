@@ -43,8 +43,9 @@ from backstay.supervisor.root import Root
 from backstay.supervisor.specs import ChildSpec, Intensity, Log, Restart, Strategy, SupervisorSpec, no_log
 from backstay.supervisor.supervisor import start_root, supervisor_child
 from backstay.supervisor.tree import TreeNode
+from backstay.watching import CONNECTIONS, restarts_below
 
-RELAYS, CONNECTIONS = "relays", "connections"
+RELAYS = "relays"
 
 UNREACHED = View(
     state="stopped",
@@ -171,6 +172,7 @@ class Manager:
 
     def status(self) -> Status:
         """What is going on, at this moment."""
+        restarts = restarts_below(self.tree())
         return Status(
             version=__version__,
             pid=os.getpid(),
@@ -179,8 +181,12 @@ class Manager:
                 ListenerStatus(name, door.address, door.config.gateway, len(door.clients))
                 for name, door in self._doors.items()
             ),
-            connections=tuple(_connection_status(live) for live in list(self._live.values())),
+            connections=tuple(_connection_status(live, restarts.get(live.id, 0)) for live in list(self._live.values())),
         )
+
+    def names(self) -> Mapping[str, str]:
+        """The name of each connection there is by its id, which is its name in the supervision tree."""
+        return {live.id: live.meter.name for live in list(self._live.values()) if live.named}
 
     def address(self, relay: str) -> tuple[str, int]:
         """Where this relay listens."""
@@ -271,8 +277,8 @@ class Manager:
         live_id = f"{relay}-{next(self._numbers)}"
         credit = Credit(door.config.client_buffer_bytes)
         guest, live = self._guest(live_id, relay, sock=sock, address=address, credit=credit)
-        outlet = Outlet(sock, credit)
-        spec = guest_spec(guest, outlet, Parts(live.charge, outlet))
+        outlet = guest.outlet
+        spec = guest_spec(guest, Parts(live.charge, outlet))
         door.clients.add(live_id)
         self._register(live, "")
 
@@ -301,6 +307,8 @@ class Manager:
             allowed=lambda client_id: client_id in config.client_ids,
             on_started=lambda client_id: self._named(live, f"{relay}/{client_id}"),
             on_left=lambda: self._left(live_id),
+            outlet=Outlet(sock, credit),
+            linger_seconds=config.linger_seconds,
             log=self.log,
         )
         charge.outside = Outside(
@@ -347,6 +355,9 @@ class Manager:
             return
         before, live.view = live.view, view
         if before.state != view.state:
+            self.log(
+                "connection_state", connection=live.meter.name, state=view.state, reason=view.reason, epoch=view.epoch
+            )
             with self._changed:
                 self._changed.notify_all()
 
@@ -359,7 +370,7 @@ def _ignore(_data: bytes) -> None:
     """A keeper without a listener: what arrives has been counted, and nobody else wants it."""
 
 
-def _connection_status(live: Live) -> ConnectionStatus:
+def _connection_status(live: Live, restarts: int) -> ConnectionStatus:
     view, meter = live.view, live.meter
     host, port = view.endpoint
     return ConnectionStatus(
@@ -377,6 +388,7 @@ def _connection_status(live: Live) -> ConnectionStatus:
         streams=view.streams,
         reads=view.reads,
         held=view.held,
+        restarts=restarts,
         round_trip_seconds=view.round_trip_seconds,
         messages_received=meter.messages_received,
         messages_sent=meter.messages_sent,

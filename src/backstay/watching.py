@@ -1,0 +1,71 @@
+"""What the running tree looks like to those who watch: restarts for the status, samples for the metrics."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
+
+from backstay.metrics.blocks import ActorSample, ConnectionMeter
+from backstay.supervisor.tree import TreeNode
+
+CONNECTIONS = "connections"
+"""The top-level supervisor with one child a connection."""
+
+
+class Watched(Protocol):
+    """The manager's outside, as far as it is looked at here."""
+
+    def meters(self) -> Sequence[ConnectionMeter]: ...  # noqa: D102
+
+    def tree(self) -> TreeNode | None: ...  # noqa: D102
+
+    def names(self) -> Mapping[str, str]: ...  # noqa: D102
+
+
+def restarts_below(tree: TreeNode | None) -> dict[str, int]:
+    """Restarts of actors by the id of the connection they belong to."""
+    tops = tree.children if tree is not None else ()
+    return {node.name: _restarts(node) for top in tops if top.name == CONNECTIONS for node in top.children}
+
+
+def _restarts(node: TreeNode) -> int:
+    return node.restarts + sum(map(_restarts, node.children))
+
+
+class Source:
+    """What the metrics are read from. Any thread; asks no actor."""
+
+    def __init__(self, watched: Watched) -> None:
+        self._watched = watched
+
+    def connections(self) -> Sequence[ConnectionMeter]:
+        """The meters of all connections there are or were."""
+        return self._watched.meters()
+
+    def actors(self) -> Sequence[ActorSample]:
+        """The actors, each under the name of its connection.
+
+        A client's connection has an id that is never used again; as a label that would grow without a limit. A client
+        that has not said who it is has no name yet, and one being turned away has that of another: the last one counts.
+        """
+        tree = self._watched.tree()
+        if tree is None:
+            return ()
+        samples = _samples(tree, tree.name, tree.name, names=self._watched.names())
+        return tuple({sample.name: sample for sample in samples}.values())
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return time.monotonic()
+
+
+def _samples(node: TreeNode, name: str, supervisor: str, *, names: Mapping[str, str]) -> Iterator[ActorSample]:
+    progress = time.time() - (time.monotonic() - node.progress) if node.progress is not None else 0.0
+    yield ActorSample(name, node.mailbox_length, node.restarts, progress, supervisor)
+    is_connections = node.path.count("/") == 1 and node.name == CONNECTIONS
+    for child in node.children:
+        label = names.get(child.name) if is_connections else child.name
+        if label is not None:
+            path = label if node.path == node.name else f"{name}/{label}"
+            yield from _samples(child, path, name, names=names)
