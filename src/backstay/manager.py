@@ -38,7 +38,7 @@ from backstay.session.vocabulary import ClientStarted, Ordered
 from backstay.settings_of import session_settings
 from backstay.status import ConnectionStatus, ListenerStatus, Status
 from backstay.supervisor.backoff import Backoff
-from backstay.supervisor.messages import StartChild
+from backstay.supervisor.messages import Exited, StartChild
 from backstay.supervisor.root import Root
 from backstay.supervisor.specs import ChildSpec, Intensity, Log, Restart, Strategy, SupervisorSpec, no_log
 from backstay.supervisor.supervisor import start_root, supervisor_child
@@ -99,13 +99,17 @@ class Manager:
         log: Log = no_log,
         chance: random.Random | None = None,
         sinks: Mapping[str, Callable[[bytes], object]] | None = None,
+        on_end: Callable[[Exited], object] | None = None,
     ) -> None:
-        """Build nothing yet. `sinks`: for a connection of the configuration, a function that gets what arrives on it,
-        as whole frames, in the connection's own thread, which it must not block.
+        """Build nothing yet.
+
+        `sinks`: for a connection of the configuration, a function that gets what arrives on it, as whole frames, in the
+        connection's own thread, which it must not block. `on_end` hears, in any thread, how the tree has ended.
         """
         self.config = config
         self.log = log
         self._sinks = dict(sinks or {})
+        self._on_end = on_end
         self._chance = chance or random.SystemRandom()
         self._started_wall = 0.0
         self._root: Root | None = None
@@ -132,6 +136,7 @@ class Manager:
                 strategy=Strategy.ONE_FOR_ONE,
             ),
             log=self.log,
+            on_exit=self._on_end,
         )
         return self
 
