@@ -330,9 +330,14 @@ def _check(tree: _Tree, *, place: Callable[[_Path], str], problems: list[Problem
             found = cast("ContradictionError", details[0]["ctx"]["error"]).found  # pyright: ignore[reportTypedDictNotRequiredAccess]
             problems.extend(Problem(place(path), _key(path), reason) for path, reason in found)
             return None
-        problems.extend(_problem(detail, place) for detail in details)
+        problems.extend(_problem(detail, place) for detail in details if not _follows(detail["loc"], details))
         for detail in details:
             tree = _without(tree, detail["loc"])
+
+
+def _follows(path: _Path, details: list[ErrorDetails]) -> bool:
+    """Whether a problem here is but the echo of one further in: a list of bad items counts as empty."""
+    return any(len(path) < len(other["loc"]) and other["loc"][: len(path)] == path for other in details)
 
 
 def _without(tree: _Tree, path: _Path) -> _Tree:
