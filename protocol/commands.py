@@ -23,6 +23,7 @@ CURRENT_TIME = 49
 
 _OPEN_ORDERS, _ALL_OPEN_ORDERS, _EXECUTIONS, _COMPLETED_ORDERS = 5, 16, 7, 99
 _ACCOUNT_UPDATES, _MARKET_DEPTH = 6, 10
+_IDS, _MANAGED_ACCOUNTS, _MARKET_DATA_TYPE = 8, 17, 59
 
 _SMART_DEPTH_SINCE = 146
 _EXECUTION_DAYS_SINCE = 200
@@ -61,6 +62,21 @@ def read_start_api(payload: bytes, version: int) -> StartApi | None:
 def current_time(version: int) -> bytes:
     """Return a request for the current time: the probe. Its answer carries no id: one at a time."""
     return _utter(CURRENT_TIME, version, ((), b""))
+
+
+def market_data_type(version: int, kind: int) -> bytes:
+    """Return the setting of the market data type: 1 live, 2 frozen, 3 delayed, 4 delayed and frozen."""
+    return _utter(_MARKET_DATA_TYPE, version, ((kind,), varint_field(1, kind)))
+
+
+def next_ids(version: int) -> bytes:
+    """Return a request for the next valid order id (reqIds)."""
+    return _utter(_IDS, version, ((1,), varint_field(1, 1)))
+
+
+def managed_accounts(version: int) -> bytes:
+    """Return a request for the accounts of the user."""
+    return _utter(_MANAGED_ACCOUNTS, version, ((), b""))
 
 
 def open_orders(version: int) -> bytes:

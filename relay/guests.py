@@ -7,7 +7,7 @@ import sys
 
 from backstay.actors.connection import Parts, connection_children, connection_spec
 from backstay.relay.intake import INTAKE, Guest, Intake
-from backstay.relay.outlet import WRITER, Outlet, Writer
+from backstay.relay.outlet import WRITER, Writer
 from backstay.supervisor.specs import ChildSpec, Restart, SupervisorSpec
 
 STALL_SECONDS = 60.0
@@ -22,7 +22,7 @@ def prepare(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
 
 
-def guest_spec(guest: Guest, outlet: Outlet, parts: Parts) -> SupervisorSpec:
+def guest_spec(guest: Guest, parts: Parts) -> SupervisorSpec:
     """The connection of one client. The writer starts first and closes the client's socket last.
 
     The intake stands before the session, so that a session can be restarted without cutting the client; when the
@@ -30,10 +30,8 @@ def guest_spec(guest: Guest, outlet: Outlet, parts: Parts) -> SupervisorSpec:
     """
     return connection_spec(
         (
-            ChildSpec(WRITER, lambda c: Writer.start(c, outlet=outlet)),
-            ChildSpec(
-                INTAKE, lambda c: Intake.start(c, guest=guest), restart=Restart.TEMPORARY, significant=True
-            ),
+            ChildSpec(WRITER, lambda c: Writer.start(c, outlet=guest.outlet)),
+            ChildSpec(INTAKE, lambda c: Intake.start(c, guest=guest), restart=Restart.TEMPORARY, significant=True),
             *connection_children(parts),
         )
     )

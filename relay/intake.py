@@ -17,15 +17,18 @@ from backstay.actors.traffic import Credit
 from backstay.protocol.commands import StartApi, read_start_api
 from backstay.protocol.framing import PREFIX_BYTES, Chunk, Splitter
 from backstay.protocol.handshake import ServerGreeting
-from backstay.relay.lobby import Lobby
-from backstay.relay.outlet import shut
+from backstay.relay.lobby import Chair, Lobby, Reception, Visit
+from backstay.relay.outlet import WRITER, Outlet, Pump, no_socket, shut
 from backstay.session.core import Owed
 from backstay.session.notices import Notice
 from backstay.session.vocabulary import (
     ClientAsked,
+    ClientAway,
     ClientGreeted,
     ClientLeft,
+    ClientMoved,
     ClientRefused,
+    ClientReturned,
     ClientStarted,
     SessionEvent,
 )
@@ -58,6 +61,8 @@ class Guest:
     allowed: Callable[[int], bool]
     on_started: Callable[[int], object]
     on_left: Callable[[], object]
+    outlet: Outlet
+    linger_seconds: float
     log: Callable[..., object]
     window: Credit = field(default_factory=lambda: Credit(REQUEST_WINDOW_BYTES))
     session_up: threading.Event = field(default_factory=threading.Event)
@@ -76,7 +81,8 @@ class Intake(Actor):
         super().__init__(context)
         self._guest = guest
         self._splitter = Splitter()
-        self._started = False
+        self._client_id: int | None = None
+        self._chair: Chair | None = None
 
     def begin(self) -> None:
         """Go to work."""
@@ -88,11 +94,16 @@ class Intake(Actor):
         guest = self._guest
         greeted = self._greet()
         if greeted is not None and self._take(greeted):
-            while (data := self._receive()) and self._take(data):
-                pass
+            self._read_to_the_end()
+            while (visit := self._keep_for_return()) is not None:
+                self._welcome_back(visit)
         if not self._tell(ClientLeft()):
             self.leave("no session to tell")
         guest.log("client_left", connection=guest.name, address=guest.address)
+
+    def _read_to_the_end(self) -> None:
+        while (data := self._receive()) and self._take(data):
+            pass
 
     def end(self, reason: object) -> None:
         """The client id is free again."""
@@ -105,6 +116,9 @@ class Intake(Actor):
         shut(self._guest.sock)
         self._guest.window.kick()
         self._guest.session_up.set()
+        chair = self._chair
+        if chair is not None:
+            chair.fill(None)
 
     def _receive(self) -> bytes:
         try:
@@ -145,16 +159,17 @@ class Intake(Actor):
 
     def _hand_on(self, chunk: Chunk) -> bool:
         payloads = tuple(chunk.payloads())
-        if not self._started:
-            if not self._start(payloads[0]):
+        if self._client_id is None:
+            if not self._start(payloads[0], payloads[1:]):
                 return False
             payloads = payloads[1:]
-        if not payloads:
-            return True
+        return not payloads or self._ask(payloads)
+
+    def _ask(self, payloads: tuple[bytes, ...]) -> bool:
         size_bytes = sum(map(len, payloads)) + PREFIX_BYTES * len(payloads)
         return self._tell(ClientAsked(payloads)) and self._guest.window.take(size_bytes)
 
-    def _start(self, payload: bytes) -> bool:
+    def _start(self, payload: bytes, behind: tuple[bytes, ...]) -> bool:
         guest = self._guest
         version = guest.owed.version
         start = None if version is None else read_start_api(payload, version)
@@ -162,12 +177,55 @@ class Intake(Actor):
             return self._refuse(Notice.START_FIRST)
         if not guest.allowed(start.client_id):
             return self._refuse(Notice.ID_NOT_ALLOWED, str(start.client_id))
-        if not guest.lobby.claim(start.client_id, guest.name):
+        reception = self._look_for_chair(start.client_id, behind)
+        if reception is Reception.TAKEN:
+            return False
+        patience = SESSION_SECONDS if reception is Reception.GIVEN_UP else 0.0
+        if not guest.lobby.claim(start.client_id, guest.name, patience_seconds=patience):
             return self._refuse(Notice.ID_IN_USE, str(start.client_id))
         return self._begin_session(start)
 
+    # -- leaving and returning ---------------------------------------------------------------------------------------
+
+    def _keep_for_return(self) -> Visit | None:
+        """Keep the connection for a client that comes back soon with the same id; wait here for it."""
+        guest = self._guest
+        client_id = self._client_id
+        if client_id is None or guest.linger_seconds <= 0.0 or self.stopping or not self._tell(ClientAway()):
+            return None
+        guest.outlet.detach().close()
+        chair = self._chair = Chair(guest.owed.version or 0)
+        guest.lobby.keep_chair(client_id, chair)
+        guest.log("client_away", connection=guest.name, address=guest.address, seconds=guest.linger_seconds)
+        visit = chair.wait(guest.linger_seconds)
+        if visit is None and not guest.lobby.remove_chair(client_id, chair):
+            visit = chair.wait(0.0)
+        self._chair = None
+        return visit
+
+    def _welcome_back(self, visit: Visit) -> None:
+        guest = self._guest
+        guest.sock, guest.address = visit.sock, visit.address
+        guest.outlet.attach(visit.sock)
+        self.book.send(WRITER, Pump())
+        self._splitter = visit.splitter
+        guest.log("client_returned", connection=guest.name, address=guest.address)
+        if self._tell(ClientReturned()) and (not visit.payloads or self._ask(visit.payloads)):
+            self._read_to_the_end()
+
+    def _look_for_chair(self, client_id: int, payloads: tuple[bytes, ...]) -> Reception:
+        """If a connection was kept for this client, it goes there, and this one ends."""
+        guest = self._guest
+        visit = Visit(guest.sock, guest.address, guest.owed.version or 0, self._splitter, payloads)
+        reception = guest.lobby.visit(client_id, visit)
+        if reception is Reception.TAKEN:
+            guest.outlet.detach()
+            guest.sock = no_socket()
+            self._tell(ClientMoved())
+        return reception
+
     def _begin_session(self, start: StartApi) -> bool:
-        self._started = True
+        self._client_id = start.client_id
         self._guest.on_started(start.client_id)
         return self._tell(ClientStarted(start.client_id, start.capabilities))
 

@@ -1,29 +1,100 @@
-"""What the relays of one gateway know together: which client ids are taken, and how the gateway last introduced itself."""
+"""What the relays of one gateway know together: who has which client id, and how the gateway last introduced itself."""
 
 from __future__ import annotations
 
+import queue
+import socket
 import threading
+from dataclasses import dataclass
+from enum import Enum
 
+from backstay.protocol.framing import Splitter
 from backstay.protocol.handshake import Hello, VersionRange
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A client that comes back to a connection that was kept for it: its socket, and what of it has been read."""
+
+    sock: socket.socket
+    address: str
+    version: int
+    splitter: Splitter
+    payloads: tuple[bytes, ...]
+
+
+class Reception(Enum):
+    """What became of a visit."""
+
+    NONE_KEPT = "no connection was kept"
+    TAKEN = "the visitor has the connection that was kept"
+    GIVEN_UP = "one of another version was kept; its client id comes free"
+
+
+class Chair:
+    """The place of a client that has left and may return."""
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+        self._visits: queue.SimpleQueue[Visit | None] = queue.SimpleQueue()
+
+    def wait(self, seconds: float) -> Visit | None:
+        """Who has come back within this time; None if nobody, or if the chair is needed."""
+        try:
+            return self._visits.get(timeout=seconds)
+        except queue.Empty:
+            return None
+
+    def fill(self, visit: Visit | None) -> None:
+        """Somebody comes back, or (None) nobody will."""
+        self._visits.put(visit)
 
 
 class Lobby:
     """One for each gateway. Thread-safe; nothing in it waits."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._claims: dict[int, str] = {}
+        self._chairs: dict[int, Chair] = {}
         self._hello: Hello | None = None
 
-    def claim(self, client_id: int, name: str) -> bool:
-        """Take a client id for the connection of this name. False if another one has it."""
+    def claim(self, client_id: int, name: str, *, patience_seconds: float = 0.0) -> bool:
+        """Take a client id for the connection of this name. False if another one has it and does not give it back."""
         with self._lock:
-            return self._claims.setdefault(client_id, name) == name
+            if not self._lock.wait_for(lambda: self._claims.get(client_id, name) == name, patience_seconds):
+                return False
+            self._claims[client_id] = name
+            return True
 
     def release(self, name: str) -> None:
         """Give back whatever this connection has claimed."""
         with self._lock:
             self._claims = {client_id: owner for client_id, owner in self._claims.items() if owner != name}
+            self._lock.notify_all()
+
+    def keep_chair(self, client_id: int, chair: Chair) -> None:
+        """The client with this id has left; whoever comes with it may have its connection."""
+        with self._lock:
+            self._chairs[client_id] = chair
+
+    def remove_chair(self, client_id: int, chair: Chair) -> bool:
+        """Nobody came in time. False if somebody has just taken it: then there is a visit to be had."""
+        with self._lock:
+            if self._chairs.get(client_id) is not chair:
+                return False
+            del self._chairs[client_id]
+            return True
+
+    def visit(self, client_id: int, visit: Visit) -> Reception:
+        """Take the connection that was kept for this id, if there is one and it speaks the visitor's version."""
+        with self._lock:
+            chair = self._chairs.pop(client_id, None)
+        if chair is None:
+            return Reception.NONE_KEPT
+        fits = chair.version == visit.version
+        chair.fill(visit if fits else None)
+        return Reception.TAKEN if fits else Reception.GIVEN_UP
 
     def remember(self, hello: Hello) -> None:
         """Keep the highest version this gateway has agreed to, and when it said so last."""

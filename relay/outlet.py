@@ -85,12 +85,13 @@ class Outlet:
             if not self._queue:
                 self._filled.clear()
                 return True
-            piece = self._queue[0]
+            piece, sock = self._queue[0], self._sock
         try:
-            sent = self._sock.send(piece)
+            sent = sock.send(piece)
         except OSError:  # also when the client has taken nothing for the socket's send time-out
             with self._lock:
-                self._break()
+                if sock is self._sock:
+                    self._break()
             return False
         self._account(piece, sent)
         return True
@@ -122,6 +123,22 @@ class Outlet:
         shut(self._sock)
         self._filled.set()
 
+    def detach(self) -> socket.socket:
+        """The client has left, or moves on: drop what it has not taken. Returns its socket, which is not closed."""
+        with self._lock:
+            sock = self._sock
+            self._sock = no_socket()
+            self._break()
+        return sock
+
+    def attach(self, sock: socket.socket) -> None:
+        """A client has come (back): what is put from now on is for it. The writer has to be told to pump."""
+        with self._lock:
+            self._sock.close()
+            self._sock = sock
+            self._broken = False
+            self._filled.clear()
+
     def close(self) -> None:
         """Break for good and close the socket."""
         with self._lock:
@@ -143,6 +160,13 @@ def shut(sock: socket.socket) -> None:
         sock.shutdown(socket.SHUT_RDWR)
     except OSError:
         return
+
+
+def no_socket() -> socket.socket:
+    """Stands where a socket was: closed, so that every use of it fails as a lost client does."""
+    sock = socket.socket()
+    sock.close()
+    return sock
 
 
 class Pump:

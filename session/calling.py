@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from backstay.protocol.commands import managed_accounts, next_ids
+from backstay.protocol.framing import PREFIX_BYTES
 from backstay.session.causes import Cause
 from backstay.session.lifecycle import Event, State
 from backstay.session.pulse import Verdict
 from backstay.session.vocabulary import (
     ClientAsked,
+    ClientAway,
     ClientGreeted,
     ClientLeft,
+    ClientMoved,
     ClientRefused,
+    ClientReturned,
     ClientStarted,
     Count,
     Ordered,
@@ -60,6 +65,24 @@ def _on_client_refused(core: Core, event: ClientRefused) -> None:
 def _on_client_left(core: Core, _event: ClientLeft) -> None:
     core.trouble = (Cause.SHUTDOWN, "the client left")
     core.move(Event.DRAIN)
+
+
+def _on_client_away(core: Core, _event: ClientAway) -> None:
+    core.desk.forget_client()
+
+
+def _on_client_returned(core: Core, _event: ClientReturned) -> None:
+    """A new application: it is told where it stands, and asks through us what a fresh TWS would have said."""
+    core.desk.told_down = False
+    if core.state is not State.READY:
+        core.tell_down()
+    for question in (managed_accounts, next_ids):
+        core.desk.take(question(core.desk.version)[PREFIX_BYTES:], core.now)
+
+
+def _on_client_moved(core: Core, _event: ClientMoved) -> None:
+    core.trouble = (Cause.SHUTDOWN, "the client moved to the connection that was kept for it")
+    core.move(Event.STOP)
 
 
 def _on_ordered(core: Core, event: Ordered) -> None:
@@ -120,6 +143,9 @@ CALLS: dict[type, Callable[..., None]] = {
     ClientAsked: _on_client_asked,
     ClientRefused: _on_client_refused,
     ClientLeft: _on_client_left,
+    ClientAway: _on_client_away,
+    ClientReturned: _on_client_returned,
+    ClientMoved: _on_client_moved,
 }
 
 _RINGS: dict[Timer, Callable[[Core], None]] = {

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from backstay.protocol.commands import cancel_frame
+from backstay.protocol.commands import cancel_frame, market_data_type
 from backstay.protocol.errors import ErrorMessage, write_error
 from backstay.protocol.framing import PREFIX_BYTES, frame
 from backstay.protocol.messages import kind_of, message_id, request_key
@@ -27,6 +27,7 @@ from backstay.session.vocabulary import Arm, Count, Deliver, Effect, Mute, PassC
 REQ_CURRENT_TIME = 49
 PLACE_ORDER = 3
 GLOBAL_CANCEL = 58
+MARKET_DATA_TYPE, LIVE = 59, 1
 MAX_HELD_CANCELS = 1_000
 """Order cancels kept for the time when the gateway is back: more than a client has orders."""
 
@@ -304,6 +305,29 @@ class Desk:
             self._refuse_order(item, "the gateway went away before it could be sent")
         elif kind is Kind.COMMAND or request is None:
             self._refuse(item, Notice.NOT_SENT, request_key(item.payload, self.version), detail="the gateway went away")
+
+    def forget_client(self) -> None:
+        """The client has left and its connection is kept: end what it had asked for, as a closed socket would.
+
+        Cancels of orders still go out; what TWS knows of streams and settings is undone.
+        """
+        self._cancel_streams()
+        if self.ledger.settings.pop(MARKET_DATA_TYPE, None) is not None and self.open:
+            self.outbox.push(Lane.SETTINGS, Item(market_data_type(self.version, LIVE)[PREFIX_BYTES:]))
+        self.ledger.settings.clear()
+        for item in (*self.clocks, *self.orders):
+            self.refund += item.refund
+        self.clocks.clear()
+        self.orders.clear()
+
+    def _cancel_streams(self) -> None:
+        for entry in list(self.ledger.entries.values()):
+            cancel = cancel_frame(entry.payload, self.version) if entry.epoch == self.epoch else None
+            if cancel is not None and self.open:
+                if entry.key is not None:
+                    self.effects.append(Mute(self.epoch, entry.key, MUTED_AFTER_OWN_CANCEL))
+                self.outbox.push(Lane.BULK, Item(cancel[PREFIX_BYTES:]))
+            self.ledger.drop(entry)
 
     def farewell(self) -> None:
         """Nothing will be sent any more: give back all credit."""

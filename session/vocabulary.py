@@ -123,6 +123,21 @@ class ClientLeft:
     """The client closed its socket; what it asked before that is still to be sent."""
 
 
+@dataclass(frozen=True, slots=True)
+class ClientAway:
+    """The client closed its socket, and its connection is kept for a while: what it had asked for is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientReturned:
+    """A client with the same id has come to the connection that was kept; it knows nothing yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientMoved:
+    """The client has gone to the connection that was kept for it; this one has no purpose any more."""
+
+
 SessionEvent = (
     Ordered
     | Connected
@@ -136,6 +151,9 @@ SessionEvent = (
     | ClientAsked
     | ClientRefused
     | ClientLeft
+    | ClientAway
+    | ClientReturned
+    | ClientMoved
 )
 
 
