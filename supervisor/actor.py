@@ -18,7 +18,8 @@ import contextlib
 import threading
 import traceback
 from collections.abc import Hashable
-from typing import Any, ClassVar, Final, TypeVar, final
+from dataclasses import replace
+from typing import Any, ClassVar, Final, Self, TypeVar, cast, final
 
 import pykka
 
@@ -73,13 +74,15 @@ class Actor(pykka.ThreadingActor):
         """Set as the very last act of this life."""
         self.ready = threading.Event()
         """Set when `begin` has returned, and at the end of a life at the latest."""
-        self.thread: threading.Thread | None = None
+        name, daemon = context.path, self.use_daemon_thread
+        self.thread = threading.Thread(target=self._actor_loop, name=name, daemon=daemon)
         self.progress = context.clock()
         """When the last message was handled (the clock's seconds)."""
         self.handled = 0
         """Messages handled so far."""
-        self.exited: Exited | None = None
-        """How this life ended; set before `done`."""
+        # Made now, so that there is something to report even when there is no memory left to make it then.
+        self.exited = Exited(context.id, context.incarnation, ExitKind.CRASH, text="the actor's loop failed")
+        """How this life ended; of meaning once `done` is set."""
         self.__leaving: ExitReason | None = None
         self.__hook = Hook.BEGIN
         self.__handling = ""
@@ -90,6 +93,13 @@ class Actor(pykka.ThreadingActor):
         inbox.interrupt = self.interrupt_safely
         inbox.bury = self.__bury
         self._actor_ref: Ref[Any] = Ref(self)  # pyright: ignore[reportIncompatibleVariableOverride] - the same
+
+    @classmethod
+    def start(  # pyright: ignore[reportIncompatibleMethodOverride] - a narrower reference
+        cls, *args: Any, **kwargs: Any
+    ) -> Ref[Self]:
+        """Build and start an actor; the arguments are the constructor's. Raises what that raises."""
+        return cast("Ref[Self]", super().start(*args, **kwargs))
 
     # What subclasses override.
 
@@ -169,8 +179,6 @@ class Actor(pykka.ThreadingActor):
     def _start_actor_loop(self) -> None:
         try:
             self.book.register(self.context.id, self.actor_inbox)
-            name, daemon = self.context.path, self.use_daemon_thread
-            self.thread = threading.Thread(target=self._actor_loop, name=name, daemon=daemon)
             self.thread.start()
         except BaseException:
             self.__unlist()
@@ -267,28 +275,32 @@ class Actor(pykka.ThreadingActor):
         return trouble
 
     def __say_goodbye(self, trouble: tuple[str, str] | None) -> None:
-        reason = self.__leaving or ExitReason(ExitKind.CRASH, "the actor's loop failed")
-        error, trace = trouble or ("", "")
-        exited = self.exited = Exited(
-            self.context.id,
-            self.context.incarnation,
-            reason.kind,
-            where=self.__hook if trouble else None,
-            error=error,
-            traceback_text=trace,
-            handling=self.__handling,
-            text=reason.text,
-        )
+        """Strike the name off, report, and be done: whichever of these fails, the next is done all the same."""
         try:
             self.__unlist()
             for letter in self.__farewells:
                 letter.resolve(None)
         finally:
             try:
-                self.context.report(exited)
+                with contextlib.suppress(BaseException):
+                    self.exited = self.__sum_up(trouble)
+                self.context.report(self.exited)
             finally:
                 self.ready.set()
                 self.done.set()
+
+    def __sum_up(self, trouble: tuple[str, str] | None) -> Exited:
+        reason = self.__leaving or ExitReason(ExitKind.CRASH, self.exited.text)
+        error, trace = trouble or ("", "")
+        return replace(
+            self.exited,
+            kind=reason.kind,
+            where=self.__hook if trouble else None,
+            error=error,
+            traceback_text=trace,
+            handling=self.__handling,
+            text=reason.text,
+        )
 
     def __unlist(self) -> None:
         """Take this life out of everything it is listed in. Safe to call twice, from any thread."""

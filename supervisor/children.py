@@ -128,8 +128,7 @@ class Children:
             return
         actor.dismiss(reason)
         if _wait_done(actor, grace):
-            if actor.exited is not None:
-                self._tell_exit(child, actor.exited)
+            self._tell_exit(child, actor.exited)
             return
         actor.abandon()
         self._household.context.tally.add_abandoned()
@@ -181,6 +180,5 @@ def _wait_done(actor: Actor, seconds: float) -> bool:
         actor.interrupt_safely()  # the blocking wait may have begun after the first one
         if not actor.done.wait(seconds / 2):
             return False
-    if actor.thread is not None:
-        actor.thread.join(JOIN_SECONDS)
+    actor.thread.join(JOIN_SECONDS)
     return True

@@ -55,10 +55,10 @@ def _restarts(restart: Restart, kind: ExitKind) -> bool:
 
 
 def _tied(names: list[str], strategy: Strategy, failed: str) -> list[str]:
-    match strategy:
-        case Strategy.ONE_FOR_ONE:
-            return [failed]
-        case Strategy.ONE_FOR_ALL:
-            return names
-        case Strategy.REST_FOR_ONE:
-            return names[names.index(failed) :]
+    first = names.index(failed)
+    first, last = {
+        Strategy.ONE_FOR_ONE: (first, first + 1),
+        Strategy.ONE_FOR_ALL: (0, len(names)),
+        Strategy.REST_FOR_ONE: (first, len(names)),
+    }[strategy]
+    return names[first:last]

@@ -94,8 +94,7 @@ class Root:
         deadline = None if timeout is None else time.monotonic() + timeout
         if not self.supervisor.done.wait(timeout):
             return False
-        if self.supervisor.thread is not None:
-            self.supervisor.thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
+        self.supervisor.thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
         return True
 
     def log(self, event: str, /, **fields: Any) -> None:

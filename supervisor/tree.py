@@ -115,7 +115,7 @@ class Parent(Actor):
 
 def is_alive(actor: Actor | None) -> bool:
     """Whether there is an actor with a thread that has not finished its life."""
-    return actor is not None and actor.thread is not None and actor.thread.is_alive() and not actor.done.is_set()
+    return actor is not None and actor.thread.is_alive() and not actor.done.is_set()
 
 
 def _node(child: Child, parent_path: str) -> TreeNode:

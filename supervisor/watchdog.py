@@ -108,7 +108,7 @@ class Watchdog:
 
 
 def _is_gone(actor: Actor) -> bool:
-    return actor.thread is not None and not actor.thread.is_alive() and not actor.done.is_set()
+    return not actor.thread.is_alive() and not actor.done.is_set()
 
 
 def _should_move(actor: Actor) -> bool:
@@ -118,6 +118,6 @@ def _should_move(actor: Actor) -> bool:
 
 
 def _stack(actor: Actor) -> str:
-    ident = None if actor.thread is None else actor.thread.ident
+    ident = actor.thread.ident
     frame = None if ident is None else _frames().get(ident)
     return "" if frame is None else "".join(traceback.format_stack(frame))

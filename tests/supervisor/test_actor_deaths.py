@@ -2,11 +2,13 @@
 
 import threading
 import time
+import traceback
 from typing import Any
 
 import pykka
 import pytest
 
+from backstay.supervisor import actor as actor_module
 from backstay.supervisor.actor import ERROR_LIMIT, TRACEBACK_LIMIT, Actor
 from backstay.supervisor.book import NameTaken
 from backstay.supervisor.messages import ExitKind, Hook
@@ -160,6 +162,22 @@ def test_an_exception_that_cannot_be_told_is_still_reported(lone):
     assert exited.kind is ExitKind.CRASH
     assert "Mute" in exited.error
     assert "Mute" in exited.traceback_text
+
+
+def test_a_failure_that_leaves_no_memory_to_describe_it_is_still_reported(lone, monkeypatch):
+    monkeypatch.setattr(traceback, "format_exception", raiser(MemoryError))
+    actor = lone.start()
+    lone.book.send("a", raiser(MemoryError))
+    exited = lone.exit_of(actor)
+    assert (exited.error, exited.traceback_text) == ("MemoryError", "MemoryError (no traceback could be made)")
+
+
+def test_a_report_that_cannot_be_made_is_replaced_by_one_made_before(lone, monkeypatch):
+    monkeypatch.setattr(actor_module, "replace", raiser(MemoryError))
+    actor = lone.start()
+    actor.dismiss()
+    exited = lone.exit_of(actor)
+    assert (exited.kind, exited.text) == (ExitKind.CRASH, "the actor's loop failed")
 
 
 def test_endless_recursion_is_a_crash_like_others(lone):

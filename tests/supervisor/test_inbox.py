@@ -158,6 +158,24 @@ def test_an_ask_that_slips_in_while_the_inbox_closes_is_answered():
         ask(inbox, "question").get(timeout=0)
 
 
+def test_a_lane_emptied_between_the_readers_look_and_its_pop_is_looked_at_again():
+    class Snatched(deque[Any]):
+        def popleft(self) -> Any:
+            inbox._data = kept  # only once
+            inbox.post("control", control=True)
+            self.clear()
+            return super().popleft()
+
+    inbox = Inbox()
+    kept = inbox._data
+    inbox._data = Snatched(["gone"])
+    assert inbox.take() == "control"
+
+
+def test_nobody_waits_for_the_failure_of_a_tell():
+    Letter("tell", None).fail(RuntimeError("nobody hears it"))
+
+
 ROUNDS, EACH = 3_000, 4
 
 

@@ -11,7 +11,7 @@ from backstay.supervisor import children as children_module
 from backstay.supervisor.actor import Actor
 from backstay.supervisor.messages import ExitKind, ExitReason
 from backstay.supervisor.specs import ChildSpec, Intensity, Restart, Strategy, SupervisorSpec
-from backstay.supervisor.supervisor import supervisor_child
+from backstay.supervisor.supervisor import start_root, supervisor_child
 from backstay.supervisor.tree import TreeNode
 
 PATIENCE = 10.0
@@ -182,6 +182,12 @@ def test_a_supervisor_whose_end_fails_still_leaves_nobody_behind(forest, monkeyp
         assert not thread.is_alive()
     assert root.exited is not None
     assert root.exited.error.startswith("MemoryError")
+
+
+def test_a_tree_may_end_without_anybody_listening(clean_house):
+    root = start_root(SupervisorSpec())
+    assert root.stop(PATIENCE)
+    assert root.exited is not None
 
 
 class Deep:

@@ -137,5 +137,18 @@ def test_the_thread_looks_on_whatever_the_listener_does(lone):
     assert not dog._thread.is_alive()
 
 
+def test_the_thread_looks_once_a_period(clean_house):
+    looked = threading.Semaphore(0)
+
+    def actors() -> list[Actor]:
+        looked.release()
+        return []
+
+    dog = Watchdog(actors, lambda _: None, period_seconds=0.001)
+    dog.start()
+    assert all(looked.acquire(timeout=PATIENCE) for _ in range(5))
+    dog.stop(PATIENCE)
+
+
 def test_stopping_before_starting_is_no_harm(lone):
     Watchdog(lambda: lone.started, lambda _: None).stop()
