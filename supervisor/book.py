@@ -26,9 +26,10 @@ class NameTaken(Exception):  # noqa: N818 - says what is the matter
 class Book:
     """Directory of live inboxes. Thread-safe; sending never raises and never blocks."""
 
-    __slots__ = ("_dead_letters", "_inboxes", "_inner", "_lock", "_overflows")
+    __slots__ = ("_dead_letters", "_inboxes", "_inner", "_lock", "_outer", "_overflows")
 
-    def __init__(self) -> None:
+    def __init__(self, outer: Book | None = None) -> None:
+        self._outer = outer
         self._lock = threading.Lock()
         self._inboxes: dict[str, Inbox] = {}
         self._inner: dict[str, Book] = {}
@@ -37,7 +38,10 @@ class Book:
 
     @property
     def dead_letters(self) -> int:
-        """Messages nobody will handle: sent to a name without an actor, or left over when one ended."""
+        """Messages nobody will handle, sent to a name without an actor or left over when one ended.
+
+        Like `overflows`, of this book and those of all sub-trees, past ones included.
+        """
         return self._dead_letters
 
     @property
@@ -89,12 +93,12 @@ class Book:
 
         If there is none, an empty book in which nobody will ever be listed: everything sent to it is a dead letter.
         """
-        return self._inner.get(name) or Book()
+        return self._inner.get(name) or Book(self)
 
     def open_inner(self, name: str) -> Book:
         """Return the book of the sub-tree below `name`, made if need be: for the supervisor of that name."""
         with self._lock:
-            return self._inner.setdefault(name, Book())
+            return self._inner.setdefault(name, Book(self))
 
     def inner_names(self) -> tuple[str, ...]:
         """Names of the sub-trees that have a book of their own."""
@@ -121,9 +125,14 @@ class Book:
 
     def bury(self, leftovers: list[Any]) -> None:
         """Count what an ended actor did not handle. Words between it and its supervisor are no letters."""
-        lost = sum(1 for message in leftovers if not isinstance(message, (Stop, Exited)))
+        self._count(dead=sum(1 for message in leftovers if not isinstance(message, (Stop, Exited))))
+
+    def _count(self, *, dead: int = 0, overflows: int = 0) -> None:
         with self._lock:
-            self._dead_letters += lost
+            self._dead_letters += dead
+            self._overflows += overflows
+        if self._outer is not None:
+            self._outer._count(dead=dead, overflows=overflows)  # noqa: SLF001 - one of us
 
     def _find(self, name: str) -> Inbox | None:
         inbox = self._inboxes.get(name)
@@ -136,9 +145,8 @@ class Book:
         return None if book is None else book._find(rest)  # noqa: SLF001 - one of us
 
     def _refused(self, inbox: Inbox | None) -> bool:
-        with self._lock:
-            if inbox is None or inbox.closed:
-                self._dead_letters += 1
-            else:
-                self._overflows += 1
+        if inbox is None or inbox.closed:
+            self._count(dead=1)
+        else:
+            self._count(overflows=1)
         return False

@@ -33,7 +33,7 @@ from pykka.messages import (
     _ActorStop,  # pyright: ignore[reportPrivateUsage]
 )
 
-from backstay.supervisor.messages import ExitKind, ExitReason, Stop
+from backstay.supervisor.messages import Command, ExitKind, ExitReason, Stop
 
 DATA_LIMIT: Final = 100_000
 """Data messages an inbox holds. About 15 MB of small tuples: far above any healthy backlog, far below trouble."""
@@ -102,6 +102,8 @@ def bury_letters(leftovers: list[Any]) -> None:
     for message in leftovers:
         if isinstance(message, Letter):
             message.dead()
+        elif isinstance(message, Command):
+            message.reply("the supervisor has ended")
 
 
 class Inbox:

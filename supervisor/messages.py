@@ -6,6 +6,7 @@ may cross threads.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -80,12 +81,29 @@ class Stop:
     reason: str = ""
 
 
+class Command:
+    """What a supervisor is told to do.
+
+    `answer` is called once: with None when it was done, else with the reason why not. It is called in the supervisor's
+    thread (or, if that ends first, in the thread that buries the command) and must not block; what it raises is lost.
+    """
+
+    __slots__ = ()
+
+    answer: Answer | None
+
+    def reply(self, refusal: str | None) -> None:
+        """Answer whoever waits for the outcome."""
+        if self.answer is not None:
+            with contextlib.suppress(Exception):  # the asker's failure, not the supervisor's
+                self.answer(refusal)
+
+
 @dataclass(frozen=True, slots=True)
-class StartChild:
+class StartChild(Command):
     """Add a child after the last one and start it.
 
-    Refused when a child of that id is there and running. `answer` is called in the supervisor's thread
-    with None when the child was started, else with the reason; it must not block.
+    Refused when a child of that id is there and not stopped, and when it cannot be started.
     """
 
     spec: ChildSpec
@@ -93,11 +111,8 @@ class StartChild:
 
 
 @dataclass(frozen=True, slots=True)
-class StopChild:
-    """Stop one child and forget its spec. Siblings are left alone, whatever the strategy.
-
-    `answer`: see `StartChild`.
-    """
+class StopChild(Command):
+    """Stop one child and forget its spec. Siblings are left alone, whatever the strategy."""
 
     id: str
     reason: str = ""
@@ -105,11 +120,8 @@ class StopChild:
 
 
 @dataclass(frozen=True, slots=True)
-class RestartChild:
-    """Restart a child, and with it those that the strategy ties to it, in order. Costs no restart intensity.
-
-    `answer`: see `StartChild`.
-    """
+class RestartChild(Command):
+    """Restart a child, and with it those that the strategy ties to it, in order. Costs no restart intensity."""
 
     id: str
     reason: str = ""

@@ -64,7 +64,21 @@ class SpecError(ValueError):
 
 
 class Log(Protocol):
-    """Where supervisors tell what they do: `log("child_started", path=..., id=...)`. Any thread; must not block."""
+    """Where supervisors tell what they do, for example `log("child_started", supervisor="root", id="reader", ...)`.
+
+    Called from any thread; must not block. Events, all with `supervisor` (its path) unless other fields are named:
+
+    - `child_started`, `child_restarted`: id, incarnation
+    - `child_start_failed`: id, error, traceback
+    - `child_exited`: id, incarnation, kind, restart, reason, where, handling, error, traceback
+    - `child_abandoned`: id, incarnation, seconds
+    - `child_refused`: id, reason
+    - `restart_intensity_reached`: id, reason
+    - `message_unknown`: message
+    - `interrupt_failed`: path, error
+    - `stop_timed_out`: seconds, alive
+    - `tree_ended`: kind, reason, error
+    """
 
     def __call__(self, event: str, /, **fields: Any) -> None:
         """Tell one event."""

@@ -17,7 +17,6 @@ Names: ids are unique per book; see `backstay.supervisor.book` for who shares on
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -28,7 +27,7 @@ from backstay.supervisor.actor import Ref
 from backstay.supervisor.book import Book
 from backstay.supervisor.children import READY_SECONDS, Children, Household
 from backstay.supervisor.intensity import add_restart
-from backstay.supervisor.messages import Exited, ExitKind, ExitReason, RestartChild, StartChild, StopChild
+from backstay.supervisor.messages import Command, Exited, ExitKind, ExitReason, RestartChild, StartChild, StopChild
 from backstay.supervisor.plan import Plan, plan_exit, plan_restart
 from backstay.supervisor.root import Root
 from backstay.supervisor.specs import (
@@ -91,9 +90,8 @@ class Supervisor(Parent):
         try:
             refusal = handler(self, message)
         finally:
-            if isinstance(message, (StartChild, StopChild, RestartChild)) and message.answer is not None:
-                with contextlib.suppress(Exception):  # the asker's failure, not ours
-                    message.answer(refusal)
+            if isinstance(message, Command):
+                message.reply(refusal)
 
     def end(self, reason: ExitReason) -> None:
         """Stop the children, last first. If even that fails, cut them off: nothing may outlive this unseen."""

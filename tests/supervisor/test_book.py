@@ -93,6 +93,17 @@ def test_sub_trees_have_names_of_their_own_reached_by_path(book, inbox):
     assert book.dead_letters == 2
 
 
+def test_what_is_lost_in_a_sub_tree_counts_outside_too(book):
+    inner = book.open_inner("connection")
+    inner.register("a", Inbox(limit=0))
+    inner.send("nobody", "x")
+    inner.send("a", "x")
+    book.forget("connection")
+    book.inner("connection").send("a", "x")
+    assert (inner.dead_letters, inner.overflows) == (1, 1)
+    assert (book.dead_letters, book.overflows) == (2, 1)
+
+
 def test_a_sub_tree_that_is_not_there_has_an_empty_book_that_leaves_no_trace(book):
     assert not book.inner("nobody").send("a", "x")
     assert book.inner_names() == ()

@@ -335,6 +335,25 @@ def test_a_command_that_breaks_the_supervisor_is_answered_all_the_same(forest):
     wait_for_state(forest, root, "inner", ChildState.RUNNING)
 
 
+def test_a_command_that_a_dying_supervisor_leaves_behind_is_answered(forest):
+    gate, reached = threading.Event(), threading.Event()
+
+    def hang(context: Any) -> Any:
+        reached.set()
+        gate.wait(PATIENCE)
+        return forest.Scripted.start(context)
+
+    root = forest.plant(SupervisorSpec())
+    answers: list[Any] = []
+    assert root.book.send("root", StartChild(ChildSpec("a", hang), answers.append))
+    assert reached.wait(PATIENCE)
+    assert root.book.send("root", StartChild(forest.child("b"), answers.append))
+    root.supervisor.dismiss()
+    gate.set()
+    assert root.wait_empty(PATIENCE)
+    assert answers == [None, "the supervisor has ended"]
+
+
 def test_a_child_whose_name_is_taken_elsewhere_in_the_book_is_refused(forest):
     inner = SupervisorSpec()
     root = forest.plant(SupervisorSpec(children=(forest.child("a"), supervisor_child("inner", inner))))
