@@ -260,7 +260,9 @@ class Book:
         for rival in self._rivals(order):
             self.cancel(rival)
         for child in self._children(order):
-            self._work(child)
+            if child.status is Status.PRE_SUBMITTED and child.transmitted:  # a sibling's fill may have cancelled it
+                self._set(child, self._standing(child))
+                self._fill_soon(child)
 
     def _children(self, order: Order | None) -> list[Order]:
         if order is None or not order.order_id:

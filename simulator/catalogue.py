@@ -1,7 +1,7 @@
 """The instruments a simulated TWS knows, and how a client's description is matched with them."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from backstay.simulator.fields import Fields
 
@@ -55,7 +55,6 @@ class ContractQuery:
     currency: str = ""
     local_symbol: str = ""
     trading_class: str = ""
-    legs: tuple[tuple[str, ...], ...] = field(default=())
 
 
 def read_contract(fields: Fields, *, primary: bool = True) -> ContractQuery:
@@ -160,6 +159,11 @@ INSTRUMENTS = (
     ),
 )
 
+COMBINATION = Instrument(
+    con_id=28812380, symbol="", sec_type="BAG", name="", price=1.0, exchanges="SMART", local_symbol="comb", size=10
+)
+"""What every combination is: one contract id for all of them, whatever their legs."""
+
 _RIGHTS = {"CALL": "C", "PUT": "P"}
 
 
@@ -182,6 +186,8 @@ class Catalogue:
 
     def find(self, query: ContractQuery) -> list[Instrument]:
         """Return every instrument the description fits, by contract id when one was given."""
+        if query.sec_type == "BAG":
+            return [replace(COMBINATION, symbol=query.symbol, currency=query.currency or COMBINATION.currency)]
         if query.con_id:
             known = self._by_id.get(query.con_id)
             return [known] if known else []

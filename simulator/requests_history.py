@@ -57,19 +57,22 @@ class KeptUpBars(Stream):
         instrument = query.instrument
         super().__init__(session, Family.HISTORY, query.request_id, pace=Pace.BAR, instrument=instrument)
         self._query = query
+        self._trades = 0
 
     def start(self) -> None:
         """Send the bars so far."""
         send_bars(self.session, self._query)
 
     def step(self) -> None:
-        """Send the last bar again."""
+        """Send the last bar again, grown by a trade."""
         query, session = self._query, self.session
+        self._trades += 1
         now = int(time.time())
         bar = session.world.history.bar(query.instrument, now - now % query.span.bar, query.span.bar)
         when = query.when(bar, session.version)
         prices = (show(value) for value in (bar.open, bar.close, bar.high, bar.low, bar.average))
-        session.send(90, self.request_id, bar.count, when, *prices, bar.volume)
+        volume = bar.volume + self._trades * query.instrument.size
+        session.send(90, self.request_id, bar.count + self._trades, when, *prices, volume)
 
 
 class RealTimeBars(Stream):

@@ -17,7 +17,6 @@ SECONDS = 10.0
 APPLE = (265598, "AAPL", "STK", "", 0, "", "", "SMART", "", "USD", "", "")
 
 
-
 class RawClient:
     """One socket to a simulator; messages are lists of text fields, the message id first."""
 
