@@ -99,19 +99,23 @@ class ControlClient:
         return self._ask(_request("POST", f"/v1/commands/{name}", json.dumps(arguments or {})), timeout)
 
     def events(self, *, since: int | None = None) -> Iterator[dict[str, Any]]:
-        """The events after this number (None: from now on), for as long as the daemon lives. Raises ControlError."""
+        """The events after this number (None: from now on), until the daemon stops. Raises ControlError.
+
+        Each has `event`, `number`, `wall` and fields of its own; `{"event": "gap", "missed": N}` stands for lost ones.
+        """
         query = "" if since is None else f"?since={since}"
-        with self._connect(ANSWER_SECONDS) as sock:
-            sock.sendall(_request("GET", f"/v1/events{query}"))
-            with sock.makefile("rb") as lines:
-                try:
-                    self._check_head(lines.readline(), lambda: lines.read(CHUNK_BYTES))
-                    sock.settimeout(None)  # events come when they come
-                    for line in lines:
-                        if line.startswith(b"data: "):
-                            yield cast("dict[str, Any]", json.loads(line[6:]))
-                except TimeoutError as error:
-                    raise TimedOutError(f"no answer from the daemon at {self.path}", code="timed_out") from error
+        with self._connect(ANSWER_SECONDS) as sock, sock.makefile("rb") as lines:
+            try:
+                sock.sendall(_request("GET", f"/v1/events{query}"))
+                self._check_head(lines.readline(), lambda: lines.read(CHUNK_BYTES))
+                sock.settimeout(None)  # events come when they come
+                for line in lines:
+                    if line.startswith(b"data: "):
+                        yield cast("dict[str, Any]", json.loads(line[6:]))
+            except TimeoutError as error:
+                raise TimedOutError(f"no answer from the daemon at {self.path}", code="timed_out") from error
+            except OSError as error:
+                raise UnreachableError(f"the daemon at {self.path} went away", code="unreachable") from error
 
     def _connect(self, timeout: float) -> socket.socket:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

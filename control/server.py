@@ -99,7 +99,7 @@ def create_control_app(commands: Commands, events: EventRing) -> Starlette:
             Route("/v1/events", desk.events),
             Route("/v1/commands/{name}", desk.command, methods=["POST"]),
         ],
-        exception_handlers={HTTPException: _http_error, CommandError: _command_error},
+        exception_handlers={HTTPException: _http_error, CommandError: _command_error, Exception: _unexpected},
     )
     app.state.closing = Closing()
     return app
@@ -199,6 +199,10 @@ async def _http_error(request: Request, error: Exception) -> Response:
     status = cast("HTTPException", error).status_code
     code = {404: "not_found", 405: "method_not_allowed"}.get(status, "internal")
     return _failure(code, f"{request.method} {request.url.path}: {cast('HTTPException', error).detail}")
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    return _failure("internal", f"{request.method} {request.url.path}: {error!r}")
 
 
 class _PeerProtocol(H11Protocol):

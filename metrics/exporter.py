@@ -197,7 +197,7 @@ async def _follow(ring: EventRing, closing: Closing, number: int) -> AsyncIterat
             news.clear()
             events, missed = ring.since(number)
             if missed:
-                yield f'event: gap\ndata: {{"missed": {missed}}}\n\n'
+                yield f'event: gap\ndata: {{"event": "gap", "missed": {missed}}}\n\n'
             for event in events:
                 number = event.number
                 yield _sse(event)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import threading
 from collections.abc import Callable
@@ -24,6 +25,9 @@ GRACE_SECONDS = 1
 
 CONCURRENCY = 64
 """Connections at one time; probes and scrapes need a handful."""
+
+
+_log = logging.getLogger(__name__)
 
 
 class Closing:
@@ -83,6 +87,7 @@ class HttpServer:
         self._server = _Server(config, getattr(app.state, "closing", None))
         self._thread: threading.Thread | None = None
         self._address: Address | None = None
+        self._failure: BaseException | None = None
 
     @property
     def address(self) -> Address | None:
@@ -99,7 +104,8 @@ class HttpServer:
         self._server.settled.wait(START_SECONDS)
         if not self._server.started:
             self.stop()
-            raise ListenError(f"cannot listen on {self._address or 'the socket'}: the HTTP server did not start")
+            place = self._address or "the unix socket"
+            raise ListenError(f"cannot listen on {place}: the HTTP server did not start") from self._failure
 
     def stop(self) -> bool:
         """Stop listening, end streams, wait for the thread; False if it had to be left behind. May be called twice."""
@@ -115,6 +121,9 @@ class HttpServer:
         try:
             with asyncio.Runner() as runner:
                 runner.run(self._server.serve([listener]))
+        except BaseException as error:  # noqa: BLE001  # also SystemExit, by which the server gives up at its start
+            self._failure = error
+            _log.error("the HTTP server on %s ended: %r", self._address or "the unix socket", error)
         finally:
             listener.close()
             self._server.settled.set()

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -438,6 +439,25 @@ def test_each_exit_code_of_a_failure_has_its_error():
     assert {failure.exit for failure in FAILURES.values()} <= set(Exit) - {Exit.OK}
 
 
+def test_a_daemon_that_goes_away_in_the_middle_is_unreachable(path, monkeypatch):
+    def reset(*_: object) -> None:
+        raise ConnectionResetError(104, "Connection reset by peer")
+
+    monkeypatch.setattr(client_module.socket.socket, "sendall", reset)
+    with claim(path):
+        with pytest.raises(UnreachableError, match="went away"):
+            ControlClient(path).status()
+        with pytest.raises(UnreachableError, match="went away"):
+            next(ControlClient(path).events())
+
+
+def test_an_answer_that_drips_does_not_outlast_its_deadline(path, monkeypatch):
+    moments = iter([0.0, 1.0, 99.0])
+    monkeypatch.setattr(client_module.time, "monotonic", lambda: next(moments))
+    with answering(path, b"HTTP/1.1 200 OK\r\n") as client, pytest.raises(TimedOutError):
+        client.status(timeout=5)
+
+
 # -- finding the daemon ----------------------------------------------------------------------------------------------
 
 
@@ -478,3 +498,28 @@ def test_the_client_costs_no_heavy_import():
     assert "backstay.control.client" in loaded
     assert not loaded & HEAVY
     assert "tomllib" not in loaded
+
+
+def test_a_command_that_never_returns_does_not_keep_the_daemon_from_stopping(path):
+    started, release_it = threading.Event(), threading.Event()
+
+    def hang(_: Mapping[str, object]) -> Mapping[str, object]:
+        started.set()
+        release_it.wait(30)
+        return {}
+
+    def ask() -> None:
+        with pytest.raises(ControlError):
+            ControlClient(path).command("drain", timeout=20)
+
+    server = ControlServer(path, Desk(drain=hang))
+    server.start()
+    asking = threading.Thread(target=ask)
+    asking.start()
+    assert started.wait(10)
+    began = time.monotonic()
+    assert server.stop()
+    assert time.monotonic() - began < 2.5
+    release_it.set()
+    asking.join(10)
+    assert not asking.is_alive()

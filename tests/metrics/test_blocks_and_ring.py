@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from backstay.metrics import blocks
 from backstay.metrics.blocks import MAX_FARMS, ConnectionMeter, Histogram
+from backstay.metrics.catalogue import CATALOGUE, Kind, Scope
 from backstay.metrics.events import EventRing
 from backstay.protocol.codes import CODES, metric_category
 from backstay.session.causes import CAUSES
@@ -91,6 +92,28 @@ def test_the_closed_sets_are_those_of_the_rooms_that_count():
     assert {row.connect_reason for row in CAUSES.values()} <= set(blocks.CONNECT_FAILURE_REASONS)
     assert {row.disconnect_reason for row in CAUSES.values()} <= set(blocks.DISCONNECT_REASONS)
     assert {metric_category(code) for code in CODES} <= set(blocks.API_ERROR_CATEGORIES)
+
+
+def test_a_meter_goes_on_from_every_count_of_its_predecessor():
+    first, second = ConnectionMeter(name="x"), ConnectionMeter(name="x")
+    counters = [
+        metric.source for metric in CATALOGUE if metric.scope is Scope.CONNECTION and metric.kind is Kind.COUNTER
+    ]
+    plain = {name for name in counters if isinstance(name, str) and isinstance(getattr(first, name), int)}
+    assert plain == blocks.COUNTERS
+    for meter, amount in ((first, 3), (second, 4)):
+        for name in plain:
+            setattr(meter, name, amount)
+        meter.disconnects["eof"] = amount
+        meter.connect_duration.observe(float(amount))
+        meter.set_wanted(10.0 * amount, expected=True, up=False)
+    first.set_wanted(35.0, expected=False, up=False)
+    second.continue_from(first)
+    assert {getattr(second, name) for name in plain} == {7}
+    assert second.disconnects["eof"] == 7
+    assert (second.connect_duration.count, second.connect_duration.sum) == (2, 7.0)
+    assert second.availability(41.0) == (6.0, 6.0)
+    assert first.disconnects["eof"] == 3
 
 
 def test_farms_beyond_the_limit_share_one_series():

@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_open_metrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
+from starlette.applications import Starlette
 
 from backstay.metrics.blocks import ActorSample, ConnectionMeter
 from backstay.metrics.events import EventRing
@@ -184,11 +185,18 @@ def test_a_follower_that_comes_back_gets_what_it_missed_and_is_told_what_is_lost
     with serving(events=ring) as server:
         with closing(Follower(server, **{"Last-Event-ID": "1"})) as follower:
             follower.block()
-            assert follower.block() == {"event": "gap", "data": '{"missed": 2}'}
+            assert follower.block() == {"event": "gap", "data": '{"event": "gap", "missed": 2}'}
             assert [follower.block()["event"] for _ in range(2)] == ["event3", "event4"]
         with closing(Follower(server, "/api/v1/events?since=4")) as follower:
             follower.block()
             assert follower.block()["event"] == "event4"
+
+
+def test_a_silent_stream_shows_that_it_lives(monkeypatch):
+    monkeypatch.setattr("backstay.metrics.exporter.KEEPALIVE_SECONDS", 0.01)
+    with serving() as server, closing(Follower(server)) as follower:
+        assert follower.block() == {"": "backstay"}
+        assert follower.block() == {"": "still here"}
 
 
 def test_followers_are_limited_and_a_place_is_free_again_when_one_leaves(monkeypatch):
@@ -236,6 +244,26 @@ def test_a_port_in_use_is_told_in_one_sentence():
         with pytest.raises(ListenError) as caught:
             server.start()
     assert str(caught.value) == f"cannot listen on {address}: the port is in use by another process"
+    assert server.stop()
+
+
+def test_a_server_that_breaks_at_its_start_is_told_and_leaves_nothing_behind(monkeypatch):
+    async def broken(*_: object) -> None:
+        raise SystemExit("no loop today")
+
+    monkeypatch.setattr("uvicorn.Server.startup", broken)
+    server = HttpServer(FREE_PORT, Starlette())
+    with pytest.raises(ListenError, match="the HTTP server did not start") as caught:
+        server.start()
+    assert isinstance(caught.value.__cause__, SystemExit)
+    assert server.address is not None
+    open_listener(server.address).close()
+
+
+def test_an_app_without_streams_is_served_too():
+    server = HttpServer(FREE_PORT, Starlette())
+    server.start()
+    assert get(server, "/nothing")[0] == 404
     assert server.stop()
 
 
