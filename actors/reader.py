@@ -15,6 +15,10 @@ RECEIVE_BYTES = 65_536
 """Larger reads were measured to be slower: they fall out of the cache."""
 
 
+class DispatcherAwayError(RuntimeError):
+    """Frames have nowhere to go; a new epoch asks for them again, a silent gap would not."""
+
+
 class Reader(Actor):
     """See the module. While it reads, its inbox waits; the end of the socket, or `interrupt`, brings it back."""
 
@@ -57,7 +61,8 @@ class Reader(Actor):
             chunk = splitter.push(data)
             if chunk is not None:
                 size_bytes = len(chunk.data)
-                self.book.send(DISPATCHER, Arrived(epoch, chunk))
+                if not self.book.send(DISPATCHER, Arrived(epoch, chunk)):
+                    raise DispatcherAwayError
                 if not self._credit.take(size_bytes):
                     return self._ended(epoch, Cause.EOF, "hung up while the client was slow", received=True)
             if splitter.broken is not None:

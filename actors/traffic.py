@@ -1,5 +1,6 @@
-"""What the threads of one connection share besides messages: the socket in use, the bytes under way, the last sign
-of life. Each has one writing thread or a lock of its own; none of them decides anything.
+"""What the threads of one connection share besides messages: the socket in use, bytes under way, the last sign of life.
+
+Each has one writing thread or a lock of its own; none of them decides anything.
 """
 
 from __future__ import annotations

@@ -20,8 +20,7 @@ class Accept:
 
 
 class Listener(Actor):
-    """Hands each accepted socket to `admit`. The socket is bound by the composition root, which knows what to say when
-    a port is taken."""
+    """Hands each accepted socket to `admit`. The socket is bound before, by whoever can say that a port is taken."""
 
     may_block = True
 

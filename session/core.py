@@ -103,6 +103,7 @@ class Core:
         self.was_ready = False
         self.trouble = (Cause.SHUTDOWN, "")
         self.streak = 0
+        self.endpoints = list(settings.endpoints)
         self.endpoint_index = 0
         self.redirects = 0
         self.detour: tuple[str, int] | None = None
@@ -141,7 +142,7 @@ class Core:
             endpoint=self.dialled,
             version=self.owed.version,
             client_id=self.owed.start.client_id if self.owed.start else None,
-            streams=ledger.streams(),
+            streams=ledger.streams,
             reads=ledger.reads(),
             held=0 if self.desk.open else len(ledger.held()) + len(self.desk.orders) + len(self.desk.cancels),
             link_up=self.state in LINKED_STATES and self.link is not Link.DOWN,
@@ -193,7 +194,7 @@ class Core:
             return  # the client has not greeted yet; its greeting brings us here again
         if self.detour is None:
             self.redirects = 0
-        self.dialled = self.detour or settings.endpoints[self.endpoint_index % len(settings.endpoints)]
+        self.dialled = self.detour or self.endpoints[self.endpoint_index % len(self.endpoints)]
         self.detour = None
         owed.epoch += 1
         self.live, self.was_ready = True, False

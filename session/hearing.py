@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from backstay.protocol.codes import metric_category
+from backstay.protocol.codes import metric_category, moved_port
 from backstay.protocol.errors import ErrorMessage, read_error
 from backstay.protocol.handshake import BadAnswer, Hello, Redirect, VersionRange, read_answer
 from backstay.protocol.messages import response_key, ticks_done
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from backstay.session.core import Core
 
 DATA_LOST = 1101
-MAX_PORT = 65_536
 
 
 def _on_connected(core: Core, _event: Connected) -> None:
@@ -155,9 +154,13 @@ def _code_id_taken(core: Core, error: ErrorMessage) -> None:
 
 
 def _code_port_changed(core: Core, error: ErrorMessage) -> None:
-    port = error.text.rsplit(maxsplit=1)[-1].strip(".:") if error.text.split() else ""
-    if port.isdigit() and 0 < int(port) < MAX_PORT:
-        core.detour = (core.dialled[0], int(port))
+    """TWS names its new port; the one of before stays in the list, in case it was right after all."""
+    port = moved_port(error.text)
+    if port is not None:
+        moved = (core.dialled[0], port)
+        if moved not in core.endpoints:
+            core.endpoints.append(moved)
+        core.endpoint_index = core.endpoints.index(moved)
     core.fail(Event.LOST, Cause.PORT_CHANGED, error.text)
 
 

@@ -75,6 +75,7 @@ class Ledger:
     by_key: dict[int, set[Slot]] = field(default_factory=dict[int, set[Slot]])
     orders: dict[int, bool] = field(default_factory=dict[int, bool])  # order id -> acknowledged by TWS
     sequence: int = 0
+    streams: int = 0  # how many of the entries are streams
 
     def set(self, message_id: int, payload: bytes) -> None:
         """Remember a setting; the last one of its kind wins, and stands last."""
@@ -90,7 +91,7 @@ class Ledger:
         if previous is not None and previous.epoch != NEVER:
             previous.shadowed = None
             entry.shadowed = previous
-        self.entries[entry.slot] = entry
+        self._replace(entry)
         if key is not None:
             self.by_key.setdefault(key, set()).add(entry.slot)
         return entry
@@ -100,11 +101,17 @@ class Ledger:
         if self.entries.get(entry.slot) is not entry:
             return
         del self.entries[entry.slot]
+        self.streams -= entry.is_stream
         if entry.key is not None:
             slots = self.by_key[entry.key]
             slots.discard(entry.slot)
             if not slots:
                 del self.by_key[entry.key]
+
+    def _replace(self, entry: Entry) -> None:
+        previous = self.entries.get(entry.slot)
+        self.streams += entry.is_stream - (previous is not None and previous.is_stream)
+        self.entries[entry.slot] = entry
 
     def find(self, request_id: int, key: int | None) -> Entry | None:
         """The entry of this request with this key."""
@@ -136,7 +143,7 @@ class Ledger:
     def _conclude(self, entry: Entry) -> None:
         shadowed = entry.shadowed
         if shadowed is not None:
-            self.entries[entry.slot] = shadowed
+            self._replace(shadowed)
         else:
             self.drop(entry)
 
@@ -190,10 +197,6 @@ class Ledger:
         """Entries that have never been sent, oldest first."""
         return [entry for entry in self.entries.values() if entry.epoch == NEVER]
 
-    def streams(self) -> int:
-        """How many streams the client wants."""
-        return sum(entry.is_stream for entry in self.entries.values())
-
     def reads(self) -> int:
         """How many reads are open."""
-        return len(self.entries) - self.streams()
+        return len(self.entries) - self.streams

@@ -11,7 +11,15 @@ DIALS_WHILE_AWAY = 12
 
 class GatewayProcess:
     def __init__(self, port: int) -> None:
-        command = [sys.executable, "-m", "backstay.simulator", "--listen", f"127.0.0.1:{port}", "--tick-seconds", "0.05"]
+        command = [
+            sys.executable,
+            "-m",
+            "backstay.simulator",
+            "--listen",
+            f"127.0.0.1:{port}",
+            "--tick-seconds",
+            "0.05",
+        ]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         assert "listens on" in self.process.stdout.readline()

@@ -72,7 +72,11 @@ def test_no_thread_or_socket_is_left_after_clients_and_a_stop(build, simulator):
 
 def test_stopping_ends_everything_from_any_state(build, simulator, gateway):
     threads = threading.active_count()
-    for address, state in ((gateway.address, "handshaking"), (simulator.address, "ready"), (("127.0.0.1", 1), "waiting")):
+    for address, state in (
+        (gateway.address, "handshaking"),
+        (simulator.address, "ready"),
+        (("127.0.0.1", 1), "waiting"),
+    ):
         house = build(address, connections={"keeper": {"gateway": "paper", "client_id": 900}})
         house.wait_state(state)
         assert house.manager.stop(5.0)

@@ -243,6 +243,7 @@ def test_1300_moves_the_connection_to_the_new_port_and_is_not_passed_on(build, g
     house = build(gateway.address)
     client = house.client()
     welcome_both(gateway, client, version=200)
+    house.wait_state("ready")
     gateway.say(text(4, -1, 1300, f"The port has changed; use {simulator.port}", "", 0))
     client.expect_error(1100)
     client.expect_error(1102)
