@@ -36,6 +36,10 @@ $(VENV)/.ready-venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	{ echo "backstay needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# Dependency groups need a newer pip than older Pythons bring; `make run` does without.
+$(VENV)/.ready-pip: $(VENV)/.ready-venv
 	$(BIN)/python -m pip install -qq --upgrade "pip>=25.1"
 	@touch $@
 
@@ -43,11 +47,11 @@ $(VENV)/.ready-run: $(VENV)/.ready-venv pyproject.toml
 	$(BIN)/python -m pip install -qq --editable .
 	@touch $@
 
-$(VENV)/.ready-test: $(VENV)/.ready-venv pyproject.toml
+$(VENV)/.ready-test: $(VENV)/.ready-pip pyproject.toml
 	$(BIN)/python -m pip install -qq --editable . --group test
 	@touch $(VENV)/.ready-run $@
 
-$(VENV)/.ready-dev: $(VENV)/.ready-venv pyproject.toml
+$(VENV)/.ready-dev: $(VENV)/.ready-pip pyproject.toml
 	$(BIN)/python -m pip install -qq --editable . --group dev
 	@touch $(VENV)/.ready-run $(VENV)/.ready-test $@
 
