@@ -85,10 +85,19 @@ def _on_client_moved(core: Core, _event: ClientMoved) -> None:
     core.move(Event.STOP)
 
 
+def _take_over(core: Core) -> None:
+    """A former core died with the socket up: what it had under way is settled as after any loss."""
+    core.trouble = (Cause.SESSION_DIED, "")
+    core.desk.break_off(Cause.SESSION_DIED.value)
+    core.tell_down()
+
+
 def _on_ordered(core: Core, event: Ordered) -> None:
     if event.event in (Event.PAUSE, Event.RESTART):
         core.trouble = (Cause.OPERATOR, event.reason)
         core.reason = event.reason or "operator"
+    elif event.event is Event.START and core.state is State.STOPPED and core.owed.epoch:
+        _take_over(core)
     elif event.event in (Event.STOP, Event.DRAIN):
         core.trouble = (Cause.SHUTDOWN, event.reason)
     core.move(event.event)

@@ -57,6 +57,7 @@ class Cause(Enum):
     BAD_FRAME = "bad_frame"
     SILENT = "silent"
     READER_DIED = "reader_died"
+    SESSION_DIED = "session_died"
     PORT_CHANGED = "port_changed"
     OPERATOR = "operator"
     SHUTDOWN = "shutdown"
@@ -100,6 +101,7 @@ CAUSES: dict[Cause, CauseRow] = {
     Cause.BAD_FRAME: CauseRow(507, NO_FLOOR, "other", "protocol", "a frame of impossible length arrived"),
     Cause.SILENT: CauseRow(-1, NO_FLOOR, "timeout", "heartbeat", "the socket is open but nothing answers"),
     Cause.READER_DIED: CauseRow(-1, NO_FLOOR, "other", "other", "the reading thread died"),
+    Cause.SESSION_DIED: CauseRow(-1, NO_FLOOR, "other", "other", "a part of backstay failed and was restarted"),
     Cause.PORT_CHANGED: CauseRow(1300, NO_FLOOR, "other", "other", "TWS moved its API to another port"),
     Cause.OPERATOR: CauseRow(-1, NO_FLOOR, "other", "operator", "an operator asked for it"),
     Cause.SHUTDOWN: CauseRow(-1, NO_FLOOR, "other", "shutdown", "backstay is stopping"),

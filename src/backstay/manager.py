@@ -279,7 +279,7 @@ class Manager:
             sock.close()
             return
         prepare(sock)
-        live_id = f"{relay}-{next(self._numbers)}"
+        live_id = f"{relay}:{next(self._numbers)}"  # a colon: no configured name has one
         credit = Credit(door.config.client_buffer_bytes)
         guest, live = self._guest(live_id, relay, sock=sock, address=address, credit=credit)
         outlet = guest.outlet
