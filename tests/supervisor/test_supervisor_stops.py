@@ -207,6 +207,14 @@ class Deep:
         )
 
 
+def test_no_thread_is_left_when_stop_returns(forest):
+    before = set(threading.enumerate())
+    root = Deep(forest).root
+    assert len(set(threading.enumerate()) - before) == 8
+    assert root.stop(PATIENCE)
+    assert set(threading.enumerate()) <= before
+
+
 def shape(node: TreeNode) -> Any:
     return (node.name, [shape(child) for child in node.children]) if node.children else node.name
 
