@@ -210,7 +210,7 @@ def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture
 def build() -> Iterator[Callable[..., House]]:
-    """Start a manager with one relay `paper` in front of this gateway address; keywords are merged over the sections."""
+    """Start a manager with one relay `paper` in front of this gateway; keywords are merged over the sections."""
     with contextlib.ExitStack() as stack:
 
         def make(address: tuple[str, int], **over: Any) -> House:

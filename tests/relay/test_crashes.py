@@ -71,7 +71,7 @@ CRASHES = {
 
 
 @pytest.mark.parametrize("actor", CRASHES)
-def test_a_crashed_actor_is_replaced_while_the_client_keeps_its_socket_and_streams(build, simulator, monkeypatch, actor):
+def test_a_crashed_actor_is_replaced_while_the_client_keeps_its_socket(build, simulator, monkeypatch, actor):
     house = build(simulator.address, pulse={"idle_seconds": 10.0})
     client = house.client().connect(7)
     client.market_data(11)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import gc
-import os
 import threading
 import tracemalloc
+from pathlib import Path
 
 from backstay.protocol.framing import text
 
@@ -13,7 +13,7 @@ RECONNECTS = 500
 
 
 def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 def test_no_thread_socket_or_memory_is_left_after_five_hundred_reconnects(build, gateway):

@@ -31,7 +31,7 @@ def test_a_client_that_returns_in_time_gets_the_connection_that_was_kept(build, 
 def test_a_client_that_returns_while_the_gateway_is_away_is_told_so(build, simulator):
     house = build(simulator.address, relays=LINGER)
     house.client().connect(7).close()
-    house.wait(lambda status: bool(house.told("client_away")))
+    house.wait(lambda _status: bool(house.told("client_away")))
     simulator.faults.refuse()
     simulator.faults.eof()
     house.wait(lambda status: status.connections[0].state == "waiting")
@@ -54,7 +54,7 @@ def test_nobody_comes_back_and_the_connection_ends(build, simulator):
 def test_a_client_of_another_version_does_not_get_the_kept_connection_but_its_id(build, simulator):
     house = build(simulator.address, relays=LINGER)
     house.client().connect(7, b"v100..178").close()
-    house.wait(lambda status: bool(house.told("client_away")))
+    house.wait(lambda _status: bool(house.told("client_away")))
     second = house.client()
     assert second.greet(b"v100..200") == 200
     second.sock.sendall(text(71, 2, 7, ""))
@@ -64,5 +64,5 @@ def test_a_client_of_another_version_does_not_get_the_kept_connection_but_its_id
 def test_a_stop_does_not_wait_for_clients_that_may_return(build, simulator):
     house = build(simulator.address, relays=LINGER)
     house.client().connect(7).close()
-    house.wait(lambda status: bool(house.told("client_away")))
+    house.wait(lambda _status: bool(house.told("client_away")))
     assert house.manager.stop(5.0)
