@@ -38,7 +38,7 @@ class Plan:
     """Connections to cut (recovery)."""
     connections: int = 1
     """Clients at one time (many)."""
-    timeout: float = 60.0
+    timeout: float = 180.0
     """Seconds within which the whole sample must be over."""
     host: str = "127.0.0.1"
     port: int = 0

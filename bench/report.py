@@ -8,6 +8,9 @@ from typing import Any, Final
 Rounds = list[dict[str, dict[str, dict[str, float]]]]
 """Per round: suite -> subject -> value name -> value. A sample that failed is missing."""
 
+QUARTER: Final = "blast, a quarter"
+"""The suite whose rate the whole blast's is compared with: a client whose work is linear keeps its rate."""
+
 _RATIOS: Final = (
     ("steady", "messages_per_second", ("relay", "library"), ("ib_async", "ibapi", "direct")),
     ("blast", "messages_per_second", ("relay", "library"), ("ib_async", "ibapi", "direct")),
@@ -33,6 +36,7 @@ class Report:
     environment: dict[str, Any]
     rounds: Rounds = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    """Samples that were tried again or given up, and why."""
 
     def medians(self) -> dict[str, dict[str, dict[str, float]]]:
         """Suite -> subject -> value name -> median over the rounds."""
@@ -57,7 +61,10 @@ class Report:
                         continue
                     for a, b in _pairs(subjects, upper, lower):
                         found.setdefault(f"{suite} {name} {a}/{b}", []).append(subjects[a][name] / subjects[b][name])
-        return {key: statistics.median(values) for key, values in found.items()}
+            for subject in one.get("blast", {}).keys() & one.get(QUARTER, {}).keys():
+                whole, quarter = (one[suite][subject]["messages_per_second"] for suite in ("blast", QUARTER))
+                found.setdefault(f"blast messages_per_second {subject} whole/quarter", []).append(whole / quarter)
+        return {key: statistics.median(values) for key, values in sorted(found.items())}
 
     def added_by_the_relay(self) -> dict[str, float]:
         """Microseconds of p50 latency that the relay adds to a direct connection, by suite."""
@@ -90,7 +97,7 @@ class Report:
         lines += [
             f"  {suite + ': relay adds, us of p50':<58}{v:>9.0f}" for suite, v in self.added_by_the_relay().items()
         ]
-        lines += [f"failed: {failure}" for failure in self.failures]
+        lines += self.failures
         return "\n".join(lines)
 
     def _values(self) -> Iterable[tuple[str, str, str, float]]:
