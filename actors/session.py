@@ -8,8 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from backstay.supervisor.backoff import Backoff
-
 from backstay.actors.messages import CONNECTOR, DISPATCHER, Finish, Finished, GiveUp, LinkStarted
 from backstay.actors.traffic import Credit, Traffic
 from backstay.metrics.blocks import ConnectionMeter
@@ -43,6 +41,7 @@ from backstay.session.vocabulary import (
     Write,
 )
 from backstay.supervisor.actor import Actor
+from backstay.supervisor.backoff import Backoff
 from backstay.supervisor.messages import ExitReason
 from backstay.supervisor.specs import Context
 

@@ -67,6 +67,17 @@ class Guest:
     window: Credit = field(default_factory=lambda: Credit(REQUEST_WINDOW_BYTES))
     session_up: threading.Event = field(default_factory=threading.Event)
 
+    def session_present(self, up: bool) -> None:
+        """The session begins to take messages, or has ended. In its thread.
+
+        What a session that died had in hand is gone with it, and so is the claim on the client's window.
+        """
+        if up:
+            self.window.restart(0)
+            self.session_up.set()
+        else:
+            self.session_up.clear()
+
 
 class Serve:
     """To the intake, from itself: read the client."""

@@ -321,7 +321,7 @@ class Manager:
             show=charge.outside.show,
             remember=charge.outside.remember,
             refund=guest.window.give,
-            present=lambda up: guest.session_up.set() if up else guest.session_up.clear(),
+            present=guest.session_present,
             log=self.log,
         )
         return guest, live
