@@ -13,6 +13,9 @@ READ_BYTES = 65536
 WRITE_BYTES = 262144
 """One write: about what a loopback socket takes, so that a long backlog is not copied over and over."""
 
+BACKLOG_BYTES_MAX = 64 * 1024 * 1024
+"""A client that asks and never reads is cut off here; four of the largest frames."""
+
 LINGER_SECONDS = 1.0
 """How long a closed socket is still read from: closing over unread input would turn the FIN into a RST."""
 
@@ -142,6 +145,8 @@ class Channel:
         self._flushing = False
         self._out += b"".join(self._batch)
         self._batch.clear()
+        if len(self._out) > BACKLOG_BYTES_MAX and self._open:
+            self._fail("a backlog nobody reads")
         self._write()
 
     def _write(self) -> None:

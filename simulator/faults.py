@@ -11,6 +11,7 @@ from backstay.simulator.fault_orders import OrderFaults
 from backstay.simulator.streams import MARKET_FAMILIES, Family
 
 if TYPE_CHECKING:
+    from backstay.simulator.loop import Timer
     from backstay.simulator.session import Session
     from backstay.simulator.world import World
 
@@ -38,6 +39,7 @@ class Faults(LinkFaults, OrderFaults):
         self.drop_seconds = 0.0
         self.rate_max = 0
         self._dropping_since = 0.0
+        self._repeat: Timer | None = None
 
     @command
     def drop_requests(self, seconds: float) -> None:
@@ -76,7 +78,6 @@ class Faults(LinkFaults, OrderFaults):
     def port_changed(self, port: int = 0) -> None:
         """Move to another port (any free one for 0): 1300 with the new port, then all sockets close."""
         listener = self.world.listener
-        listener.close()
         listener.move(port)
         text = f"TWS socket port has been reset and this connection is being dropped. The new port is: {listener.port}"
         for session in self._ready():
@@ -99,6 +100,8 @@ class Faults(LinkFaults, OrderFaults):
         """Cut TWS off IB's servers: 1100 now and every few seconds, no data, orders wait."""
         self.upstream_up = False
         self.world.book.set_upstream(up=False)
+        if self._repeat is not None:
+            self._repeat.cancel()
         self._tell_upstream_lost()
 
     @command
@@ -197,7 +200,7 @@ class Faults(LinkFaults, OrderFaults):
             return
         for session in self._ready():
             session.error(-1, 1100, "Connectivity between IBKR and Trader Workstation has been lost.")
-        self.world.loop.after(self.world.settings.upstream_repeat_seconds, self._tell_upstream_lost)
+        self._repeat = self.world.loop.after(self.world.settings.upstream_repeat_seconds, self._tell_upstream_lost)
 
     def _restored_text(self) -> str:
         up = ", ".join(farm.name for farm in self.world.farms() if self.farm_up(farm.name))

@@ -1,9 +1,14 @@
 """Reading the fields of a text request one after the other."""
 
+import math
+import re
 from typing import Final
 
 UNSET_INTEGER: Final = "2147483647"
 UNSET_DOUBLE: Final = 1.7976931348623157e308
+
+INTEGER: Final = re.compile(r"-?[0-9]{1,19}")
+"""A whole number of at most 64 bits; int() itself takes far more than a TWS would."""
 
 
 class Unreadable(Exception):  # noqa: N818  (an answer, not a failure)
@@ -50,13 +55,7 @@ class Fields:
 
     def integer(self) -> int:
         """The next field as a whole number; empty or unset is 0."""
-        value = self.text()
-        if value in ("", UNSET_INTEGER):
-            return 0
-        try:
-            return int(value)
-        except ValueError as error:
-            raise Unreadable(f"not a whole number: {value!r}") from error
+        return read_integer(self.text())
 
     def number(self) -> float | None:
         """The next field as a number; empty or unset is None."""
@@ -72,6 +71,15 @@ class Fields:
             self.text()
 
 
+def read_integer(value: str) -> int:
+    """Return a whole number, 0 for empty or unset; ``Unreadable`` for anything else."""
+    if value in ("", UNSET_INTEGER):
+        return 0
+    if not INTEGER.fullmatch(value):
+        raise Unreadable(f"not a whole number: {value!r}")
+    return int(value)
+
+
 def read_number(value: str) -> float | None:
     """Return a price or quantity as a number, None for unset; ``Unreadable`` for anything else."""
     if not value:
@@ -80,6 +88,8 @@ def read_number(value: str) -> float | None:
         number = float(value)
     except ValueError as error:
         raise Unreadable(f"not a number: {value!r}") from error
+    if not math.isfinite(number):
+        raise Unreadable(f"not a number: {value!r}")
     return None if number == UNSET_DOUBLE else number
 
 

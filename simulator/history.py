@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 
 from backstay.simulator.catalogue import Instrument
-from backstay.simulator.fields import Refused, show
+from backstay.simulator.fields import INTEGER, Refused, show
 
 DAY = 86400
 
@@ -129,10 +129,11 @@ def read_span(request_id: int, end: str, *, duration: str, bar: str, now: float)
     if seconds is None:
         raise Refused(request_id, 321, f"Error validating request. Invalid bar size: {bar!r}")
     count, _, unit = duration.strip().partition(" ")
-    if not count.isdigit() or unit not in DURATION_SECONDS:
+    if not INTEGER.fullmatch(count) or int(count) <= 0 or unit not in DURATION_SECONDS:
         raise Refused(request_id, 321, f"Error validating request. Historical data query duration: {duration!r}")
     last = int(read_moment(request_id, end) if end else now)
-    return Span(last - int(count) * DURATION_SECONDS[unit], last, seconds)
+    length = min(int(count) * DURATION_SECONDS[unit], last)
+    return Span(last - length, last, seconds)
 
 
 def read_moment(request_id: int, text: str) -> float:
@@ -143,7 +144,7 @@ def read_moment(request_id: int, text: str) -> float:
             parsed = time.strptime(" ".join(words[: len(shape.split())]) + " UTC", f"{shape} %Z")
         except ValueError:
             continue
-        return float(calendar.timegm(parsed))
+        return float(max(0, calendar.timegm(parsed)))
     raise Refused(request_id, 10314, f"End Date/Time: The date, time, or time-zone entered is invalid: {text!r}")
 
 

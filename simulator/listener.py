@@ -43,10 +43,17 @@ class Listener:
         self._loop.watch(sock, selectors.EVENT_READ, self._ready)
 
     def move(self, port: int) -> None:
-        """Listen on another port from now on."""
-        self.close()
-        self.port = port
-        self.open()
+        """Listen on another port from now on; the old one is given up last, so that a free one is a different one."""
+        old, self._sock = self._sock, None
+        before, self.port = self.port, port
+        try:
+            self.open()
+        except OSError:
+            self._sock, self.port = old, before
+            raise
+        if old is not None:
+            self._loop.watch(old, 0, self._ready)
+            old.close()
 
     def close(self) -> None:
         """Stop listening; who waits in the backlog is reset."""

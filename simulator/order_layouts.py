@@ -3,6 +3,7 @@
 Names are our own words for the fields; the order and the versions are facts of the wire (100 to 200).
 """
 
+from backstay.simulator.fields import read_number
 from backstay.simulator.layout import Conditions, Layout, Record, Repeated, When, flags, join, plain
 
 
@@ -15,8 +16,7 @@ def _has_hedge_order(record: Record) -> bool:
 
 
 def _is_scaled(record: Record) -> bool:
-    increment = record.get("scale_increment")
-    return bool(increment) and 0 < float(increment) < 1e300
+    return (read_number(record.get("scale_increment")) or 0.0) > 0
 
 
 def _has_hedge(record: Record) -> bool:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from backstay.simulator.catalogue import Instrument
-from backstay.simulator.fields import read_number
+from backstay.simulator.fields import read_integer, read_number
 from backstay.simulator.layout import Record
 
 UNSET_DOUBLE_TEXT = "1.7976931348623157E308"
@@ -93,7 +93,7 @@ class Order:
     @property
     def parent_id(self) -> int:
         """The order that must fill first, 0 for none."""
-        return int(self.record.get("parent_id") or 0)
+        return read_integer(self.record.get("parent_id"))
 
 
 @dataclass(frozen=True, slots=True)

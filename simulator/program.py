@@ -56,7 +56,7 @@ def _serve(simulator: Simulator, control: tuple[str, int] | None, stopping: thre
 def read_address(text: str) -> tuple[str, int]:
     """Return host and port of ``HOST:PORT``; ``ValueError`` when it is not one."""
     host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isdigit() or int(port) > 65535:
+    if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
         raise ValueError(f"not HOST:PORT: {text!r}")
     return host.removeprefix("[").removesuffix("]"), int(port)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from backstay.protocol.requests import REQUESTS
 from backstay.simulator.farms import DEFINITION_FARM, HISTORY_FARM
-from backstay.simulator.fields import Fields, Refused
+from backstay.simulator.fields import INTEGER, Fields, Refused
 from backstay.simulator.requests_account import HANDLERS as ACCOUNT
 from backstay.simulator.requests_depth import HANDLERS as DEPTH
 from backstay.simulator.requests_history import HANDLERS as HISTORY
@@ -52,7 +52,7 @@ def open_request(message_id: int, body: bytes, version: int) -> tuple[str, int |
     if versions and versions[0] <= version <= versions[1] and fields.left:
         fields.skip()
     digits = None if request.key_index is None else fields.peek(request.key_index)
-    key = int(digits) if digits is not None and digits.lstrip("-").isdigit() and len(digits) < 12 else None
+    key = int(digits) if digits is not None and INTEGER.fullmatch(digits) else None
     return request.name, key, fields
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from backstay.simulator import reference
-from backstay.simulator.fields import Fields, Refused
+from backstay.simulator.fields import INTEGER, Fields, Refused
 from backstay.simulator.streams import Family, Pace, Stream
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def refuse_unkeyed(code: int, text: str) -> Handler:
 def replace_fa(session: "Session", fields: Fields) -> None:
     """Refuse: the login is no adviser's. The request id is the last field, and exists from 157 on only."""
     digits = fields.peek(-1) if session.version >= 157 else None
-    request_id = int(digits) if digits and digits.isdigit() else -1
+    request_id = int(digits) if digits and INTEGER.fullmatch(digits) else -1
     raise Refused(request_id, 321, "Error validating request. FA data operations ignored for non FA customers.")
 
 

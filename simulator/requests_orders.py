@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from backstay.simulator import news
 from backstay.simulator.catalogue import ContractQuery, Instrument
-from backstay.simulator.fields import Fields, Refused, Unreadable, read_number, show
+from backstay.simulator.fields import INTEGER, Fields, Refused, Unreadable, read_integer, read_number, show
 from backstay.simulator.layout import Record, read
 from backstay.simulator.order_layouts import PLACE_ORDER
 from backstay.simulator.orders import Execution, Order, Status
@@ -69,10 +69,12 @@ def place_order(session: "Session", fields: Fields) -> None:
     book = session.world.book
     client_id = session.client_id or DEFAULT_CLIENT
     if record.on("what_if"):
+        _validate(order_id, record, min_tick=instrument.min_tick)
         _preview(session, _new_order(session, order_id, record, instrument=instrument))
         return
     known = book.check_id(client_id, order_id)
-    _validate(session, order_id, record, min_tick=instrument.min_tick)
+    session.world.faults.reject_order(order_id)
+    _validate(order_id, record, min_tick=instrument.min_tick)
     if known is not None:
         book.modify(known, record, instrument)
         return
@@ -84,10 +86,9 @@ def place_order(session: "Session", fields: Fields) -> None:
 
 
 def _order_id(record: Record) -> int:
-    try:
-        return int(record.get("order_id"))
-    except ValueError as error:
-        raise Unreadable("the order id is not a number") from error
+    if not INTEGER.fullmatch(record.get("order_id")):
+        raise Unreadable("the order id is not a number")
+    return int(record.get("order_id"))
 
 
 def _new_order(session: "Session", order_id: int, record: Record, *, instrument: Instrument) -> Order:
@@ -103,9 +104,8 @@ def _new_order(session: "Session", order_id: int, record: Record, *, instrument:
 
 
 def _query(record: Record) -> ContractQuery:
-    con_id = record.get("con_id")
     return ContractQuery(
-        con_id=int(con_id) if con_id.isdigit() else 0,
+        con_id=read_integer(record.get("con_id")),
         symbol=record.get("symbol"),
         sec_type=record.get("sec_type"),
         expiry=record.get("expiry"),
@@ -131,17 +131,17 @@ def _account(session: "Session", order_id: int, record: Record) -> str:
     return accounts[0]
 
 
-def _validate(session: "Session", order_id: int, record: Record, *, min_tick: float) -> None:
-    session.world.faults.reject_order(order_id)
+def _validate(order_id: int, record: Record, *, min_tick: float) -> None:
     if record.get("action") not in ACTIONS:
         raise Refused(order_id, 321, f"Error validating request. Invalid side: {record.get('action')}")
-    if not (read_number(record.get("quantity")) or 0) > 0 and not record.get("cash_quantity"):
+    if not (read_number(record.get("quantity")) or 0) > 0:
         raise Refused(order_id, 434, "The order size cannot be zero.")
     kind = record.get("order_type")
     if kind not in ORDER_KINDS:
         raise Refused(order_id, 387, "Unsupported order type for this exchange and security type.")
     if kind == "LMT" and read_number(record.get("limit_price")) is None:
         raise Refused(order_id, 321, "Error validating request. Limit price is missing.")
+    read_integer(record.get("parent_id"))
     for name in ("limit_price", "aux_price"):
         price = read_number(record.get(name))
         if price is not None and not _on_grid(price, min_tick):
