@@ -206,3 +206,9 @@ def test_a_room_that_is_not_banned_by_its_bare_name_is_found(tmp_path: Path):
     tree = made_up_tree(tmp_path, "one", "two")
     edit(tree, '"two".msg = "no"', "")
     assert banned_problems(tree) == ["two"]
+
+
+@needs_checkout
+def test_pyright_is_told_every_link_by_name():
+    include = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pyright"]["include"]
+    assert sorted(include) == sorted(["src/backstay", *(f"src/backstay/{name}" for name in links(ROOT))])
