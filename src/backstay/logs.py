@@ -55,7 +55,7 @@ _ACCOUNT = re.compile(r"\b(D?[UFI])\d{5,12}")
 
 _DEPENDING: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "child_exited": lambda fields: "error" if fields.get("kind") == "crash" else "debug",
-    "connection_state": lambda fields: "debug" if fields.get("state") in QUIET_STATES else "info",
+    "state_changed": lambda fields: "debug" if fields.get("to") in QUIET_STATES else "info",
     "tree_ended": lambda fields: "info" if fields.get("kind") in {"normal", "shutdown"} else "error",
 }
 

@@ -360,9 +360,6 @@ class Manager:
             return
         before, live.view = live.view, view
         if before.state != view.state:
-            self.log(
-                "connection_state", connection=live.meter.name, state=view.state, reason=view.reason, epoch=view.epoch
-            )
             with self._changed:
                 self._changed.notify_all()
 
