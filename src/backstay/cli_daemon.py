@@ -1,0 +1,125 @@
+"""The commands that are programs of their own: run, check, simulator. What they need is imported when they run."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from backstay.control.vocabulary import CONFIG_VARIABLE, DEFAULT_CONFIG, Exit
+
+DEFAULT_LISTEN = "127.0.0.1:4002"
+"""Where IB Gateway listens for paper accounts."""
+
+
+def run(
+    *,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            "-c",
+            metavar="FILE",
+            help=f"The configuration. Without it: ${CONFIG_VARIABLE}, else {DEFAULT_CONFIG} in this folder, "
+            "else the environment alone.",
+        ),
+    ] = None,
+    simulator: Annotated[
+        bool,
+        typer.Option(
+            "--simulator",
+            help="Put a simulated TWS in the place of each gateway. Needs no configuration: the relay is then on "
+            "127.0.0.1:7400, HTTP on 127.0.0.1:9464.",
+        ),
+    ] = False,
+) -> int:
+    """Run the daemon: relays, connections, HTTP, and the operators' socket.
+
+    Prints one line on stdout when it listens and is ready; the log goes to stderr. SIGTERM and SIGINT drain and stop
+    it within some ten seconds, a second one ends it at once. SIGHUP is ignored: a change of the file needs a restart.
+
+    Every key can be overridden by the environment: BACKSTAY_PULSE__IDLE_SECONDS=3.
+    """
+    from backstay.program import run as run_daemon  # noqa: PLC0415  # half a second that the other commands do not owe
+
+    return run_daemon(config, simulate=simulator, environ=os.environ)
+
+
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The configuration to judge.")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Tell it as JSON, on stdout.")] = False,
+) -> int:
+    """Judge a configuration, under the present environment, without running it.
+
+    Tells every problem at once, one line each on stderr: file or variable, key, reason. Exit code 1 if there is any.
+    """
+    from backstay.config import load  # noqa: PLC0415  # as above
+    from backstay.errors import ConfigError  # noqa: PLC0415
+
+    try:
+        config = load(file, os.environ)
+    except ConfigError as error:
+        if as_json:
+            problems = [{"origin": one.origin, "key": one.key, "reason": one.reason} for one in error.problems]
+            typer.echo(json.dumps({"schema": 1, "ok": False, "problems": problems}))
+        else:
+            print(error, file=sys.stderr)  # noqa: T201  # one line a problem
+        return Exit.FAILED
+    if as_json:
+        typer.echo(json.dumps({"schema": 1, "ok": True, "problems": []}))
+    else:
+        sizes = {"gateway": len(config.gateways), "relay": len(config.relays), "connection": len(config.connections)}
+        counts = ", ".join(f"{size} {name}{'' if size == 1 else 's'}" for name, size in sizes.items())
+        typer.echo(f"{file}: ok ({counts})")
+    return Exit.OK
+
+
+def simulator(
+    *,
+    listen: Annotated[
+        str, typer.Option("--listen", metavar="HOST:PORT", help="Where TWS API clients connect; port 0: any free one.")
+    ] = DEFAULT_LISTEN,
+    control: Annotated[
+        str | None,
+        typer.Option(
+            "--control",
+            metavar="HOST:PORT",
+            help="Where it takes orders to misbehave over HTTP: GET /state, GET /faults, POST /faults/NAME.",
+        ),
+    ] = None,
+    server_version: Annotated[
+        int | None,
+        typer.Option("--server-version", metavar="100..200", help="The highest version of the API it speaks."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Quotes are the same for the same number.")] = 1,
+    tick_seconds: Annotated[float, typer.Option("--tick-seconds", help="How often quotes move.")] = 0.25,
+) -> int:
+    """Run a simulated TWS that misbehaves on command.
+
+    Prints one line on stdout when it listens. SIGTERM and SIGINT stop it.
+    """
+    from backstay.simulator.program import serve  # noqa: PLC0415  # as above
+    from backstay.simulator.settings import Options  # noqa: PLC0415
+
+    options: Options = {"seed": seed, "tick_seconds": tick_seconds}
+    if server_version is not None:
+        options["server_version"] = server_version
+    try:
+        return serve(_address(listen, "--listen"), _address(control, "--control") if control else None, **options)
+    except ValueError as error:  # of the settings
+        print(f"backstay simulator: {error}", file=sys.stderr)  # noqa: T201  # a command's output
+        return Exit.USAGE
+
+
+def _address(text: str, option: str) -> tuple[str, int]:
+    from backstay.simulator.program import read_address  # noqa: PLC0415  # as above
+
+    try:
+        return read_address(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error

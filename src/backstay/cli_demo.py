@@ -1,0 +1,4 @@
+"""The demo."""
+def demo() -> int:
+    """Show."""
+    return 0

@@ -1,0 +1,153 @@
+"""The commands that look at a running daemon. They talk to its socket with the standard library alone: no waiting."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from backstay import render
+from backstay.control.client import (
+    ControlClient,
+    ControlError,
+    NotReadyError,
+    RefusedError,
+    locate_socket,
+    require_ready,
+)
+from backstay.control.vocabulary import CONFIG_VARIABLE, SOCKET_VARIABLE, Exit
+from backstay.places import runtime_folder, simulator_socket
+
+SCHEMA = 1
+"""Of an error as JSON."""
+
+WATCH_SECONDS = 1.0
+HOME_AND_CLEAR = "\x1b[H\x1b[J"
+
+ConfigOption = Annotated[
+    str | None,
+    typer.Option("--config", "-c", metavar="FILE", help=f"The daemon's configuration. Also: ${CONFIG_VARIABLE}."),
+]
+ControlOption = Annotated[
+    str | None,
+    typer.Option("--control", metavar="SOCKET", help=f"The daemon's control socket. Also: ${SOCKET_VARIABLE}."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="JSON on stdout, errors too; keys are stable.")]
+TimeoutOption = Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="How long to wait for it.")]
+
+
+def status(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME", help="Connections to show, * and ? allowed; all without.")
+    ] = None,
+    *,
+    as_json: JsonOption = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it again every second, until Ctrl-C.")] = False,
+    config: ConfigOption = None,
+    control: ControlOption = None,
+    timeout: TimeoutOption = 5.0,
+) -> int:
+    """Show the connections of a running daemon.
+
+    Without options it looks for the socket where a daemon of this folder has it, then for that of `run --simulator`.
+    Exit code 0 when every wanted connection that is shown is ready, 3 when one is not, 4 when no daemon answers.
+    """
+
+    def look() -> Exit:
+        found = _client(config, control).status(timeout=timeout)
+        chosen = _chosen(found["connections"], names or ())
+        if as_json:
+            typer.echo(json.dumps({**found, "connections": chosen}))
+        else:
+            typer.echo(render.table(found, chosen, colour=_colour(), now=time.time()))
+        return _readiness(chosen)
+
+    return _watch(look, as_json=as_json) if watch else _attempt(look, as_json=as_json)
+
+
+def health(
+    *,
+    live: Annotated[
+        bool, typer.Option("--live", help="Only whether the daemon answers, whatever the gateways do: for restarts.")
+    ] = False,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+    control: ControlOption = None,
+    timeout: TimeoutOption = 5.0,
+) -> int:
+    """Tell a probe in one line whether all is well.
+
+    Exit code 0 when every wanted connection is ready, 3 when one is not, 4 when no daemon answers.
+    """
+
+    def look() -> Exit:
+        found = _client(config, control).status(timeout=timeout)
+        if not live:
+            require_ready(found)
+        typer.echo(json.dumps({"schema": SCHEMA, "ok": True}) if as_json else "ok")
+        return Exit.OK
+
+    return _attempt(look, as_json=as_json)
+
+
+def _client(config: str | None, control: str | None) -> ControlClient:
+    path = locate_socket(config, control, os.environ)
+    nowhere_said = not (config or control or os.environ.get(SOCKET_VARIABLE) or os.environ.get(CONFIG_VARIABLE))
+    if nowhere_said and not path.exists():
+        simulated = simulator_socket(runtime_folder(os.environ))
+        path = simulated if simulated.exists() else path
+    return ControlClient(Path(path))
+
+
+def _chosen(connections: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[Mapping[str, Any]]:
+    for name in names:
+        if not any(fnmatchcase(one["name"], name) for one in connections):
+            raise RefusedError(f"no connection {name!r}", code="unknown_connection")
+    return [one for one in connections if not names or any(fnmatchcase(one["name"], name) for name in names)]
+
+
+def _readiness(connections: Sequence[Mapping[str, Any]]) -> Exit:
+    try:
+        require_ready({"connections": connections})
+    except NotReadyError as error:
+        return error.exit
+    return Exit.OK
+
+
+def _attempt(work: Callable[[], Exit], *, as_json: bool) -> Exit:
+    try:
+        return work()
+    except ControlError as error:
+        if as_json:
+            problem = {"code": error.code, "message": str(error), "exit": error.exit}
+            typer.echo(json.dumps({"schema": SCHEMA, "error": problem}))
+        else:
+            print(f"backstay: {error}", file=sys.stderr)  # noqa: T201  # a command's output
+        return error.exit
+
+
+def _watch(look: Callable[[], Exit], *, as_json: bool) -> Exit:
+    """Again and again, also while the daemon is away. Ctrl-C ends it with the code of what was seen last."""
+    pause = threading.Event()  # never set
+    seen = Exit.OK
+    with suppress(KeyboardInterrupt):
+        while True:
+            if sys.stdout.isatty() and not as_json:
+                sys.stdout.write(HOME_AND_CLEAR)
+            seen = _attempt(look, as_json=as_json)
+            sys.stdout.flush()
+            pause.wait(WATCH_SECONDS)
+    return seen
+
+
+def _colour() -> bool:
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"

@@ -1,0 +1,128 @@
+"""The daemon as a program: configuration, log, signals, one line when it is ready, exit codes."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import sys
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+
+from backstay._version import __version__
+from backstay.config import Config, load
+from backstay.control.vocabulary import CONFIG_VARIABLE, DEFAULT_CONFIG, SOCKET_VARIABLE, Exit
+from backstay.daemon import Daemon
+from backstay.errors import ConfigError, Problem, StartError
+from backstay.logs import EventLog, catch_strays
+from backstay.metrics.events import EventRing
+from backstay.places import make_runtime_folder, simulator_socket
+from backstay.simulated import Simulated, aim_at, simulators
+
+SWITCH_SECONDS = 0.0005
+"""A tenth of Python's default: a scrape or a busy actor must not keep the others waiting for milliseconds."""
+
+NOBODY = "127.0.0.1:1"
+"""Stands for the simulated gateway until that has a port."""
+
+TREE_ENDED = "the supervision tree has ended"
+
+
+def run(file: Path | None, *, simulate: bool, environ: Mapping[str, str]) -> Exit:
+    """Run until SIGTERM or SIGINT. Main thread only, because of the signals."""
+    with ExitStack() as stack:
+        orders = stack.enter_context(_signals())
+        try:
+            config = configuration(file, simulate=simulate, environ=environ)
+            simulated = stack.enter_context(simulators(config)) if simulate else ()
+        except ConfigError as error:
+            print(error, file=sys.stderr)  # noqa: T201  # one line a problem
+            return Exit.FAILED
+        except OSError as error:
+            return _refused(f"the simulated gateway cannot start: {error}")
+        sys.setswitchinterval(SWITCH_SECONDS)
+        events = EventRing()
+        log = EventLog(config.log, follow=events.publish)
+        stack.callback(log.close)
+        stack.callback(catch_strays(log))
+        daemon = Daemon(aim_at(simulated, config), log=log, events=events, on_end=lambda _: orders.put(TREE_ENDED))
+        try:
+            daemon.start()
+        except StartError as error:
+            return _refused(str(error))
+        return _serve(daemon, simulated, orders)
+
+
+def configuration(file: Path | None, *, simulate: bool, environ: Mapping[str, str]) -> Config:
+    """The file that was named here or in the environment, or lies in this folder; else the environment alone.
+
+    Raises ConfigError.
+    """
+    named = file or environ.get(CONFIG_VARIABLE)
+    if simulate and not named:
+        return _for_simulator(environ)
+    path = Path(named or DEFAULT_CONFIG)
+    if named or path.exists():
+        return load(path, environ)
+    try:
+        return load(None, environ)
+    except ConfigError as error:
+        advice = f"no {path} here: name one with --config, or try `backstay run --simulator`"
+        raise ConfigError([*error.problems, Problem("backstay", "", advice)]) from error
+
+
+def _for_simulator(environ: Mapping[str, str]) -> Config:
+    config = Config.simulator_defaults(NOBODY, environ=environ)
+    if environ.get(SOCKET_VARIABLE):
+        return config
+    # Not in the current folder, where nobody asked for it; where `backstay status` looks without being told.
+    port = next((relay.listen.port for relay in config.relays.values()), 0)
+    try:
+        socket = simulator_socket(make_runtime_folder(environ), port)
+    except OSError as error:
+        raise ConfigError([Problem("simulator defaults", "control.socket", str(error))]) from error
+    return config.model_copy(update={"control": config.control.model_copy(update={"socket": socket})})
+
+
+def _refused(reason: str) -> Exit:
+    print(f"backstay: {reason}", file=sys.stderr)  # noqa: T201  # a command's output
+    return Exit.FAILED
+
+
+def _serve(daemon: Daemon, simulated: Sequence[Simulated], orders: queue.SimpleQueue[str]) -> Exit:
+    log = daemon.log
+    ready = ", ".join([daemon.doors(), *map(str, simulated)])
+    log("started", version=__version__, pid=os.getpid(), doors=ready)
+    with suppress(OSError):  # nobody reads it: no reason not to run
+        print(f"backstay {__version__} is ready: {ready}", flush=True)  # noqa: T201  # the line that scripts wait for
+    reason = orders.get(block=True)
+    log("stopping", reason=reason)
+    daemon.stop()
+    log("stopped")
+    return Exit.FAILED if reason == TREE_ENDED else Exit.OK
+
+
+@contextmanager
+def _signals() -> Generator[queue.SimpleQueue[str]]:
+    """SIGTERM and SIGINT come out of the queue; a second one ends the process at once. SIGHUP does nothing.
+
+    A SimpleQueue, since its `put` may interrupt its own `get`; setting an Event from a handler can lock up.
+    """
+    orders: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, leave)
+        orders.put(signal.Signals(number).name)
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        os._exit(128 + number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        yield orders
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

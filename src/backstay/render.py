@@ -1,0 +1,93 @@
+"""The status as a table. Works on its JSON form, so that whoever prints it needs none of the daemon's modules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+Connection = Mapping[str, Any]
+
+GREEN, YELLOW, RED, DIM, PLAIN = "\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[2m", "\x1b[0m"
+
+NONE = "-"
+GAP = "  "
+
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"))
+
+
+def duration(seconds: float) -> str:
+    """A time span for people: 7s, 3m05s, 2h10m, 4d06h."""
+    whole = max(0, int(seconds))
+    for (size, unit), (below, small) in zip(_UNITS, (*_UNITS[1:], (1, "s")), strict=True):
+        if whole >= size:
+            return f"{whole // size}{unit}{whole % size // below:02d}{small}"
+    return f"{whole}s"
+
+
+def round_trip(seconds: float | None) -> str:
+    """A round trip for people: 0.4ms, 12ms, 1.3s."""
+    if seconds is None:
+        return NONE
+    if seconds >= 1.0:
+        return f"{seconds:.1f}s"
+    milliseconds = seconds * 1000
+    return f"{milliseconds:.1f}ms" if milliseconds < 10 else f"{milliseconds:.0f}ms"
+
+
+def printable(text: object) -> str:
+    """Text from elsewhere on one line, without what a terminal would obey."""
+    return "".join(character if character.isprintable() else " " for character in str(text))
+
+
+def _next_or_reason(one: Connection, now: float) -> str:
+    parts = [printable(one["reason"])] if one["reason"] else []
+    if one["next_attempt_wall"] > now:
+        parts.insert(0, f"in {duration(one['next_attempt_wall'] - now)}")
+    return ": ".join(parts) or NONE
+
+
+_COLUMNS: tuple[tuple[str, Callable[[Connection, float], str]], ...] = (
+    ("NAME", lambda one, _: printable(one["name"])),
+    ("GATEWAY", lambda one, _: printable(f"{one['gateway']} {one['endpoint']}".strip())),
+    ("WANTED", lambda one, _: "yes" if one["wanted"] else "no"),
+    ("STATE", lambda one, _: printable(one["state"])),
+    ("SINCE", lambda one, now: duration(now - one["since_wall"]) if one["since_wall"] else NONE),
+    ("RTT", lambda one, _: round_trip(one["round_trip_seconds"])),
+    ("STREAMS", lambda one, _: str(one["streams"])),
+    ("RESTARTS", lambda one, _: str(one["restarts"])),
+    ("NEXT/REASON", _next_or_reason),
+)
+_STATE = [title for title, _ in _COLUMNS].index("STATE")
+
+
+def colour_of(one: Connection) -> str:
+    """Green is as wanted, red is not; dim is nobody's wish."""
+    if one["state"] == "ready":
+        return GREEN
+    if not one["wanted"]:
+        return DIM
+    return RED if one["state"] in {"parked", "waiting", "stopped"} else YELLOW
+
+
+def table(status: Mapping[str, Any], connections: Sequence[Connection], *, colour: bool, now: float) -> str:
+    """Relays in a line each, then the connections. `now`: seconds since 1970."""
+    lines = [f"backstay {status['version']}, pid {status['pid']}, up {duration(now - status['started_wall'])}"]
+    for door in status["listeners"]:
+        clients = f"{door['clients']} client{'' if door['clients'] == 1 else 's'}"
+        lines.append(f"relay {printable(door['name'])} on {door['listen']} for {door['gateway']}: {clients}")
+    lines.append("")
+    if not connections:
+        return "\n".join([*lines, "no connections"])
+    rows = [[title for title, _ in _COLUMNS], *([read(one, now) for _, read in _COLUMNS] for one in connections)]
+    colours = [PLAIN, *map(colour_of, connections)] if colour else None
+    return "\n".join([*lines, *_aligned(rows, colours)])
+
+
+def _aligned(rows: Sequence[Sequence[str]], colours: Sequence[str] | None) -> Iterable[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for number, row in enumerate(rows):
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        cells[-1] = row[-1]
+        if colours is not None:
+            cells[_STATE] = f"{colours[number]}{cells[_STATE]}{PLAIN}"
+        yield GAP.join(cells)
