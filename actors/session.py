@@ -147,6 +147,7 @@ class Session(Actor):
         self._charge.outside.present(False)
         self._meter.set_wanted(self.now(), expected=False, up=False)
         self._meter.next_attempt_wall = 0.0
+        self._meter.state, self._meter.state_since_wall = "stopped", time.time()
 
     def _step(self, event: Any) -> None:
         now = self.now()
