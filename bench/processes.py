@@ -15,6 +15,8 @@ MEASURED_CORE: Final = 1
 """Core of whatever is measured, all its threads."""
 
 _END_SECONDS: Final = 5.0
+_LAST_LINES: Final = 8
+"""Lines of a failed child's error output that are shown: the end of a traceback."""
 _LOOK_SECONDS: Final = 0.25
 """How often a wait looks whether the partner still lives."""
 
@@ -27,7 +29,7 @@ class Child:
     """One child process with its output lines."""
 
     def __init__(self, command: list[str], *, core: int) -> None:
-        self.name = Path(command[1]).name if len(command) > 1 else command[0]
+        self.name = " ".join(Path(part).name for part in command[1:4] if not part.startswith(("{", "-")))
         self._errors = b""
         self._buffer = b""
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=HERE)
@@ -97,8 +99,8 @@ class Child:
         """What it wrote to its error output so far, as the tail of a message."""
         if self.failed and self._process.stderr:
             self._errors += self._process.stderr.read() or b""
-        text = self._errors[-4000:].decode(errors="replace").strip()
-        return f":\n{text}" if text else ""
+        lines = self._errors.decode(errors="replace").strip().splitlines()[-_LAST_LINES:]
+        return "".join(f"\n    {line}" for line in lines)
 
 
 def cores() -> int:

@@ -13,6 +13,7 @@ QUARTER: Final = "blast, a quarter"
 
 _RATIOS: Final = (
     ("steady", "messages_per_second", ("relay", "library"), ("ib_async", "ibapi", "direct")),
+    ("steady", "cpu_seconds_per_million", ("relay", "library"), ("ib_async", "ibapi")),
     ("blast", "messages_per_second", ("relay", "library"), ("ib_async", "ibapi", "direct")),
     ("latency", "p50_us", ("relay", "library"), ("ib_async", "ibapi", "direct")),
     ("latency", "p99_us", ("relay", "library"), ("ib_async", "ibapi", "direct")),

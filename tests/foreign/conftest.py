@@ -74,6 +74,12 @@ class ForeignClient:
         assert one is not None, f"{self.program}: no {event} {fields} within {timeout} s; {self.last_words()}"
         return one
 
+    def wait_for(self, predicate: Callable[[list[dict[str, Any]]], object], timeout: float, what: str) -> None:
+        """Wait until everything said so far satisfies the predicate; AssertionError otherwise."""
+        with self._changed:
+            fits = self._changed.wait_for(lambda: predicate(self._events), timeout)
+        assert fits, f"{self.program}: not {what} within {timeout} s; {self.last_words()}"
+
     def all(self, event: str, **fields: object) -> list[dict[str, Any]]:
         """Every event of this name and fields so far."""
         with self._changed:
