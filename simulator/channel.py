@@ -25,6 +25,9 @@ SPLIT_PAUSE_SECONDS = 0.0002
 SLOW_STEP_SECONDS = 0.05
 """A slowed stream is written in steps of this length."""
 
+PEER_CLOSED = (7, 8)
+"""TCP states CLOSE and CLOSE_WAIT, the first byte of TCP_INFO."""
+
 _RESET = struct.pack("ii", 1, 0)
 
 
@@ -70,6 +73,8 @@ class Channel:
 
     def peer_gone(self) -> bool:
         """Whether the peer has closed although that was not read yet; a client that dials anew may be that fast."""
+        if hasattr(socket, "TCP_INFO"):  # also when unread input lies before the end
+            return self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] in PEER_CLOSED
         try:
             return self._sock.recv(1, socket.MSG_PEEK) == b""
         except BlockingIOError:

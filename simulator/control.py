@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import UnionType
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from backstay.simulator.faults import COMMANDS
 
@@ -79,7 +79,7 @@ def _read_object(body: bytes) -> dict[str, Any]:
         raise BadRequest(HTTPStatus.BAD_REQUEST, f"the body is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise BadRequest(HTTPStatus.BAD_REQUEST, "the body must be a JSON object")
-    return dict[str, Any](value)
+    return cast("dict[str, Any]", value)
 
 
 def _check(name: str, arguments: Mapping[str, Any], parameters: Mapping[str, inspect.Parameter]) -> None:

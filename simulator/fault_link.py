@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from backstay.protocol.framing import text
 from backstay.simulator.fault_group import FaultGroup, command
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ class LinkFaults(FaultGroup):
         super().__init__(world)
         self.slowed: dict[int | None, float] = {}
         self.splits: dict[int | None, int] = {}
+        self.cuts: dict[int, int] = {}
+        self._hang_ups = 0
+        self._redirects = 0
+        self._elsewhere = ""
 
     @command
     def eof(self, client_id: int | None = None) -> None:
@@ -77,6 +82,44 @@ class LinkFaults(FaultGroup):
         """Send a frame with a length nobody can believe and some garbage behind it."""
         for session in self.targets(client_id):
             session.channel.send(length.to_bytes(4, "big") + b"1\0garbage\0")
+
+    @command
+    def cut_after(self, message_id: int, count: int = 1) -> None:
+        """Close a client's socket right behind the next message of this id (or the count-th): an answer cut in half."""
+        self.cuts[message_id] = count
+
+    @command
+    def hang_up(self, count: int = 1) -> None:
+        """Close the next sockets as soon as they greet, as TWS does with strangers and after a dialog's no."""
+        self._hang_ups = count
+
+    @command
+    def redirect(self, address: str, count: int = 1) -> None:
+        """Send the next clients elsewhere (HOST:PORT) instead of answering their greeting."""
+        self._redirects = count
+        self._elsewhere = address
+
+    def turned_away(self, session: "Session") -> bool:
+        """Whether a client that greets gets no answer, or is sent elsewhere."""
+        if self._hang_ups > 0:
+            self._hang_ups -= 1
+        elif self._redirects > 0:
+            self._redirects -= 1
+            session.channel.send(text(-1, self._elsewhere))
+        else:
+            return False
+        session.close("turned away")
+        return True
+
+    def sent(self, session: "Session", message_id: int) -> None:
+        """Take note of a message, for ``cut_after``."""
+        left = self.cuts.get(message_id)
+        if left is None:
+            return
+        self.cuts[message_id] = left - 1
+        if left <= 1:
+            del self.cuts[message_id]
+            session.close("cut after a message")
 
     def apply(self, session: "Session") -> None:
         """Give a socket the lasting faults of its client id, or of everybody as long as that is not known."""

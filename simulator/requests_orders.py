@@ -128,7 +128,7 @@ def _account(session: "Session", order_id: int, record: Record) -> str:
         raise Refused(order_id, 321, f"Error validating request. Invalid account code '{wanted}'.")
     if len(accounts) > 1:
         raise Refused(order_id, 435, "You must specify an account.")
-    return accounts[0]
+    return next(iter(accounts))
 
 
 def _validate(order_id: int, record: Record, *, min_tick: float) -> None:

@@ -59,13 +59,18 @@ class Session:
 
     def send(self, message_id: int, *values: object) -> None:
         """Send one message; the values are its fields in order, VERSION is put in where the version wants it."""
-        self.channel.send(frame(self.head(message_id) + fields(*values)))
+        self._write(message_id, fields(*values))
 
     def send_body(self, message_id: int, body: str) -> None:
         """Send one message whose fields are joined already, each with its NUL: ticks."""
-        self.channel.send(frame(self.head(message_id) + body.encode()))
+        self._write(message_id, body.encode())
 
-    def head(self, message_id: int) -> bytes:
+    def _write(self, message_id: int, body: bytes) -> None:
+        self.channel.send(frame(self._head(message_id) + body))
+        if self.world.faults.cuts:
+            self.world.faults.sent(self, message_id)
+
+    def _head(self, message_id: int) -> bytes:
         """Return the first field, and VERSION where this server version has one, of a message."""
         known = self._heads.get(message_id)
         if known is None:
@@ -129,6 +134,8 @@ class Session:
         self.state = SessionState.DIALOG
         if self.world.full():
             self.close("too many clients")
+        elif self.world.faults.turned_away(self):
+            return
         elif not self.world.faults.open_dialog:
             self.accept()
         if greeting.rest:

@@ -58,11 +58,11 @@ class World:
         """Take a client that sent startApi, unless its id is in use."""
         client_id = session.client_id
         assert client_id is not None  # noqa: S101  (startApi carried it)
-        self.records.started(client_id)
         holder = self.sessions.get(client_id)
         if holder is not None and holder.channel.peer_gone():
             holder.close("eof")
             holder = None
+        self.records.started(client_id)
         if holder is not None or self.faults.takes_id(client_id):
             session.error(
                 -1, 326, "Unable to connect as the client id is already in use. Retry with a unique client id."

@@ -5,6 +5,8 @@ import time
 
 import pytest
 
+from backstay.protocol.handshake import VersionRange, greeting
+
 pytestmark = pytest.mark.timeout(60)
 
 APPLE = (265598, "AAPL", "STK", "", 0, "", "", "SMART", "", "USD", "", "")
@@ -134,3 +136,31 @@ def test_a_client_that_does_not_read_costs_bounded_memory(tws_simulator_factory,
         ask_time(eager)
         assert time.monotonic() < deadline
     assert simulator.state()["clients"]["1"]["backlog"] < 300_000
+
+
+def test_an_answer_can_be_cut_in_half(simulator, dial):
+    client = dial(simulator).ready()
+    simulator.faults.cut_after(message_id=10, count=2)
+    client.send(9, 8, 5, 0, "AAPL", *[""] * 10, 0, "", "", "")
+    client.send(9, 8, 6, 0, "AAPL", *[""] * 10, 0, "", "", "")
+    assert [client.next()[0], client.next()[0]] == ["10", "10"]
+    assert client.ended() == "eof"
+    assert not simulator.state()["clients"]["1"]["sockets"]
+
+
+def test_strangers_are_hung_up_on_without_an_answer(simulator, dial):
+    simulator.faults.hang_up()
+    client = dial(simulator)
+    client.sock.sendall(greeting(VersionRange(100, 200)))
+    with pytest.raises(EOFError):
+        client.next()
+    assert dial(simulator).ready()
+
+
+def test_clients_can_be_sent_elsewhere(simulator, dial):
+    simulator.faults.redirect(address="otherhost:4001")
+    client = dial(simulator)
+    client.sock.sendall(greeting(VersionRange(100, 200)))
+    assert client.next() == ["-1", "otherhost:4001"]
+    assert client.ended() == "eof"
+    assert dial(simulator).ready()

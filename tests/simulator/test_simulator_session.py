@@ -79,8 +79,10 @@ def test_a_client_id_is_free_as_soon_as_its_socket_is_closed(simulator, dial):
 def test_a_client_that_dials_anew_while_its_old_end_is_unread_gets_in(simulator, dial):
     old = dial(simulator).ready(5)
     simulator.faults.freeze(client_id=5)
+    old.send(49, 1)  # what the frozen end never reads
     old.close()
     dial(simulator).ready(5)
+    assert simulator.state()["clients"]["5"]["sockets_max"] == 1
 
 
 def test_the_thirty_third_client_is_closed_without_an_answer(simulator, dial):
