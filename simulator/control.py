@@ -48,9 +48,10 @@ class ControlServer:
 
     def stop(self) -> None:
         """Stop answering and close the port."""
-        self._server.shutdown()
+        if self._thread.is_alive():  # shutdown() waits for ever for a server that was never started
+            self._server.shutdown()
+            self._thread.join()
         self._server.server_close()
-        self._thread.join()
 
 
 def run_fault(simulator: "Simulator", name: str, body: bytes) -> None:

@@ -70,10 +70,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--tick-seconds", type=float, default=0.25)
     chosen = parser.parse_args(arguments)
-    return serve(
-        chosen.listen,
-        chosen.control,
-        server_version=chosen.server_version,
-        seed=chosen.seed,
-        tick_seconds=chosen.tick_seconds,
-    )
+    try:
+        return serve(
+            chosen.listen,
+            chosen.control,
+            server_version=chosen.server_version,
+            seed=chosen.seed,
+            tick_seconds=chosen.tick_seconds,
+        )
+    except ValueError as error:  # an option out of its range
+        parser.error(str(error))

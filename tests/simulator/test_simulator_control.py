@@ -148,6 +148,17 @@ def test_a_port_in_use_is_told_in_one_line(simulator):
     assert ended.stderr.count("\n") == 1
 
 
+def test_an_option_out_of_range_is_a_usage_error():
+    command = [sys.executable, "-m", "backstay.simulator", "--server-version", "300"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert ended.returncode == 2
+    assert "server_version is 100 to 200" in ended.stderr
+
+
+def test_a_control_port_that_was_never_started_can_be_stopped(simulator):
+    ControlServer(simulator, ("127.0.0.1", 0)).stop()
+
+
 @pytest.mark.parametrize("text", ["localhost", ":1", "host:x", "host:70000"])
 def test_an_address_needs_a_host_and_a_port(text):
     with pytest.raises(ValueError, match="HOST:PORT"):
