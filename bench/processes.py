@@ -15,6 +15,7 @@ MEASURED_CORE: Final = 1
 """Core of whatever is measured, all its threads."""
 
 _END_SECONDS: Final = 5.0
+_LOOPS: Final = 1_000_000
 _LAST_LINES: Final = 8
 """Lines of a failed child's error output that are shown: the end of a traceback."""
 _LOOK_SECONDS: Final = 0.25
@@ -106,6 +107,20 @@ class Child:
 def cores() -> int:
     """Cores this machine lets us choose from."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def loop_seconds(core: int) -> float:
+    """CPU seconds that a fixed loop takes on a core just now: how fast the machine is at this moment."""
+    before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set[int]()
+    _pin(0, core)
+    started = time.process_time()
+    total = 0
+    for number in range(_LOOPS):
+        total += number
+    seconds = time.process_time() - started
+    if before:
+        os.sched_setaffinity(0, before)
+    return seconds
 
 
 def _pin(pid: int, core: int) -> None:

@@ -5,6 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+LOOP_SECONDS: Final = "loop_seconds"
+"""Beside the values of a sample: CPU seconds of a fixed loop, mean of just before and just after it."""
+
 Rounds = list[dict[str, dict[str, dict[str, float]]]]
 """Per round: suite -> subject -> value name -> value. A sample that failed is missing."""
 
@@ -30,6 +33,12 @@ _FORMATS: Final = {
 }
 
 
+_SCALES: Final = {"messages_per_second": 1, "cpu_seconds_per_million": -1}
+"""Values bound to the speed of a core, and whether they shrink (1) or grow (-1) when it is slow. A core of a virtual
+machine can be three times slower from one moment to the next; these values are scaled to the median speed of the run by
+a loop timed before and after each sample."""
+
+
 @dataclass(slots=True)
 class Report:
     """Everything one run has measured."""
@@ -52,10 +61,22 @@ class Report:
             for suite, subjects in gathered.items()
         }
 
+    def scaled(self) -> Rounds:
+        """The rounds with all values at one speed of the machine; the loop's own seconds are left out."""
+        samples = [values for one in self.rounds for subjects in one.values() for values in subjects.values()]
+        usual = statistics.median(values[LOOP_SECONDS] for values in samples) if samples else 1.0
+        return [
+            {
+                suite: {subject: _scale(values, values[LOOP_SECONDS] / usual) for subject, values in subjects.items()}
+                for suite, subjects in one.items()
+            }
+            for one in self.rounds
+        ]
+
     def ratios(self) -> dict[str, float]:
         """Median of the ratios taken within each round, by ``suite value a/b``."""
         found: dict[str, list[float]] = {}
-        for one in self.rounds:
+        for one in self.scaled():
             for suite, subjects in one.items():
                 for base, name, upper, lower in _RATIOS:
                     if not suite.startswith(base):
@@ -102,11 +123,15 @@ class Report:
         return "\n".join(lines)
 
     def _values(self) -> Iterable[tuple[str, str, str, float]]:
-        for one in self.rounds:
+        for one in self.scaled():
             for suite, subjects in one.items():
                 for subject, names in subjects.items():
                     for name, value in names.items():
                         yield suite, subject, name, value
+
+
+def _scale(values: dict[str, float], slowness: float) -> dict[str, float]:
+    return {name: value * slowness ** _SCALES.get(name, 0) for name, value in values.items() if name != LOOP_SECONDS}
 
 
 def _pairs(subjects: dict[str, Any], upper: tuple[str, ...], lower: tuple[str, ...]) -> Iterable[tuple[str, str]]:

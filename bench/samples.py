@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from daemon import RelayDaemon
 from plan import Plan, Suite
-from processes import MEASURED_CORE, SERVING_CORE, Child, SampleError
+from processes import MEASURED_CORE, SERVING_CORE, Child, SampleError, loop_seconds
+from report import LOOP_SECONDS
 
 _START_SECONDS: Final = 20.0
 
@@ -41,6 +42,12 @@ def plays(subject: Subject, plan: Plan) -> bool:
 
 def take(subject: Subject, plan: Plan) -> dict[str, float]:
     """Take one sample; SampleError when a process fails or frames are missing."""
+    before = loop_seconds(MEASURED_CORE)
+    values = _take(subject, plan)
+    return {**values, LOOP_SECONDS: (before + loop_seconds(MEASURED_CORE)) / 2}
+
+
+def _take(subject: Subject, plan: Plan) -> dict[str, float]:
     with ExitStack() as stack:
         plan = replace(plan, requests=subject.requests)
         gateway = stack.enter_context(Child.script("gateway.py", plan.to_argument(), core=SERVING_CORE))
