@@ -267,6 +267,6 @@ def _config(port: int) -> Config:
             "http": {"enabled": False},
             # As quick as allowed, so that nobody has to wait 25 s for a frozen gateway; and each cut is a first one.
             "pulse": {"idle_seconds": 1.0, "probe_seconds": 1.1, "probes": 2},
-            "lifecycle": {"stable_seconds": 1.0},
+            "lifecycle": {"stable_seconds": 0.1},
         }
     )

@@ -25,7 +25,7 @@ class LineView:
     def opened(self, stage: Stage, rounds: int) -> None:
         """Say what stands."""
         self._rounds = rounds
-        self._write(f"client -> relay {stage.address} -> simulated gateway {stage.gateway}: {_streams(len(SYMBOLS))}")
+        self._write(f"client -> relay {stage.address} -> simulated gateway {stage.gateway}: {len(SYMBOLS)} streams")
 
     def cut(self, number: int, cut: Cut) -> None:
         """Say what is broken."""
@@ -38,10 +38,8 @@ class LineView:
     def ended(self, outcome: Outcome) -> None:
         """Say how it was seen and how it ended."""
         if outcome.seen:
-            sentence = outcome.seen[0].sentence
-            self._write(
-                f"  seen after {_seconds(outcome.detect_seconds)} as {', then '.join(outcome.steps)}: {sentence}"
-            )
+            after, sentence = _seconds(outcome.detect_seconds), outcome.seen[0].sentence
+            self._write(f"  seen after {after} as {outcome.story}: {sentence}")
         else:
             self._write("  not seen")
         told = ", ".join(map(str, outcome.told)) or "nothing"
@@ -115,9 +113,8 @@ class LiveView:
             table.add_row(str(outcome.number), outcome.cut.what, outcome.story, after, dark, fate)
         if (now := self._now) is not None:
             number, cut, began = now
-            table.add_row(
-                str(number), cut.what, "", "", _seconds(time.monotonic() - began), Text("...", style="yellow")
-            )
+            waited, state = _seconds(time.monotonic() - began), Text(stage.state, style="yellow")
+            table.add_row(str(number), cut.what, story(stage.seen), "", waited, state)
         return table
 
     def _rounds_shown(self) -> int:
@@ -128,11 +125,7 @@ class LiveView:
 def _fate(outcome: Outcome) -> str:
     if outcome.closed is not None:
         return f"socket closed: {outcome.closed}"
-    return f"{_streams(outcome.streams_back)} back, socket open"
-
-
-def _streams(number: int) -> str:
-    return f"{number} of {len(SYMBOLS)} streams"
+    return f"{outcome.streams_back} of {len(SYMBOLS)} back, socket open"
 
 
 def _seconds(seconds: float) -> str:
