@@ -88,7 +88,8 @@ def _on_client_moved(core: Core, _event: ClientMoved) -> None:
 def _take_over(core: Core) -> None:
     """A former core died with the socket up: what it had under way is settled as after any loss."""
     core.trouble = (Cause.SESSION_DIED, "")
-    core.desk.break_off(Cause.SESSION_DIED.value)
+    core.desk.break_off(Cause.SESSION_DIED.value, core.now)
+    core.desk.end_halves()
     core.tell_down()
 
 
@@ -108,8 +109,11 @@ def _on_rang(core: Core, event: Rang) -> None:
 
 
 def _ring_state(core: Core) -> None:
-    cause = {State.STARTING: Cause.NOT_STARTED, State.CONNECTING: Cause.DIAL_TIMEOUT}.get(core.state, Cause.DIALOG)
-    core.fail(Event.TIMED_OUT, cause, "")
+    cause = _TOO_LATE.get(core.state)
+    if cause is None:
+        core.move(Event.TIMED_OUT)  # draining has taken its time: no trouble
+    else:
+        core.fail(Event.TIMED_OUT, cause, "")
 
 
 def _ring_retry(core: Core) -> None:
@@ -155,6 +159,13 @@ CALLS: dict[type, Callable[..., None]] = {
     ClientAway: _on_client_away,
     ClientReturned: _on_client_returned,
     ClientMoved: _on_client_moved,
+}
+
+_TOO_LATE = {
+    State.CONNECTING: Cause.DIAL_TIMEOUT,
+    State.HANDSHAKING: Cause.DIALOG,
+    State.AWAITING_ACCEPTANCE: Cause.DIALOG,
+    State.STARTING: Cause.NOT_STARTED,
 }
 
 _RINGS: dict[Timer, Callable[[Core], None]] = {

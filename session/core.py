@@ -18,10 +18,11 @@ from backstay.protocol.handshake import Hello, VersionRange, answer, greeting
 from backstay.session.calling import CALLS
 from backstay.session.causes import Cause
 from backstay.session.desk import Desk
-from backstay.session.hearing import HEARINGS
+from backstay.session.hearing import HEARINGS, hear_late
 from backstay.session.ledger import Ledger
-from backstay.session.lifecycle import LINKED_STATES, Action, Event, Link, State, public_state, step
+from backstay.session.lifecycle import LINKED_STATES, SOCKET_STATES, Action, Event, Link, State, public_state, step
 from backstay.session.notices import Notice
+from backstay.session.pacing import Outbox, Waiting
 from backstay.session.pulse import Pulse
 from backstay.session.settings import Settings, capped
 from backstay.session.vocabulary import (
@@ -64,6 +65,7 @@ class Owed:
     epoch: int = 0
     clock_asked_at: float = float("-inf")
     ledger: Ledger = field(default_factory=Ledger)
+    waiting: Waiting | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,8 @@ class Core:
         self.reason = ""
         self.effects: list[Effect] = []
         self.pulse = Pulse(settings.pulse, owed.clock_asked_at)
-        self.desk = Desk(settings, owed.ledger, self.pulse, version=owed.version or 0, epoch=owed.epoch)
+        self.desk = Desk(settings, owed.ledger, self.pulse, _waiting(settings, owed))
+        self.desk.version, self.desk.epoch = owed.version or 0, owed.epoch
         self.desk.told_down = owed.told_down
         self.now = 0.0
         self.heard_at = 0.0
@@ -123,7 +126,8 @@ class Core:
         epoch: int | None = getattr(event, "epoch", None)
         if epoch is not None and (epoch != self.owed.epoch or not self.live):
             self.stale += 1
-            return []
+            hear_late(self, event)
+            return self.effects
         HANDLERS[type(event)](self, event)
         self.desk.release(now)
         self._settle_queue()
@@ -167,7 +171,7 @@ class Core:
         self.effects += [Disarm(Timer.STATE), Disarm(Timer.RETRY)]
         if before is State.READY:
             self.effects.append(Disarm(Timer.STABLE))
-        if before in LINKED_STATES and after not in LINKED_STATES:
+        if before in SOCKET_STATES and after not in SOCKET_STATES:
             self.effects += [Disarm(Timer.PULSE), Disarm(Timer.RELEASE)]
         seconds = {
             State.CONNECTING: self.settings.dial_seconds + RESOLVE_SECONDS,
@@ -226,7 +230,7 @@ class Core:
         self.effects.append(Report("connection_lost" if self.was_ready else "connect_failed", fields))
 
     def _grieve(self) -> None:
-        self.desk.break_off(self.trouble[0].value)
+        self.desk.break_off(self.trouble[0].value, self.now)
         if self.owed.has_client and not self.owed.introduced and self.cached is not None:
             self.introduce_client(self.cached)
         self.tell_down()
@@ -235,6 +239,7 @@ class Core:
         """Tell the client, once an outage, that the gateway is away."""
         if self.owed.introduced and self.owed.start is not None and not self.desk.told_down:
             self.desk.told_down = True
+            self.desk.refuse_orders()
             cause = self.trouble[0]
             self.desk.say(Notice.GATEWAY_LOST, detail=f"{cause.row.tws_code}, {cause.row.sentence}")
 
@@ -259,7 +264,10 @@ class Core:
 
     def probe(self) -> None:
         """Ask for the current time, now or as soon as TWS would answer again."""
-        wait = self.pulse.earliest_question() - self.now
+        pulse, outbox = self.pulse, self.desk.outbox
+        pulse.waiting = self.now < pulse.earliest_question()
+        wait = pulse.earliest_question() - self.now if pulse.waiting else outbox.wait_seconds(self.now)
+        outbox.reserved = wait > 0.0 and not pulse.waiting
         if wait > 0.0:
             self.effects.append(Arm(Timer.PULSE, wait))
             return
@@ -315,7 +323,16 @@ class Core:
 
     def look_again(self, seconds: float) -> None:
         """Let the pulse be looked at again after so many seconds."""
+        self.pulse.waiting = self.desk.outbox.reserved = False
         self.effects.append(Arm(Timer.PULSE, seconds))
+
+
+def _waiting(settings: Settings, owed: Owed) -> Waiting:
+    if owed.waiting is None:
+        owed.waiting = Waiting(Outbox(settings.messages_per_second))
+    else:
+        owed.waiting.inherit(settings.messages_per_second)
+    return owed.waiting
 
 
 HANDLERS: dict[type, Callable[..., None]] = {**HEARINGS, **CALLS}

@@ -17,15 +17,15 @@ from backstay.protocol.framing import PREFIX_BYTES, frame
 from backstay.protocol.messages import kind_of, message_id, request_key
 from backstay.protocol.requests import REQUESTS
 from backstay.protocol.vocabulary import Kind, Request
-from backstay.session.ledger import NEVER, Ledger
+from backstay.session.ledger import FORGOTTEN, Entry, Ledger
 from backstay.session.notices import NO_ID, Notice
-from backstay.session.pacing import Item, Lane, Outbox
+from backstay.session.pacing import Item, Lane, Outbox, Waiting
 from backstay.session.pulse import Pulse
 from backstay.session.settings import Settings
 from backstay.session.vocabulary import Arm, Count, Deliver, Effect, Mute, PassClock, Refund, Timer, Write
 
 REQ_CURRENT_TIME = 49
-PLACE_ORDER = 3
+ORDERS = frozenset(request.id for request in REQUESTS.values() if request.kind is Kind.ORDER)
 GLOBAL_CANCEL = 58
 MARKET_DATA_TYPE, LIVE = 59, 1
 MAX_HELD_CANCELS = 1_000
@@ -42,6 +42,7 @@ class Desk:
     settings: Settings
     ledger: Ledger
     pulse: Pulse
+    waiting: Waiting
     effects: list[Effect] = field(default_factory=list[Effect])
     version: int = 0
     epoch: int = 0
@@ -50,12 +51,13 @@ class Desk:
     refund: int = 0
     held_due: float = float("inf")
     outbox: Outbox = field(init=False)
-    clocks: deque[Item] = field(default_factory=deque[Item])
-    cancels: deque[Item] = field(default_factory=deque[Item])
-    orders: deque[Item] = field(default_factory=deque[Item])
+    clocks: deque[Item] = field(init=False)
+    cancels: deque[Item] = field(init=False)
+    orders: deque[Item] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.outbox = Outbox(self.settings.messages_per_second)
+        self.outbox, self.clocks = self.waiting.outbox, self.waiting.clocks
+        self.cancels, self.orders = self.waiting.cancels, self.waiting.orders
 
     # -- taking in ---------------------------------------------------------------------------------------------------
 
@@ -64,11 +66,11 @@ class Desk:
         number = message_id(payload, self.version)
         request = REQUESTS.get(number)
         item = Item(payload, len(payload) + PREFIX_BYTES, since=now)
+        if self.settings.read_only and (request is None or request.changes):
+            self._refuse(item, Notice.READ_ONLY, request_key(payload, self.version))
+            return
         if request is None:
             self._take_unknown(item)
-            return
-        if self.settings.read_only and request.changes:
-            self._refuse(item, Notice.READ_ONLY, request_key(payload, self.version))
             return
         _TAKE[kind_of(payload, self.version)](self, request, item)
 
@@ -84,7 +86,8 @@ class Desk:
     def _take_setting(self, request: Request, item: Item) -> None:
         self.ledger.set(request.id, item.payload)
         if self.open:
-            self.outbox.push(Lane.SETTINGS, item)
+            # Not the lane of settings: what the client asked for before it is meant to come before it.
+            self.outbox.push(Lane.INTERACTIVE, item)
         else:
             self.refund += item.refund
 
@@ -117,7 +120,7 @@ class Desk:
         """A cancel of a stream or read: closes the entry; leaves only if TWS knows of the entry in this epoch."""
         key = request_key(item.payload, self.version)
         entry = self.ledger.find(request.cancels if request.cancels is not None else request.id, key)
-        known_to_tws = entry is None or entry.epoch == self.epoch
+        known_to_tws = entry is None or entry.is_known_in(self.epoch)
         if entry is not None:
             self.ledger.drop(entry)
         if self.open and known_to_tws:
@@ -137,10 +140,12 @@ class Desk:
     def _take_order_cancel(self, _request: Request, item: Item) -> None:
         if self.open:
             self.outbox.push(Lane.ORDERS, item)
-        elif len(self.cancels) >= MAX_HELD_CANCELS:
-            self._refuse(
-                item, Notice.NOT_SENT, request_key(item.payload, self.version), detail="too many cancels are waiting"
-            )
+        else:
+            self._hold_cancel(item)
+
+    def _hold_cancel(self, item: Item) -> None:
+        if len(self.cancels) >= MAX_HELD_CANCELS:
+            self._refuse_cancel(item, "too many cancels are waiting")
         else:
             self.cancels.append(item)
             self._expire_at(item.since + self.settings.held.age_seconds, item.since)
@@ -149,7 +154,7 @@ class Desk:
         if request.id == GLOBAL_CANCEL:
             self._take_order_cancel(request, item)
         elif self.open:
-            self.outbox.push(Lane.INTERACTIVE, item)
+            self.outbox.push(Lane.ORDERS, item)  # an order may build on it: new adviser groups
         else:
             self._refuse(item, Notice.NOT_SENT, request_key(item.payload, self.version), detail="the gateway is away")
 
@@ -174,6 +179,15 @@ class Desk:
         self.effects.append(Count("requests_rejected", "not_ready"))
         self._refuse(item, Notice.CHANGE_NOT_SENT if is_change else Notice.ORDER_NOT_SENT, order_id, detail=detail)
 
+    def _refuse_cancel(self, item: Item, detail: str) -> None:
+        self.effects.append(Count("requests_rejected", "not_ready"))
+        self._refuse(item, Notice.CANCEL_NOT_SENT, request_key(item.payload, self.version), detail=detail)
+
+    def refuse_orders(self) -> None:
+        """The client has been told that the gateway is away: no order of before waits for it."""
+        while self.orders:
+            self._refuse_order(self.orders.popleft(), "the gateway is away")
+
     def expire(self, now: float) -> None:
         """Answer what has been held for too long."""
         self.held_due = float("inf")
@@ -181,10 +195,7 @@ class Desk:
         while self.orders and self.orders[0].since + limits.order_seconds <= now:
             self._refuse_order(self.orders.popleft(), f"it waited for the gateway for {limits.order_seconds:g} s")
         while self.cancels and self.cancels[0].since + limits.age_seconds <= now:
-            item = self.cancels.popleft()
-            self._refuse(
-                item, Notice.NOT_SENT, request_key(item.payload, self.version), detail=_waited(limits.age_seconds)
-            )
+            self._refuse_cancel(self.cancels.popleft(), _waited(limits.age_seconds))
         waiting: list[float] = [self.orders[0].since + limits.order_seconds] if self.orders else []
         waiting += [self.cancels[0].since + limits.age_seconds] if self.cancels else []
         for entry in () if self.open else self.ledger.held():
@@ -206,6 +217,7 @@ class Desk:
 
     def restore(self) -> None:
         """Open the gate: settings first, then what was cancelled meanwhile, then streams, then reads."""
+        self.end_halves()
         self.open = True
         for payload in self.ledger.settings.values():
             self.outbox.push(Lane.SETTINGS, Item(payload))
@@ -228,12 +240,8 @@ class Desk:
         for entry in list(self.ledger.entries.values()):
             if entry.epoch != self.epoch or not entry.is_stream:
                 continue
-            cancel = cancel_frame(entry.payload, self.version)
-            if cancel is not None:
-                if entry.key is not None:
-                    self.effects.append(Mute(self.epoch, entry.key, MUTED_AFTER_OWN_CANCEL))
-                self.outbox.push(Lane.BULK, Item(cancel[PREFIX_BYTES:]))
-            entry.epoch = NEVER
+            self._cancel_ourselves(entry)
+            entry.epoch = FORGOTTEN
             entry.queued = True
             self.outbox.push(Lane.BULK, Item(entry.payload, entry=entry))
 
@@ -248,40 +256,57 @@ class Desk:
         batch: list[bytes] = []
         self._release_clock(now, batch)
         while (item := self.outbox.pop(now)) is not None:
-            self._leaves(item, batch)
+            if not self._leaves(item, batch):
+                self.outbox.take_back()
         if batch:
             self.effects.append(Write(self.epoch, b"".join(batch), len(batch)))
-        waits = [self.outbox.wait_seconds(now)] if len(self.outbox) else []
-        waits += [max(0.0, self.pulse.earliest_question() - now)] if self.clocks else []
+        self._plan_release(now)
+
+    def _plan_release(self, now: float) -> None:
+        if self.outbox.reserved:
+            return  # a probe goes first; the step that sends it comes here again
+        room = self.outbox.wait_seconds(now)
+        waits = [room] if len(self.outbox) else []
+        if self.clocks and not self.pulse.waiting:
+            waits.append(max(room, self.pulse.earliest_question() - now))
         if waits:
             self.effects.append(Arm(Timer.RELEASE, min(waits)))
 
     def _release_clock(self, now: float, batch: list[bytes]) -> None:
-        if self.clocks and now >= self.pulse.earliest_question() and self.outbox.wait_seconds(now) <= 0.0:
+        while self.clocks and not self._is_wanted(self.clocks[0]):
+            self.refund += self.clocks.popleft().refund
+        if not self.clocks or self.pulse.waiting or self.outbox.reserved:
+            return
+        if now >= self.pulse.earliest_question() and self.outbox.wait_seconds(now) <= 0.0:
             self.outbox.note_sent(now)
             self.pulse.client_asked(now)
             self.effects.append(PassClock(self.epoch))
             self._leaves(self.clocks.popleft(), batch)
 
-    def _leaves(self, item: Item, batch: list[bytes]) -> None:
+    def _is_wanted(self, item: Item) -> bool:
+        """False for a stream or read that was cancelled or asked for anew while it waited."""
+        return item.entry is None or self.ledger.has(item.entry)
+
+    def _leaves(self, item: Item, batch: list[bytes]) -> bool:
         self.refund += item.refund
+        if not self._is_wanted(item):
+            return False
         entry = item.entry
         if entry is not None:
-            if self.ledger.find(*entry.slot) is not entry:
-                return  # cancelled or replaced while it waited
             entry.epoch, entry.queued = self.epoch, False
-        elif message_id(item.payload, self.version) == PLACE_ORDER:
+        elif message_id(item.payload, self.version) in ORDERS:
             order_id = request_key(item.payload, self.version)
             if order_id is not None:
                 self.ledger.order_sent(order_id)
         batch.append(frame(item.payload))
+        return True
 
     @property
     def idle(self) -> bool:
         """Whether nothing waits to be written."""
         return not len(self.outbox) and not self.clocks
 
-    def break_off(self, detail: str) -> None:
+    def break_off(self, detail: str, now: float) -> None:
         """The socket is gone: close the gate, settle what cannot be put back, keep what can."""
         self.open = False
         for item in (*self.outbox.clear(), *self.clocks):
@@ -289,10 +314,17 @@ class Desk:
             if item.entry is None:
                 self._settle_queued(item)
         self.clocks.clear()
-        for entry in self.ledger.break_off():
-            self.say(Notice.HALF_ANSWER, key=entry.key)
+        self.ledger.break_off(now)
         for order_id in self.ledger.orders_in_doubt():
             self.say(Notice.ORDER_IN_DOUBT, key=order_id, detail=detail)
+
+    def end_halves(self) -> None:
+        """Reads of which the client has a part cannot be asked again without giving it that part twice.
+
+        Called when nothing more comes of the socket that is gone; until then a read may still find its end.
+        """
+        for entry in self.ledger.take_halves():
+            self.say(Notice.HALF_ANSWER, key=entry.key)
 
     def _settle_queued(self, item: Item) -> None:
         """A queued frame without an entry did not leave: an order is refused, a cancel kept, a setting replayed."""
@@ -300,7 +332,7 @@ class Desk:
         request = REQUESTS.get(message_id(item.payload, self.version))
         kind = kind_of(item.payload, self.version) if request is not None else None
         if request is not None and (kind is Kind.ORDER_CANCEL or request.id == GLOBAL_CANCEL):
-            self.cancels.append(item)
+            self._hold_cancel(item)
         elif kind is Kind.ORDER:
             self._refuse_order(item, "the gateway went away before it could be sent")
         elif kind is Kind.COMMAND or request is None:
@@ -311,7 +343,10 @@ class Desk:
 
         Cancels of orders still go out; what TWS knows of streams and settings is undone.
         """
-        self._cancel_streams()
+        for entry in list(self.ledger.entries.values()):
+            if self.open and entry.is_known_in(self.epoch):
+                self._cancel_ourselves(entry)
+            self.ledger.drop(entry)
         if self.ledger.settings.pop(MARKET_DATA_TYPE, None) is not None and self.open:
             self.outbox.push(Lane.SETTINGS, Item(market_data_type(self.version, LIVE)[PREFIX_BYTES:]))
         self.ledger.settings.clear()
@@ -320,14 +355,13 @@ class Desk:
         self.clocks.clear()
         self.orders.clear()
 
-    def _cancel_streams(self) -> None:
-        for entry in list(self.ledger.entries.values()):
-            cancel = cancel_frame(entry.payload, self.version) if entry.epoch == self.epoch else None
-            if cancel is not None and self.open:
-                if entry.key is not None:
-                    self.effects.append(Mute(self.epoch, entry.key, MUTED_AFTER_OWN_CANCEL))
-                self.outbox.push(Lane.BULK, Item(cancel[PREFIX_BYTES:]))
-            self.ledger.drop(entry)
+    def _cancel_ourselves(self, entry: Entry) -> None:
+        cancel = cancel_frame(entry.payload, self.version)
+        if cancel is not None:
+            if entry.key is not None:
+                self.effects.append(Mute(self.epoch, entry.key, MUTED_AFTER_OWN_CANCEL))
+            # Before whatever the client may ask for under the same id from now on.
+            self.outbox.push(Lane.INTERACTIVE, Item(cancel[PREFIX_BYTES:]))
 
     def farewell(self) -> None:
         """Nothing will be sent any more: give back all credit."""

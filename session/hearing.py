@@ -6,15 +6,34 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from backstay.protocol.codes import metric_category, moved_port
-from backstay.protocol.errors import ErrorMessage, read_error
+from backstay.protocol.errors import NO_REQUEST, ErrorMessage, read_error
 from backstay.protocol.handshake import BadAnswer, Hello, Redirect, VersionRange, read_answer
-from backstay.protocol.messages import response_key, ticks_done
+from backstay.protocol.messages import execution_order_id, response_key, ticks_done
 from backstay.protocol.responses import HISTORICAL_TICKS
 from backstay.session.causes import Cause
 from backstay.session.lifecycle import HANDSHAKE_STATES, Event, Link, State
 from backstay.session.settings import capped
-from backstay.session.sieve import CURRENT_TIME, ERROR, MANAGED_ACCOUNTS, NEXT_VALID_ID, OPEN_ORDER, ORDER_STATUS
-from backstay.session.vocabulary import Answered, Connected, Count, DialFailed, Lost, Noted, Observe, Remember, Report
+from backstay.session.sieve import (
+    CURRENT_TIME,
+    ERROR,
+    EXECUTION,
+    MANAGED_ACCOUNTS,
+    NEXT_VALID_ID,
+    OPEN_ORDER,
+    ORDER_STATUS,
+)
+from backstay.session.vocabulary import (
+    Answered,
+    Connected,
+    Count,
+    DialFailed,
+    Lost,
+    Noted,
+    Observe,
+    Remember,
+    Report,
+    SessionEvent,
+)
 
 if TYPE_CHECKING:
     from backstay.session.core import Core
@@ -37,6 +56,7 @@ def _on_lost(core: Core, event: Lost) -> None:
     if core.state in HANDSHAKE_STATES and cause is Cause.BAD_FRAME:
         cause = Cause.NOT_TWS
     core.fail(Event.LOST, cause, event.detail)
+    core.desk.end_halves()
 
 
 def _on_answered(core: Core, event: Answered) -> None:
@@ -79,8 +99,39 @@ def _on_noted(core: Core, event: Noted) -> None:
         if handler is not None:
             handler(core, payload, passed)
         if passed and number != ERROR:
-            final = number not in HISTORICAL_TICKS or ticks_done(payload, core.desk.version)
-            core.owed.ledger.note_answer(number, response_key(payload, core.desk.version), final=final)
+            _note_answer(core, number, payload)
+
+
+def hear_late(core: Core, event: SessionEvent) -> None:
+    """Word of an epoch that we have hung up ourselves. Nothing has been asked again as long as the gate is closed.
+
+    The client has the frames that were on their way to it, so what they answer is answered. The end of the old socket
+    comes behind all of them.
+    """
+    if core.desk.open:
+        return
+    if isinstance(event, Noted):
+        _hear_late_frames(core, event)
+    elif isinstance(event, Lost):
+        core.desk.end_halves()
+
+
+def _hear_late_frames(core: Core, event: Noted) -> None:
+    for number, payload, passed in event.frames:
+        if not passed:
+            continue
+        if number in (OPEN_ORDER, ORDER_STATUS, EXECUTION):
+            _NOTES[number](core, payload, passed)
+        error = read_error(payload, core.desk.version)
+        if error is not None:
+            _note_error_on_key(core, error)
+        else:
+            _note_answer(core, number, payload)
+
+
+def _note_answer(core: Core, number: int, payload: bytes) -> None:
+    final = number not in HISTORICAL_TICKS or ticks_done(payload, core.desk.version)
+    core.owed.ledger.note_answer(number, response_key(payload, core.desk.version), final=final)
 
 
 def _note_next_id(core: Core, _payload: bytes, passed: bool) -> None:
@@ -117,6 +168,14 @@ def _note_order(core: Core, payload: bytes, _passed: bool) -> None:
         core.owed.ledger.order_seen(order_id)
 
 
+def _note_execution(core: Core, payload: bytes, _passed: bool) -> None:
+    """A fill as it happens (request id -1) is word of its order, too."""
+    version = core.desk.version
+    order_id = execution_order_id(payload, version)
+    if order_id is not None and response_key(payload, version) == NO_REQUEST:
+        core.owed.ledger.order_seen(order_id)
+
+
 def _note_error(core: Core, payload: bytes, passed: bool) -> None:
     error = read_error(payload, core.desk.version)
     if error is None:
@@ -125,10 +184,16 @@ def _note_error(core: Core, payload: bytes, passed: bool) -> None:
     handler = _CODES.get(error.code)
     if handler is not None:
         handler(core, error)
-    elif passed and error.id > 0:
-        core.owed.ledger.note_error(error.id, error.code)
-        if error.id in core.owed.ledger.orders:
-            core.owed.ledger.order_seen(error.id)
+    elif passed:
+        _note_error_on_key(core, error)
+
+
+def _note_error_on_key(core: Core, error: ErrorMessage) -> None:
+    ledger = core.owed.ledger
+    if error.id >= 0:
+        ledger.note_error(error.id, error.code)
+        if error.id in ledger.orders:
+            ledger.order_seen(error.id)
 
 
 def _code_link_down(core: Core, _error: ErrorMessage) -> None:
@@ -179,6 +244,7 @@ _NOTES: dict[int, Callable[[Core, bytes, bool], None]] = {
     ERROR: _note_error,
     OPEN_ORDER: _note_order,
     ORDER_STATUS: _note_order,
+    EXECUTION: _note_execution,
 }
 
 _CODES: dict[int, Callable[[Core, ErrorMessage], None]] = {

@@ -10,21 +10,40 @@ word per tick, and the hot path stays free of it.
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
+from backstay.protocol.codes import CodeGroup, code_info, is_warning
 from backstay.protocol.messages import ends, kind_of, request_key
 from backstay.protocol.requests import REQUESTS
-from backstay.protocol.vocabulary import Kind, Request
+from backstay.protocol.vocabulary import Key, Kind, Request
+from backstay.session.sieve import WATCHED
 
 NEVER = 0
 """The epoch of an entry that has not been sent in any."""
+
+FORGOTTEN = -1
+"""The epoch of an entry that TWS had, and is to be given again on the same socket."""
 
 MAX_ORDERS = 20_000
 """Order ids remembered to tell a change from a new order; beyond this the oldest is forgotten. A day of one order
 every four seconds."""
 
-Slot = tuple[int, int | None]
-"""Message id of the request and its key (None for requests that have none)."""
+UNSEEN = frozenset(
+    r.id for r in REQUESTS.values() if r.kind is Kind.ONESHOT and r.end is not None and r.end not in WATCHED
+)
+"""Reads whose answer looks like a tick and is therefore not seen: calculations of option prices and volatilities."""
+
+UNSEEN_SECONDS = 10.0
+"""A calculation takes TWS a fraction of this; one asked before is taken to be answered when a socket breaks."""
+
+MAX_UNSEEN = 100
+"""Calculations remembered at once; beyond this the oldest is taken to be answered."""
+
+Slot = tuple[int, Hashable]
+"""Message id of the request, and its key. Of requests without one, a stream exists once, whatever it says; reads are
+told apart by what they say: the rule of one market is not that of another."""
 
 
 @dataclass(slots=True, eq=False)
@@ -46,7 +65,12 @@ class Entry:
     @property
     def slot(self) -> Slot:
         """Where the entry stands in the ledger."""
-        return self.request.id, self.key
+        unkeyed_read = self.request.key is Key.NONE and not self.is_stream
+        return self.request.id, self.payload if unkeyed_read else self.key
+
+    def is_known_in(self, epoch: int) -> bool:
+        """Whether TWS has it, or what held its slot before, on the socket of this epoch."""
+        return self.epoch == epoch or (self.shadowed is not None and self.shadowed.epoch == epoch)
 
     @property
     def is_stream(self) -> bool:
@@ -73,6 +97,8 @@ class Ledger:
     settings: dict[int, bytes] = field(default_factory=dict[int, bytes])
     entries: dict[Slot, Entry] = field(default_factory=dict[Slot, Entry])
     by_key: dict[int, set[Slot]] = field(default_factory=dict[int, set[Slot]])
+    unkeyed: dict[int, dict[Slot, Entry]] = field(default_factory=dict[int, dict[Slot, Entry]])  # reads, by request
+    unseen: deque[Entry] = field(default_factory=deque[Entry])
     orders: dict[int, bool] = field(default_factory=dict[int, bool])  # order id -> acknowledged by TWS
     sequence: int = 0
     streams: int = 0  # how many of the entries are streams
@@ -91,17 +117,28 @@ class Ledger:
         if previous is not None and previous.epoch != NEVER:
             previous.shadowed = None
             entry.shadowed = previous
+        elif previous is not None:
+            entry.shadowed = previous.shadowed
         self._replace(entry)
         if key is not None:
             self.by_key.setdefault(key, set()).add(entry.slot)
+        if request.id in UNSEEN:
+            self.unseen.append(entry)
+            if len(self.unseen) > MAX_UNSEEN:
+                self.drop(self.unseen.popleft())
         return entry
+
+    def has(self, entry: Entry) -> bool:
+        """Whether this very entry is still wanted: neither dropped nor replaced."""
+        return self.entries.get(entry.slot) is entry
 
     def drop(self, entry: Entry) -> None:
         """Forget an entry."""
-        if self.entries.get(entry.slot) is not entry:
+        if not self.has(entry):
             return
         del self.entries[entry.slot]
         self.streams -= entry.is_stream
+        self.unkeyed.get(entry.request.id, {}).pop(entry.slot, None)
         if entry.key is not None:
             slots = self.by_key[entry.key]
             slots.discard(entry.slot)
@@ -112,10 +149,15 @@ class Ledger:
         previous = self.entries.get(entry.slot)
         self.streams += entry.is_stream - (previous is not None and previous.is_stream)
         self.entries[entry.slot] = entry
+        if entry.request.key is Key.NONE and not entry.is_stream:
+            self.unkeyed.setdefault(entry.request.id, {})[entry.slot] = entry
 
     def find(self, request_id: int, key: int | None) -> Entry | None:
-        """The entry of this request with this key."""
-        return self.entries.get((request_id, key))
+        """The entry of this request with this key; of reads without one, the oldest that was sent."""
+        entry = self.entries.get((request_id, key))
+        if entry is None and key is None:
+            return next((e for e in self.unkeyed.get(request_id, {}).values() if e.epoch != NEVER), None)
+        return entry
 
     def note_answer(self, message_id: int, key: int | None, *, final: bool) -> None:
         """A frame arrived that may answer reads: mark the row, or close the read.
@@ -136,9 +178,17 @@ class Ledger:
         slots = tuple(self.by_key.get(key, ()))
         for slot in slots:
             entry = self.entries[slot]
-            if code in entry.request.ends_with_code:
+            if self._ends(entry, code):
                 self._conclude(entry)
         return bool(slots)
+
+    def _ends(self, entry: Entry, code: int) -> bool:
+        if code in entry.request.ends_with_code:
+            return True
+        if code in entry.request.warnings or is_warning(code):
+            return False
+        # A code without a row may as well be about the order that has the same number.
+        return code_info(code).group is CodeGroup.REJECTED and entry.key not in self.orders
 
     def _conclude(self, entry: Entry) -> None:
         shadowed = entry.shadowed
@@ -152,13 +202,16 @@ class Ledger:
     def order_sent(self, order_id: int) -> None:
         """An order or a change of one is about to be written."""
         self.orders.pop(order_id, None)
-        self.orders[order_id] = False
-        if len(self.orders) > MAX_ORDERS:
-            del self.orders[next(iter(self.orders))]
+        self._remember_order(order_id, seen=False)
 
     def order_seen(self, order_id: int) -> None:
         """TWS spoke of this order: it has it."""
-        self.orders[order_id] = True
+        self._remember_order(order_id, seen=True)
+
+    def _remember_order(self, order_id: int, *, seen: bool) -> None:
+        self.orders[order_id] = seen
+        if len(self.orders) > MAX_ORDERS:
+            del self.orders[next(iter(self.orders))]
 
     def order_known(self, order_id: int) -> bool:
         """Whether an order with this id has ever left us or been reported, so that another one is a change."""
@@ -178,15 +231,23 @@ class Ledger:
         entries = [entry for entry in self.entries.values() if entry.epoch != epoch and not entry.queued]
         return sorted(entries, key=lambda e: (not e.is_stream, e.request.priority if e.is_stream else 0, e.sequence))
 
-    def break_off(self) -> list[Entry]:
-        """The socket is gone: nothing is queued any more; returns (and forgets) keyed reads that were half answered.
+    def break_off(self, now: float) -> None:
+        """The socket is gone: nothing is queued any more."""
+        for entry in self.unseen:
+            if entry.epoch != NEVER and entry.asked_at + UNSEEN_SECONDS <= now:
+                self.drop(entry)
+        self.unseen = deque(entry for entry in self.unseen if self.has(entry))
+        for entry in self.entries.values():
+            entry.queued = False
+            entry.shadowed = None
+
+    def take_halves(self) -> list[Entry]:
+        """Forget the keyed reads that were half answered on a socket that is gone, and return them.
 
         Unkeyed reads are asked again whole: their rows are states that carry their own ids, and harmless twice.
         """
         halves: list[Entry] = []
         for entry in list(self.entries.values()):
-            entry.queued = False
-            entry.shadowed = None
             if entry.rows and entry.key is not None and not entry.is_stream:
                 self.drop(entry)
                 halves.append(entry)

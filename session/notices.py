@@ -2,7 +2,8 @@
 
 Codes are chosen by what applications do on them. 504 on a request id ends the request in every client; 201 ends an
 order (and is used only where the order is known not to have left us); the warning band 2100-2169 ends nothing, which
-is what an order in doubt needs: any other code makes clients mark it as cancelled while it may be live.
+is what an order in doubt needs, or one whose change or cancel did not leave: any other code makes clients mark it as
+cancelled while it may be live.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class Notice(Enum):
     NOT_SENT = NoticeRow(504, "not sent: {detail}")
     ORDER_NOT_SENT = NoticeRow(201, "order not sent: {detail}")
     CHANGE_NOT_SENT = NoticeRow(2164, "change of the order not sent, the order stands as it was: {detail}")
+    CANCEL_NOT_SENT = NoticeRow(2166, "cancel not sent, the order stands as it was: {detail}")
     ORDER_IN_DOUBT = NoticeRow(
         2165, "order in doubt: it was sent, then the connection broke before an answer ({detail})"
     )

@@ -44,6 +44,7 @@ class Outbox:
     """The lanes and the rate window of one session."""
 
     per_second: int
+    reserved: bool = False  # the next free moment belongs to a probe; the lanes wait behind it
     lanes: tuple[deque[Item], ...] = field(default_factory=lambda: tuple(deque[Item]() for _ in Lane))
     sent_at: deque[float] = field(default_factory=deque[float])
 
@@ -55,16 +56,15 @@ class Outbox:
         self.lanes[lane].append(item)
 
     def wait_seconds(self, now: float) -> float:
-        """How long until the next item may leave; 0 if one may leave now."""
-        while self.sent_at and self.sent_at[0] <= now - WINDOW_SECONDS:
+        """How long until something may leave; 0 if it may leave now."""
+        while self.sent_at and self.sent_at[0] + WINDOW_SECONDS <= now:
             self.sent_at.popleft()
-        if len(self.sent_at) < self.per_second:
-            return 0.0
-        return self.sent_at[0] + WINDOW_SECONDS - now
+        excess = len(self.sent_at) - self.per_second
+        return 0.0 if excess < 0 else self.sent_at[excess] + WINDOW_SECONDS - now
 
     def pop(self, now: float) -> Item | None:
         """The next item, if there is one and the rate allows it."""
-        if self.wait_seconds(now) > 0.0:
+        if self.reserved or self.wait_seconds(now) > 0.0:
             return None
         for lane in self.lanes:
             if lane:
@@ -72,13 +72,34 @@ class Outbox:
                 return lane.popleft()
         return None
 
+    def take_back(self) -> None:
+        """What was popped last did not leave after all: it does not count against the rate."""
+        self.sent_at.pop()
+
     def note_sent(self, now: float) -> None:
         """Something left past the lanes (startApi, probes): it counts against the rate all the same."""
         self.sent_at.append(now)
 
     def clear(self) -> list[Item]:
         """Empty all lanes; returns what was waiting, in the order in which it would have left."""
+        self.reserved = False
         items = [item for lane in self.lanes for item in lane]
         for lane in self.lanes:
             lane.clear()
         return items
+
+
+@dataclass(slots=True)
+class Waiting:
+    """What waits to be written. It outlives a core: an order in here has an end even if the session fails."""
+
+    outbox: Outbox
+    clocks: deque[Item] = field(default_factory=deque[Item])
+    cancels: deque[Item] = field(default_factory=deque[Item])
+    orders: deque[Item] = field(default_factory=deque[Item])
+
+    def inherit(self, messages_per_second: int) -> None:
+        """A new core has begun, and the client's window with it: there is no credit to be given back for these."""
+        self.outbox.per_second = messages_per_second
+        for item in (*(item for lane in self.outbox.lanes for item in lane), *self.clocks, *self.cancels, *self.orders):
+            item.refund = 0

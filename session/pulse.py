@@ -34,12 +34,14 @@ class Pulse:
     probed_at: float | None = None  # our probe that is still out
     missed: int = 0
     verifying: bool = True
+    waiting: bool = False  # our next probe waits for its moment: the client's question comes after it
 
     def begin(self) -> None:
         """A new epoch: nothing is out, and the next answer has to be a real one."""
         self.probed_at = None
         self.missed = 0
         self.verifying = True
+        self.waiting = False
 
     def earliest_question(self) -> float:
         """The first moment at which another reqCurrentTime may go out."""
@@ -55,10 +57,12 @@ class Pulse:
 
     def answered(self, now: float) -> float | None:
         """A currentTime arrived: the round trip in seconds if a probe of ours was out."""
+        if self.probed_at is None:
+            return None
         probed_at, self.probed_at = self.probed_at, None
         self.missed = 0
         self.verifying = False
-        return None if probed_at is None else now - probed_at
+        return now - probed_at
 
     def look(self, now: float, heard_at: float) -> tuple[Verdict, float]:
         """The verdict, and after how many seconds to look again; `heard_at` is when the last byte arrived."""

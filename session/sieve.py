@@ -89,6 +89,8 @@ class Sieve:
     hold_accounts: bool = False
     seen_next_id: bool = False
     seen_accounts: bool = False
+    gave_next_id: bool = False
+    gave_accounts: bool = False
     clocks_owed: int = 0
     mutes: dict[int, frozenset[int]] = field(default_factory=dict[int, frozenset[int]])
     _keys: frozenset[bytes] = frozenset()
@@ -99,8 +101,9 @@ class Sieve:
         self.epoch = tune.epoch
         self.version = None
         self.greeted = False
-        self.hold_next_id = tune.hold_next_id
-        self.hold_accounts = tune.hold_accounts
+        # What passed here last may not have reached the session yet.
+        self.hold_next_id = tune.hold_next_id or self.gave_next_id
+        self.hold_accounts = tune.hold_accounts or self.gave_accounts
         self.seen_next_id = self.seen_accounts = False
         self.clocks_owed = 0
         self.mutes = {}
@@ -168,11 +171,15 @@ class Sieve:
 
     def _next_id(self, _payload: bytes) -> bool:
         first, self.seen_next_id = not self.seen_next_id, True
-        return not (first and self.hold_next_id)
+        passed = not (first and self.hold_next_id)
+        self.gave_next_id |= passed
+        return passed
 
     def _accounts(self, _payload: bytes) -> bool:
         first, self.seen_accounts = not self.seen_accounts, True
-        return not (first and self.hold_accounts)
+        passed = not (first and self.hold_accounts)
+        self.gave_accounts |= passed
+        return passed
 
     def _clock(self, _payload: bytes) -> bool:
         if not self.clocks_owed:

@@ -1,0 +1,479 @@
+"""A world around the pure session: gateway, network, client and clock in one thread, all chance from one seed.
+
+The world carries out the effects as the actors do: a connector whose dials block, a reader that splits, a dispatcher
+with its sieve, an inbox between them and the core. What must never happen is asserted at the moment it would happen;
+`settle` and `verdict` say what must be true once the faults are over.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import Any
+
+import speech
+from driver_client import Asked, Client
+from driver_gateway import MANNERS, Upstream
+
+from backstay.metrics.blocks import ConnectionMeter
+from backstay.protocol.commands import current_time
+from backstay.protocol.framing import Splitter
+from backstay.protocol.handshake import VersionRange
+from backstay.protocol.messages import message_id
+from backstay.protocol.vocabulary import Kind
+from backstay.session.causes import Cause
+from backstay.session.core import Core, Owed
+from backstay.session.lifecycle import Event, State
+from backstay.session.settings import Settings
+from backstay.session.sieve import CURRENT_TIME, MANAGED_ACCOUNTS, NEXT_VALID_ID, Sieve
+from backstay.session.vocabulary import (
+    Answered,
+    Arm,
+    BackOff,
+    ClientAsked,
+    ClientGreeted,
+    ClientLeft,
+    ClientStarted,
+    Connected,
+    Count,
+    Deliver,
+    Dial,
+    DialFailed,
+    Disarm,
+    HangUp,
+    Leave,
+    Lost,
+    Mute,
+    Noted,
+    Observe,
+    Ordered,
+    PassClock,
+    Rang,
+    Refund,
+    Remember,
+    Report,
+    Settle,
+    Timer,
+    Tune,
+    Write,
+)
+from backstay.supervisor.backoff import Backoff
+
+PREFIX = 4
+ENDPOINTS = (("gw0", 4001), ("gw1", 4001))
+TINY = 1e-6
+MAX_STEPS_AT_ONCE = 200
+LOSSES = ("connection_lost", "connect_failed")
+
+
+class World:
+    def __init__(self, seed: int, *, settings: Settings | None = None, version: int = 200, chaos: float = 0.0) -> None:
+        self.chance = random.Random(seed)
+        self.now = 1000.0
+        self.heap: list[tuple[float, int, Callable[[], None]]] = []
+        self.sequence = 0
+        self.settings = settings or Settings(endpoints=ENDPOINTS)
+        self.version = version
+        self.chaos = chaos
+        self.refusing = False
+        self.owed = Owed()
+        self.core = Core(self.settings, self.owed)
+        self.sieve = Sieve()
+        self.meter = ConnectionMeter(name="world")
+        self.backoff = Backoff()
+        self.client = Client(self)
+        self.timers: dict[Timer, int] = {}
+        self.inbox: deque[Any] = deque()
+        self.inbox_busy = False
+        self.orders_to_connector: deque[Any] = deque()
+        self.connector_busy = False
+        self.connector_life = 0
+        self.socket: Upstream | None = None
+        self.sockets: list[Upstream] = []
+        self.reader: tuple[int, Splitter, bool] = (0, Splitter(), False)
+        self.heard_at = 0.0
+        self.link_open: int | None = None
+        self.reports: Counter[int] = Counter()
+        self.log: list[tuple[float, str, dict[str, object]]] = []
+        self.delays: list[tuple[float, float]] = []
+        self.identified: dict[int, set[int]] = {}
+        self.verified: set[int] = set()
+        self.sent_at: dict[int, deque[float]] = {}
+        self.clock_sent_at = float("-inf")
+        self.clock_answered_for = float("-inf")
+        self.clock_spacings: list[float] = []
+        self.ranks: dict[int, tuple[int, int]] = {}
+        self.restored_at: dict[int, float] = {}
+        self.data_lost: set[int] = set()
+        self.settings_sent: dict[tuple[int, int], Asked] = {}
+        self.duplicates = 0
+        self.taken = self.refunded = 0
+        self.left = False
+        self.steps = 0
+        self.stepped_at = 0.0
+        self.wanted = False
+
+    # -- time --------------------------------------------------------------------------------------------------------
+
+    def after(self, seconds: float, do: Callable[[], None]) -> int:
+        self.sequence += 1
+        heapq.heappush(self.heap, (self.now + seconds, self.sequence, do))
+        return self.sequence
+
+    def run(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
+        """Let time pass; True as soon as `until` holds."""
+        end = self.now + seconds
+        while not until():
+            if not self.heap or self.heap[0][0] > end:
+                self.now = end
+                return until()
+            due, _, do = heapq.heappop(self.heap)
+            self.now = max(self.now, due)
+            do()
+        return True
+
+    # -- the core ----------------------------------------------------------------------------------------------------
+
+    def post(self, event: Any) -> None:
+        """Into the session's inbox: handled in order, a little later."""
+        self.inbox.append(event)
+        if not self.inbox_busy:
+            self.inbox_busy = True
+            self.after(self.chance.choice((0.0, 0.001, 0.01)), self._serve)
+
+    def _serve(self) -> None:
+        if self.inbox:
+            self.step(self.inbox.popleft())
+        if self.inbox:
+            self.after(self.chance.choice((0.0, 0.001)), self._serve)
+        else:
+            self.inbox_busy = False
+
+    def step(self, event: Any) -> list[Any]:
+        if self.left:
+            return []
+        self._check_progress()
+        if isinstance(event, ClientAsked):
+            self.taken += sum(len(payload) + PREFIX for payload in event.payloads)
+            for payload in event.payloads:
+                if payload in self.client.by_payload:
+                    self.client.by_payload[payload].at = self.now
+        self._take_note(event)
+        if isinstance(event, ClientGreeted):
+            self.wanted = True
+        elif isinstance(event, Ordered):
+            self.wanted = event.event not in (Event.STOP, Event.DRAIN, Event.PAUSE)
+        before = self.core.state
+        effects = self.core.step(event, self.now, heard_at=self.heard_at)
+        if before is State.VERIFYING and self.core.state in (State.SYNCING, State.READY):
+            self.restored_at[self.owed.epoch] = self.now
+        for effect in effects:
+            _EFFECTS[type(effect)](self, effect)
+        self._check_credit()
+        return effects
+
+    def _check_progress(self) -> None:
+        self.steps = self.steps + 1 if self.now == self.stepped_at else 0
+        self.stepped_at = self.now
+        assert self.steps < MAX_STEPS_AT_ONCE, "timers ring without end and without time passing"
+
+    def _take_note(self, event: Any) -> None:
+        if isinstance(event, Noted) and self.core.live and event.epoch == self.owed.epoch:
+            for number, _, _ in event.frames:
+                if number in (NEXT_VALID_ID, MANAGED_ACCOUNTS):
+                    self.identified.setdefault(event.epoch, set()).add(number)
+                if number == CURRENT_TIME:
+                    self.verified.add(event.epoch)
+
+    def _check_credit(self) -> None:
+        desk = self.core.desk
+        waiting = [item for lane in desk.outbox.lanes for item in lane]
+        waiting += [*desk.clocks, *desk.cancels, *desk.orders]
+        assert self.taken - self.refunded == sum(item.refund for item in waiting)
+
+    def restart_session(self) -> None:
+        """The actors of the connection die and come back; what is owed survives them, the client's socket too."""
+        while self.inbox:
+            self.step(self.inbox.popleft())
+        if self.link_open is not None:
+            self.reports[self.link_open] += 1
+        self.taken = self.refunded = 0
+        self.connector_busy = False
+        self.connector_life += 1
+        self._close()
+        self.orders_to_connector.clear()
+        self.link_open = None
+        self.timers.clear()
+        self.sieve = Sieve()
+        self.core = Core(self.settings, self.owed)
+        if self.wanted:
+            self.step(Ordered(Event.START, "begun"))
+
+    # -- effects -----------------------------------------------------------------------------------------------------
+
+    def _dial(self, dial: Dial) -> None:
+        assert self.link_open is None, "the former epoch is hung up before another is dialled"
+        assert not self.left
+        if dial.epoch > 1:
+            assert self.reports[dial.epoch - 1] == 1, "exactly one report of each epoch's end"
+        self.link_open = dial.epoch
+        self.orders_to_connector.append(dial)
+        self._connector_goes_on()
+
+    def _write(self, write: Write) -> None:
+        assert self.link_open == write.epoch, "nothing is written on a socket that is hung up"
+        frames = speech.payloads(write.data)
+        assert len(frames) == write.messages
+        for payload in frames:
+            self._check_frame(write.epoch, payload)
+        self.orders_to_connector.append(write)
+        self._connector_goes_on()
+
+    def _check_frame(self, epoch: int, payload: bytes) -> None:
+        version = self.owed.version
+        number = message_id(payload, version)
+        recent = self.sent_at.setdefault(epoch, deque())
+        while recent and recent[0] + 1.0 <= self.now + TINY:
+            recent.popleft()
+        recent.append(self.now)
+        assert len(recent) <= self.settings.messages_per_second, "the rate holds in every second"
+        if number == 49:
+            self.clock_spacings.append(self.now - self.clock_sent_at)
+            assert self.now - self.clock_sent_at >= 1.1 - TINY
+            self.clock_sent_at = self.now
+        if number == 71:
+            return
+        assert len(self.identified.get(epoch, ())) == 2, "nothing but the handshake before 9 and 15 of this epoch"
+        if payload == current_time(version)[PREFIX:]:
+            return
+        assert epoch in self.verified, "requests only after a probe was answered in this epoch"
+        asked = self.client.by_payload.get(payload)
+        if asked is None:
+            assert speech.REQUESTS[number].kind is Kind.CANCEL or number == 6, "only cancels are of our own making"
+            return
+        self._check_request(epoch, asked)
+
+    def _check_request(self, epoch: int, asked: Asked) -> None:
+        if self.settings.read_only:
+            assert not speech.REQUESTS[asked.number].changes, "read-only lets no change out"
+        if asked.kind in (Kind.ORDER, Kind.COMMAND):
+            assert not asked.writes, "an order is never written twice"
+        if asked.kind is Kind.SETTING:
+            self.settings_sent[epoch, asked.number] = asked
+        again = epoch in asked.writes
+        asked.writes.append(epoch)
+        assert not again or epoch in self.data_lost, "once an epoch, but for 1101"
+        if asked.cancelled and asked.kind in (Kind.STREAM, Kind.ONESHOT, Kind.SNAPSHOT):
+            assert self.owed.ledger.find(asked.number, asked.key) is not None, "what was cancelled never comes back"
+        if not again and asked.number != 49 and asked.at < self.restored_at.get(epoch, 0.0):
+            self._check_rank(epoch, asked)
+
+    def _check_rank(self, epoch: int, asked: Asked) -> None:
+        rank = {
+            Kind.SETTING: (0, 0),
+            Kind.STREAM: (1, speech.REQUESTS[asked.number].priority),
+            Kind.ONESHOT: (2, 0),
+            Kind.SNAPSHOT: (2, 0),
+        }.get(asked.kind)
+        if rank is not None:
+            assert rank >= self.ranks.get(epoch, (0, 0)), "settings, then streams by priority, then reads"
+            self.ranks[epoch] = rank
+
+    def _hang_up(self, hang_up: HangUp) -> None:
+        assert self.link_open == hang_up.epoch
+        self.link_open = None
+        self.orders_to_connector.append(hang_up)
+        self._connector_goes_on()
+
+    def _arm(self, arm: Arm) -> None:
+        assert arm.seconds >= 0.0
+
+        def ring() -> None:
+            if self.timers.get(arm.timer) == number:
+                del self.timers[arm.timer]
+                self.step(Rang(arm.timer))
+
+        number = self.after(arm.seconds, ring)
+        self.timers[arm.timer] = number
+
+    def _back_off(self, effect: BackOff) -> None:
+        delay, self.backoff = self.backoff.delay(self.chance, floor=effect.floor_seconds)
+        self.delays.append((effect.floor_seconds, delay))
+        self._arm(Arm(Timer.RETRY, delay))
+
+    def _settle(self, _effect: Settle) -> None:
+        self.backoff = self.backoff.reset()
+
+    def _count(self, effect: Count) -> None:
+        if effect.label:
+            getattr(self.meter, effect.name)[effect.label] += 1
+        else:
+            setattr(self.meter, effect.name, getattr(self.meter, effect.name) + 1)
+
+    def _observe(self, effect: Observe) -> None:
+        getattr(self.meter, effect.name).observe(effect.seconds)
+
+    def _report(self, effect: Report) -> None:
+        fields = dict(effect.fields)
+        self.log.append((self.now, effect.event, fields))
+        if effect.event in LOSSES:
+            self.reports[fields["epoch"]] += 1
+            assert self.reports[fields["epoch"]] == 1, "one report of an epoch's end"
+
+    def _leave(self, _effect: Leave) -> None:
+        self.left = True
+        self._close()
+
+    def _refund(self, effect: Refund) -> None:
+        assert effect.size_bytes > 0
+        self.refunded += effect.size_bytes
+
+    def _pass_clock(self, effect: PassClock) -> None:
+        if effect.epoch == self.sieve.epoch:
+            self.sieve.clocks_owed += 1
+
+    def _mute(self, effect: Mute) -> None:
+        if effect.epoch == self.sieve.epoch:
+            self.sieve.mute(effect)
+
+    # -- the connector: one after the other, and a dial blocks ---------------------------------------------------------
+
+    def _connector_goes_on(self) -> None:
+        while self.orders_to_connector and not self.connector_busy:
+            order = self.orders_to_connector.popleft()
+            if isinstance(order, Dial):
+                self.connector_busy = True
+                self._begin_dial(order)
+            elif isinstance(order, HangUp):
+                self._close()
+            elif self.socket is not None and self.socket.epoch == order.epoch:
+                upstream, data = self.socket, order.data
+                self.after(0.001, lambda u=upstream, d=data: u.receive(d))
+
+    def _begin_dial(self, dial: Dial) -> None:
+        assert self.socket is None, "one socket at a time"
+        fate = "refused" if self.refusing else "ok"
+        if self.chance.random() < self.chaos * 0.5:
+            fate = self.chance.choice(("refused", "dns", "timeout", "unreachable", "slow"))
+        life = self.connector_life
+        if fate in ("ok", "slow"):
+            took = 0.001 if fate == "ok" else self.chance.uniform(0.0, 5.0)
+            self.after(took, lambda: self._dialled(dial) if life == self.connector_life else None)
+            return
+        cause = {"refused": Cause.REFUSED, "dns": Cause.DNS, "timeout": Cause.DIAL_TIMEOUT}.get(fate, Cause.UNREACHABLE)
+        took = dial.timeout_seconds + (5.2 if self.chance.random() < 0.2 else 0.0) if fate == "timeout" else 0.001
+        self.after(took, lambda: self._dial_failed(dial, cause) if life == self.connector_life else None)
+
+    def _dial_failed(self, dial: Dial, cause: Cause) -> None:
+        self.connector_busy = False
+        self.post(DialFailed(dial.epoch, cause, "x"))
+        self._connector_goes_on()
+
+    def _dialled(self, dial: Dial) -> None:
+        self.connector_busy = False
+        manner = "normal"
+        if self.chance.random() < self.chaos:
+            manner = self.chance.choice(MANNERS)
+        self.socket = Upstream(self, dial.epoch, manner, random.Random(self.chance.random()))
+        self.sockets.append(self.socket)
+        self.reader = (dial.epoch, Splitter(), False)
+        self.post(Connected(dial.epoch))
+        upstream = self.socket
+        self.after(0.001, lambda: upstream.receive(dial.greeting))
+        self._connector_goes_on()
+
+    def _close(self) -> None:
+        if self.socket is not None:
+            epoch, self.socket.open = self.socket.epoch, False
+            self.socket = None
+            self.post(Lost(epoch, Cause.EOF, "our own doing", received=self.reader[2]))
+
+    # -- the reader and the dispatcher -------------------------------------------------------------------------------
+
+    def to_reader(self, upstream: Upstream, data: bytes | str) -> None:
+        self.after(0.001, lambda: self._read(upstream, data))
+
+    def _read(self, upstream: Upstream, data: bytes | str) -> None:
+        if self.socket is not upstream:
+            return
+        epoch, splitter, received = self.reader
+        if isinstance(data, str):
+            self.post(Lost(epoch, {"eof": Cause.EOF, "reset": Cause.RESET}[data], "", received))
+            return
+        self.reader = (epoch, splitter, True)
+        self.heard_at = self.now
+        chunk = splitter.push(data)
+        if chunk is not None and self.sieve.epoch == epoch:
+            sifted = self.sieve.sift(chunk)
+            for piece in sifted.out:
+                self.client.hear(piece)
+            if sifted.answer is not None:
+                self.post(Answered(epoch, sifted.answer))
+            if sifted.notes:
+                self.post(Noted(epoch, sifted.notes))
+        if splitter.broken is not None:
+            self.post(Lost(epoch, Cause.BAD_FRAME, "bad", received=True))
+
+    # -- the client --------------------------------------------------------------------------------------------------
+
+    def greet(self, *, cached: bool = False) -> None:
+        low = self.chance.choice((100, 157, 176))
+        offer = VersionRange(min(low, self.version), self.version + self.chance.choice((0, 5)))
+        hello = speech.Hello(self.version, speech.HELLO_TIME) if cached else None
+        self.post(ClientGreeted(offer, b"", hello))
+
+    def client_has_hello(self) -> None:
+        self.after(0.01, lambda: self.post(ClientStarted(7, b"")))
+
+    def send(self, *payloads: bytes | None) -> None:
+        wanted = tuple(payload for payload in payloads if payload is not None)
+        if wanted:
+            self.post(ClientAsked(wanted))
+
+    def order(self, event: Event) -> None:
+        self.post(Ordered(event, "test"))
+
+    def leave(self) -> None:
+        self.post(ClientLeft())
+
+    # -- ends --------------------------------------------------------------------------------------------------------
+
+    def heal(self) -> None:
+        """All faults stop now."""
+        self.chaos, self.refusing = 0.0, False
+        for upstream in self.sockets:
+            if upstream.open:
+                upstream.recover()
+                if self.core.link.value == "down" or upstream.manner == "normal":
+                    upstream.upstream_restored(data_lost=False)
+
+    def last_settings(self) -> dict[int, Asked]:
+        """The last setting of each kind that the client asked for."""
+        return {asked.number: asked for asked in self.client.asked if asked.kind is Kind.SETTING}
+
+    @property
+    def ready(self) -> bool:
+        return self.core.state is State.READY
+
+
+_EFFECTS: dict[type, Callable[[World, Any], None]] = {
+    Dial: World._dial,
+    Write: World._write,
+    HangUp: World._hang_up,
+    Tune: lambda world, effect: world.sieve.tune(effect),
+    PassClock: World._pass_clock,
+    Mute: World._mute,
+    Deliver: lambda world, effect: world.client.hear(effect.data),
+    Refund: World._refund,
+    Arm: World._arm,
+    Disarm: lambda world, effect: world.timers.pop(effect.timer, None) and None,
+    BackOff: World._back_off,
+    Settle: World._settle,
+    Remember: lambda _world, _effect: None,
+    Count: World._count,
+    Observe: World._observe,
+    Report: World._report,
+    Leave: World._leave,
+}

@@ -1,0 +1,292 @@
+"""A simulated gateway for the driver: answers as TWS does, and misbehaves as its fault plan says.
+
+One `Upstream` per accepted socket. What must hold on the wire is asserted here, where the bytes arrive.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import speech
+
+from backstay.protocol.framing import Splitter
+from backstay.protocol.handshake import ServerGreeting
+from backstay.protocol.messages import ends, kind_of, message_id, request_key
+from backstay.protocol.requests import REQUESTS
+from backstay.protocol.vocabulary import Kind
+
+if TYPE_CHECKING:
+    from driver import World
+
+TWS_CLOCK_SPACING = 1.0
+"""A second reqCurrentTime within this time is not answered."""
+
+MANNERS = (
+    "normal",
+    "eof0",
+    "reset0",
+    "dialog",
+    "hole",
+    "bad answer",
+    "bad version",
+    "redirect near",
+    "redirect far",
+    "not tws",
+    "late answer",
+    "taken",
+    "taken close",
+    "never ready",
+    "slow ready",
+    "no probes",
+    "early orders",
+    "one of two",
+)
+
+
+@dataclass
+class Upstream:
+    """One socket, seen from the gateway."""
+
+    world: World
+    epoch: int
+    manner: str
+    chance: random.Random
+    open: bool = True
+    version: int = 0
+    greeting: ServerGreeting = field(default_factory=ServerGreeting)
+    splitter: Splitter = field(default_factory=Splitter)
+    started: bool = False
+    identified: bool = False
+    frozen: bool = False
+    deaf: bool = False
+    probes_to_drop: int = 0
+    pent_up: list[bytes] = field(default_factory=list)
+    unread: list[bytes] = field(default_factory=list)
+    streams: dict[tuple[int, int | None], bytes] = field(default_factory=dict)
+    requests: Counter[bytes] = field(default_factory=Counter)
+
+    # -- out ---------------------------------------------------------------------------------------------------------
+
+    def say(self, data: bytes) -> None:
+        if not self.open or self.deaf:
+            return
+        if self.frozen:
+            self.pent_up.append(data)
+            return
+        cut = self.chance.randrange(len(data) + 1) if self.chance.random() < 0.2 else 0
+        for piece in (data[:cut], data[cut:]):
+            if piece:
+                self.world.to_reader(self, piece)
+
+    def close(self, kind: str) -> None:
+        if self.open and not self.deaf:
+            self.open = False
+            self.world.to_reader(self, kind)
+
+    def later(self, seconds: float, data: bytes) -> None:
+        self.world.after(seconds, lambda: self.say(data))
+
+    # -- in ----------------------------------------------------------------------------------------------------------
+
+    def receive(self, data: bytes) -> None:
+        if not self.open or self.deaf:
+            return
+        if self.frozen:
+            self.unread.append(data)
+            return
+        if not self.version:
+            greeted = self.greeting.receive(data)
+            assert self.greeting.failed is None
+            if greeted is not None:
+                assert not greeted.rest, "nothing may follow the greeting before its answer"
+                self._answer(greeted.offer)
+            return
+        chunk = self.splitter.push(data)
+        for payload in chunk.payloads() if chunk else ():
+            self._request(payload)
+
+    def _answer(self, offer) -> None:
+        manner = self.manner
+        version = min(self.world.version, offer.high)
+        immediate = {
+            "eof0": lambda: self.close("eof"),
+            "reset0": lambda: self.close("reset"),
+            "not tws": lambda: self.say(b"HTTP/1.1 400 Bad Request\r\n\r\n"),
+            "bad answer": lambda: self.say(speech.text_message(0, 12, "x", "y", "z")),
+            "bad version": lambda: self.say(speech.hello(self.chance.choice((offer.low - 1, offer.high + 1)))),
+            "redirect near": lambda: self.say(speech.text_message(0, -1, "gw0:4003")),
+            "redirect far": lambda: self.say(speech.text_message(0, -1, "elsewhere:4003")),
+        }
+        if manner in immediate:
+            immediate[manner]()
+        elif manner in ("dialog", "hole"):
+            self.deaf = manner == "hole"
+            self.heal = lambda: self._hello(version)
+        elif manner == "late answer":
+            self.world.after(self.chance.uniform(5.0, 20.0), lambda: self._hello(version))
+        else:
+            self._hello(version)
+
+    def heal(self) -> None:
+        """Faults are over: a dialog is accepted, a frozen process goes on, a hole is found out by the kernel."""
+
+    def recover(self) -> None:
+        self.manner = "normal"
+        self.probes_to_drop = 0
+        if self.deaf:
+            self.world.after(self.chance.uniform(1.0, 25.0), lambda: self._give_up())
+            return
+        if self.frozen:
+            self.frozen = False
+            said, self.pent_up = self.pent_up, []
+            for data in said:
+                self.say(data)
+            unread, self.unread = self.unread, []
+            for data in unread:
+                self.receive(data)
+        self.heal()
+        self.heal = lambda: None
+
+    def _give_up(self) -> None:
+        self.deaf = False
+        self.close("reset")
+
+    def _hello(self, version: int) -> None:
+        if not self.version:
+            self.version = version
+            self.say(speech.hello(version))
+
+    def _request(self, payload: bytes) -> None:
+        number, kind = message_id(payload, self.version), kind_of(payload, self.version)
+        if number == 71:
+            assert not self.started, "startApi once a socket"
+            self.started = True
+            self._start()
+            return
+        assert self.started, "nothing before startApi"
+        assert self.identified, "nothing but the handshake before nextValidId and managedAccounts"
+        self.requests[payload] += 1
+        if number == 49:
+            self._clock()
+        elif kind in (Kind.ONESHOT, Kind.SNAPSHOT):
+            self._read(payload)
+        elif kind is Kind.STREAM:
+            self._stream(payload)
+        elif kind is Kind.CANCEL:
+            self._cancel(payload)
+        elif kind is Kind.ORDER:
+            self._order(payload)
+
+    def _start(self) -> None:
+        version, manner = self.version, self.manner
+        if manner in ("taken", "taken close"):
+            if manner == "taken":
+                self.say(speech.error(version, -1, 326, "client id in use"))
+            self.world.after(0.01, lambda: self.close("eof"))
+            return
+        if manner == "early orders":
+            self.say(speech.tell(version, 5, 7000) + speech.tell(version, 3, 7000) + speech.tell(version, 53))
+        if manner == "no probes":
+            self.probes_to_drop = self.chance.choice((1, 3, 20))
+        if manner == "one of two":
+            self.say(speech.accounts(version))
+            self.heal = lambda: self._identify(next_id_only=True)
+        elif manner == "never ready":
+            self.heal = self._identify
+        elif manner == "slow ready":
+            self.world.after(self.chance.uniform(1.0, 80.0), self._identify)
+        else:
+            self._identify()
+
+    def _identify(self, *, next_id_only: bool = False) -> None:
+        if self.identified or not self.open or self.deaf:
+            return
+        self.identified = True
+        first, second = speech.next_id(self.version), speech.accounts(self.version)
+        if next_id_only:
+            self.say(first)
+            return
+        if self.chance.random() < 0.5:
+            first, second = second, first
+        self.say(first)
+        self.say(second + speech.error(self.version, -1, 2104, "farm is OK:usfarm"))
+
+    # -- requests ----------------------------------------------------------------------------------------------------
+
+    def _clock(self) -> None:
+        now, last = self.world.now, self.world.clock_answered_for
+        self.world.clock_answered_for = now
+        if self.probes_to_drop:
+            self.probes_to_drop -= 1
+        elif now - last >= TWS_CLOCK_SPACING:
+            self.say(speech.tell(self.version, 49))
+
+    def _read(self, payload: bytes) -> None:
+        request, key, version = REQUESTS[message_id(payload, self.version)], request_key(payload, self.version), None
+        version = self.version
+        token = self.world.client.token_of(payload)
+        if self.chance.random() < 0.05 and key is not None:
+            self.later(0.05, speech.error(version, key, 321))
+            return
+        if request.id == 8:
+            self.later(0.02, speech.next_id(version))
+            return
+        if request.id == 17:
+            self.later(0.02, speech.accounts(version))
+            return
+        last = min(ends(payload, version))
+        rows = sorted(request.rows - {last} - {3, 5, 59, 90, 18, 97, 98, 106} - set(range(1, 3)))
+        delay = self.chance.choice((0.01, 0.2, 0.6))
+        if rows or last == 96:
+            for _ in range(2):
+                self.later(delay, speech.tell(version, rows[0] if rows else 96, key, token=token, done=False))
+        self.later(delay + self.chance.choice((0.01, 1.0)), speech.tell(version, last, key, token=token))
+
+    def _stream(self, payload: bytes) -> None:
+        number, key = message_id(payload, self.version), request_key(payload, self.version)
+        if (number, key) in self.streams and key is not None:
+            self.world.duplicates += 1
+            self.say(speech.error(self.version, key, 322, "Duplicate ticker id"))
+            return
+        if key is not None and self.chance.random() < 0.05:
+            self.later(0.02, speech.error(self.version, key, 321))
+            return
+        self.streams[number, key] = payload
+        if key is not None:
+            tick = {1: 1, 50: 50, 97: 99, 62: 63, 10: 12, 92: 94, 20: 17}[number]
+            for delay in (0.01, 0.5):
+                self.later(delay, speech.tell(self.version, tick, key))
+
+    def _cancel(self, payload: bytes) -> None:
+        number, key = message_id(payload, self.version), request_key(payload, self.version)
+        cancelled = REQUESTS[number].cancels or number
+        if self.streams.pop((cancelled, key), None) is None and key is not None and cancelled in (1, 50, 97):
+            self.say(speech.error(self.version, key, 300, "cannot find the ticker id"))
+
+    def _order(self, payload: bytes) -> None:
+        order_id = request_key(payload, self.version)
+        if self.chance.random() < 0.7:
+            self.later(0.05, speech.tell(self.version, 5, order_id) + speech.tell(self.version, 3, order_id))
+        elif self.chance.random() < 0.5:
+            self.later(0.05, speech.error(self.version, order_id or 0, 201, "no margin"))
+
+    def upstream_lost(self) -> None:
+        if self.identified:
+            self.say(speech.error(self.version, -1, 1100, "lost"))
+
+    def upstream_restored(self, *, data_lost: bool) -> None:
+        if not self.identified:
+            return
+        if data_lost and self.chance.random() < 0.5:
+            self.streams.clear()
+        if data_lost:
+            self.world.data_lost.add(self.epoch)
+        self.say(speech.error(self.version, -1, 1101 if data_lost else 1102, "restored"))
+
+    def move_port(self) -> None:
+        if self.identified:
+            self.say(speech.error(self.version, -1, 1300, "the port was changed, new port: 4009"))
+            self.world.after(0.01, lambda: self.close("eof"))
