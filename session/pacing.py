@@ -22,11 +22,10 @@ WINDOW_SECONDS = 1.0
 class Lane(IntEnum):
     """The lanes in the order in which they are served."""
 
-    CONTROL = 0
+    SETTINGS = 0  # of a new socket: what follows is meant under them
     ORDERS = 1
-    SETTINGS = 2
-    INTERACTIVE = 3
-    BULK = 4
+    INTERACTIVE = 2
+    BULK = 3
 
 
 @dataclass(slots=True)

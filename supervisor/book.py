@@ -132,7 +132,7 @@ class Book:
             self._dead_letters += dead
             self._overflows += overflows
         if self._outer is not None:
-            self._outer._count(dead=dead, overflows=overflows)  # noqa: SLF001 - one of us
+            self._outer._count(dead=dead, overflows=overflows)
 
     def _find(self, name: str) -> Inbox | None:
         inbox = self._inboxes.get(name)
@@ -142,7 +142,7 @@ class Book:
         """Look a path up in the books of sub-trees."""
         first, slash, rest = name.partition("/")
         book = self._inner.get(first) if slash else None
-        return None if book is None else book._find(rest)  # noqa: SLF001 - one of us
+        return None if book is None else book._find(rest)
 
     def _refused(self, inbox: Inbox | None) -> bool:
         if inbox is None or inbox.closed:

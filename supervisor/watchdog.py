@@ -18,7 +18,7 @@ from typing import Final
 
 from backstay.supervisor.actor import Actor
 
-_frames = sys._current_frames  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - the documented way
+_frames = sys._current_frames  # pyright: ignore[reportPrivateUsage] - the documented way
 
 PERIOD_SECONDS: Final = 1.0
 LIMIT_SECONDS: Final = 4.0

@@ -18,8 +18,9 @@ def descriptors() -> int:
 
 
 def test_no_thread_socket_or_memory_is_left_after_five_hundred_reconnects(build, gateway, monkeypatch):
-    """Whole rounds: dialled, started, probed, streams put back, the client told. Only the spacing of the probes is taken
-    out, which would make each round last a second."""
+    """Whole rounds: dialled, started, probed, streams put back, the client told. Only the spacing of probes is taken out,
+    which would make each round last a second.
+    """
     monkeypatch.setattr("backstay.session.pulse.CLOCK_SPACING_SECONDS", 0.0)
     backoff = {"first_seconds": 0.001, "base_seconds": 0.001, "cap_seconds": 0.001}
     house = build(gateway.address, backoff=backoff, pacing={"messages_per_second": 1000})

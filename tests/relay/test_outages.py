@@ -127,6 +127,21 @@ def test_a_cancelled_stream_does_not_come_back(build, gateway):
     assert gateway.receive_id(1)[2] == b"13"
 
 
+def test_cancels_that_waited_follow_the_settings_and_precede_the_streams(build, gateway):
+    house = build(gateway.address)
+    client = house.client()
+    welcome_both(gateway, client)
+    client.market_data(11)
+    client.send(59, 1, 3)
+    assert sorted(gateway.receive().split(b"\0")[0] for _ in range(2)) == [b"1", b"59"]
+    gateway.sock.close()
+    client.expect_error(1100)
+    client.send(4, 1, 101, "")
+    house.wait(lambda status: status.connections[0].held == 1)
+    gateway.welcome()
+    assert [gateway.receive().split(b"\0")[0] for _ in range(3)] == [b"59", b"4", b"1"]
+
+
 def test_orders_are_refused_while_the_gateway_is_away_and_cancels_go_first_when_it_is_back(build, gateway):
     house = build(gateway.address)
     client = house.client()
