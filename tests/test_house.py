@@ -16,6 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("actors", "control", "metrics", "protocol", "relay", "session", "simulator", "supervisor")
 MODULE_LINES_MAX = 400
+TEST_LINES_MAX = 700  # cases are read one at a time, and are better found together than scattered
 FUNCTION_LINES_MAX = 70  # with its docstring: one screen
 
 # Written apart so that this file does not find itself.
@@ -50,7 +51,11 @@ def syntax(path: Path) -> ast.Module:
 def long_modules(root: Path) -> list[str]:
     modules = (path for path in everything(root) if not path.name.endswith("_data.py"))  # tables of bytes for tests
     sizes = ((path, len(path.read_text(encoding="utf-8").splitlines())) for path in modules)
-    return [f"{path.relative_to(root)}: {lines} lines" for path, lines in sizes if lines > MODULE_LINES_MAX]
+    return [f"{path.relative_to(root)}: {lines} lines" for path, lines in sizes if lines > lines_max(root, path)]
+
+
+def lines_max(root: Path, path: Path) -> int:
+    return TEST_LINES_MAX if path.relative_to(root).parts[0] == "tests" else MODULE_LINES_MAX
 
 
 def long_functions(root: Path) -> list[str]:
@@ -134,7 +139,7 @@ def long_function(lines: int) -> str:
     ("rule", "name", "code"),
     [
         (long_modules, "session/core.py", "x = 1\n" * (MODULE_LINES_MAX + 1)),
-        (long_modules, "tests/test_core.py", "x = 1\n" * (MODULE_LINES_MAX + 1)),
+        (long_modules, "tests/test_core.py", "x = 1\n" * (TEST_LINES_MAX + 1)),
         (long_functions, "relay/desk.py", long_function(FUNCTION_LINES_MAX + 1)),
         (long_functions, "src/backstay/cli.py", "async " + long_function(FUNCTION_LINES_MAX + 1)),
         (notes_to_self, "relay/desk.py", "x = 1  # " + "TO" + "DO: later\n"),
