@@ -89,7 +89,7 @@ def _take_over(core: Core) -> None:
     """A former core died with the socket up: what it had under way is settled as after any loss."""
     core.trouble = (Cause.SESSION_DIED, "")
     core.desk.break_off(Cause.SESSION_DIED.value, core.now)
-    core.desk.end_halves()
+    core.desk.end_halves(core.owed.epoch)
     core.tell_down()
 
 

@@ -126,7 +126,8 @@ class Core:
         epoch: int | None = getattr(event, "epoch", None)
         if epoch is not None and (epoch != self.owed.epoch or not self.live):
             self.stale += 1
-            hear_late(self, event)
+            if epoch <= self.owed.epoch:
+                hear_late(self, event)
             return self.effects
         HANDLERS[type(event)](self, event)
         self.desk.release(now)

@@ -217,7 +217,7 @@ class Desk:
 
     def restore(self) -> None:
         """Open the gate: settings first, then what was cancelled meanwhile, then streams, then reads."""
-        self.end_halves()
+        self.end_halves(self.epoch)
         self.open = True
         for payload in self.ledger.settings.values():
             self.outbox.push(Lane.SETTINGS, Item(payload))
@@ -318,12 +318,12 @@ class Desk:
         for order_id in self.ledger.orders_in_doubt():
             self.say(Notice.ORDER_IN_DOUBT, key=order_id, detail=detail)
 
-    def end_halves(self) -> None:
+    def end_halves(self, epoch: int) -> None:
         """Reads of which the client has a part cannot be asked again without giving it that part twice.
 
-        Called when nothing more comes of the socket that is gone; until then a read may still find its end.
+        Called when nothing more comes of that epoch's socket; until then a read may still find its end.
         """
-        for entry in self.ledger.take_halves():
+        for entry in self.ledger.take_halves(epoch):
             self.say(Notice.HALF_ANSWER, key=entry.key)
 
     def _settle_queued(self, item: Item) -> None:

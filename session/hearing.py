@@ -56,7 +56,7 @@ def _on_lost(core: Core, event: Lost) -> None:
     if core.state in HANDSHAKE_STATES and cause is Cause.BAD_FRAME:
         cause = Cause.NOT_TWS
     core.fail(Event.LOST, cause, event.detail)
-    core.desk.end_halves()
+    core.desk.end_halves(event.epoch)
 
 
 def _on_answered(core: Core, event: Answered) -> None:
@@ -113,7 +113,7 @@ def hear_late(core: Core, event: SessionEvent) -> None:
     if isinstance(event, Noted):
         _hear_late_frames(core, event)
     elif isinstance(event, Lost):
-        core.desk.end_halves()
+        core.desk.end_halves(event.epoch)
 
 
 def _hear_late_frames(core: Core, event: Noted) -> None:

@@ -241,13 +241,13 @@ class Ledger:
             entry.queued = False
             entry.shadowed = None
 
-    def take_halves(self) -> list[Entry]:
-        """Forget the keyed reads that were half answered on a socket that is gone, and return them.
+    def take_halves(self, epoch: int) -> list[Entry]:
+        """Forget the keyed reads that were half answered up to this epoch, whose socket is gone, and return them.
 
         Unkeyed reads are asked again whole: their rows are states that carry their own ids, and harmless twice.
         """
         halves: list[Entry] = []
-        for entry in list(self.entries.values()):
+        for entry in [entry for entry in self.entries.values() if entry.epoch <= epoch]:
             if entry.rows and entry.key is not None and not entry.is_stream:
                 self.drop(entry)
                 halves.append(entry)

@@ -455,7 +455,8 @@ class World:
 
     @property
     def ready(self) -> bool:
-        return self.core.state is State.READY
+        """Whether the session says so, on a socket with a living gateway behind it."""
+        return self.core.state is State.READY and self.socket is not None and self.socket.alive
 
 
 _EFFECTS: dict[type, Callable[[World, Any], None]] = {

@@ -6,6 +6,7 @@ One `Upstream` per accepted socket. What must hold on the wire is asserted here,
 from __future__ import annotations
 
 import random
+import zlib
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -46,6 +47,11 @@ MANNERS = (
 )
 
 
+def _is_refused(payload: bytes) -> bool:
+    """One request in twenty is not to TWS's liking, however often it is asked."""
+    return zlib.crc32(payload) % 20 == 0
+
+
 @dataclass
 class Upstream:
     """One socket, seen from the gateway."""
@@ -67,6 +73,10 @@ class Upstream:
     unread: list[bytes] = field(default_factory=list)
     streams: dict[tuple[int, int | None], bytes] = field(default_factory=dict)
     requests: Counter[bytes] = field(default_factory=Counter)
+
+    @property
+    def alive(self) -> bool:
+        return self.open and not self.deaf
 
     # -- out ---------------------------------------------------------------------------------------------------------
 
@@ -228,7 +238,7 @@ class Upstream:
         request, key, version = REQUESTS[message_id(payload, self.version)], request_key(payload, self.version), None
         version = self.version
         token = self.world.client.token_of(payload)
-        if self.chance.random() < 0.05 and key is not None:
+        if key is not None and _is_refused(payload):
             self.later(0.05, speech.error(version, key, 321))
             return
         if request.id == 8:
@@ -251,7 +261,7 @@ class Upstream:
             self.world.duplicates += 1
             self.say(speech.error(self.version, key, 322, "Duplicate ticker id"))
             return
-        if key is not None and self.chance.random() < 0.05:
+        if key is not None and _is_refused(payload):
             self.later(0.02, speech.error(self.version, key, 321))
             return
         self.streams[number, key] = payload

@@ -23,7 +23,8 @@ from backstay.session.vocabulary import Answered, Connected, DialFailed, Lost, N
 SCHEDULES = 3_000
 SHARES = 30
 RECOVERY_SECONDS = 120.0
-SETTLING_SECONDS = 75.0
+QUEUE_SECONDS = 200.0
+SETTLING_SECONDS = 21.0
 
 STREAMS = (1, 1, 50, 97, 62, 10, 92, 61, 6)
 READS = (9, 7, 81, 20, 96, 1, 5, 16, 99, 8, 17, 49, 49, 91, 91, 18, 105)
@@ -41,7 +42,7 @@ class Schedule:
             endpoints=ENDPOINTS[: chance.choice((1, 2))],
             messages_per_second=chance.choice((4, 10, 45)),
             read_only=chance.random() < 0.1,
-            held=held if chance.random() < 0.3 else HeldSettings(),
+            held=held if chance.random() < 0.3 else HeldSettings(age_seconds=20.0),
             redirect_anywhere=chance.random() < 0.5,
         )
         self.world = World(
@@ -53,13 +54,14 @@ class Schedule:
         world, chance = self.world, self.chance
         world.refusing = chance.random() < 0.1
         world.greet(cached=chance.random() < 0.3)
-        for _ in range(chance.randrange(5, 40)):
+        for _ in range(chance.randrange(4, 30)):
             world.run(chance.choice((0.0, 0.005, 0.05, 0.3, 1.0, 3.0, chance.uniform(0.0, 30.0))))
             self._act()
         if self.paused:
             world.order(Event.RESUME)
         world.heal()
         assert world.run(RECOVERY_SECONDS, lambda: world.ready), f"not ready, but {world.core.view()}"
+        assert world.run(QUEUE_SECONDS, lambda: world.core.desk.idle), "what is queued leaves"
         world.run(SETTLING_SECONDS)
         return world
 
@@ -68,7 +70,7 @@ class Schedule:
         if chance.random() < 0.35:
             self._fault()
         elif world.client.version:
-            world.send(*(self._request() for _ in range(chance.choice((1, 1, 2, 5, 20)))))
+            world.send(*(self._request() for _ in range(chance.choice((1, 1, 2, 5, 12)))))
 
     def _request(self) -> bytes | None:
         client, chance = self.world.client, self.chance
