@@ -1,28 +1,23 @@
 """The command line: one row a command, each in a module that is imported only when it is asked for.
 
-`backstay status` has to feel instant, so nothing here or in `cli_status` may import what the daemon needs.
+`backstay status` has to feel instant, so neither this module nor `cli_status` imports what the daemon needs.
 """
 
 from __future__ import annotations
 
-import functools
 import importlib
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Annotated
 
-import typer
+from backstay.commands import NotPlainError, read
 
-from backstay._version import __version__
+RUN, LOOK, TRY = "Run", "Look at a running daemon", "Try it out"
 
-DAEMON, LOOK, TRY = "Run", "Look at a running daemon", "Try it out"
-
-EPILOG = (
-    "Exit codes: 0 ok, 1 refused or failed, 2 usage, 3 something wanted is not ready, 4 daemon unreachable, "
-    "5 timed out, 6 not permitted."
-)
+INTERRUPTED = 130
+"""What shells report for Ctrl-C."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +28,15 @@ class Command:
     module: str
     function: str
     panel: str
+    quick: bool = False
+    """Whether it has to answer at once: its command line is then read without Typer where that will do."""
 
 
 COMMANDS = (
-    Command("run", "backstay.cli_daemon", "run", DAEMON),
-    Command("check", "backstay.cli_daemon", "check", DAEMON),
-    Command("status", "backstay.cli_status", "status", LOOK),
-    Command("health", "backstay.cli_status", "health", LOOK),
+    Command("run", "backstay.cli_daemon", "run", RUN),
+    Command("check", "backstay.cli_daemon", "check", RUN),
+    Command("status", "backstay.cli_status", "status", LOOK, quick=True),
+    Command("health", "backstay.cli_status", "health", LOOK, quick=True),
     Command("simulator", "backstay.cli_daemon", "simulator", TRY),
     Command("demo", "backstay.cli_demo", "demo", TRY),
 )
@@ -49,59 +46,36 @@ COMMANDS = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code where it does not end the process itself."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    build(_wanted(given))(args=given, prog_name="backstay")
+    commands = _wanted(given)
+    if len(commands) == 1 and commands[0].quick:
+        with suppress(NotPlainError):
+            return _run(load(commands[0]), given[1:])
+    from backstay.cli_typer import build  # noqa: PLC0415  # costs more than all that a quick command does
+
+    build(commands)(args=given, prog_name="backstay")
     return 0
 
 
-def build(commands: Iterable[Command]) -> typer.Typer:
-    """The application with these commands."""
-    app = typer.Typer(
-        help="Keeps a TWS API connection standing.",
-        epilog=EPILOG,
-        no_args_is_help=True,
-        rich_markup_mode="rich",
-        pretty_exceptions_enable=False,  # a traceback goes into a log; boxes and local variables do not belong there
-        context_settings={"help_option_names": ["-h", "--help"]},
-    )
-    app.callback()(_root)
-    for command in commands:
-        function = getattr(importlib.import_module(command.module), command.function)
-        text = _paragraphs(function.__doc__ or "")
-        app.command(command.name, help=text, rich_help_panel=command.panel, epilog=EPILOG)(_ending(function))
-    return app
+def load(command: Command) -> Callable[..., int]:
+    """The function of a command."""
+    function: Callable[..., int] = getattr(importlib.import_module(command.module), command.function)
+    return function
 
 
-def _paragraphs(docstring: str) -> str:
-    """A docstring without the ends of its lines, so that a terminal of any width breaks it where it wants."""
-    return "\n\n".join(" ".join(part.split()) for part in docstring.split("\n\n"))
-
-
-def _wanted(given: Sequence[str]) -> Iterable[Command]:
+def _wanted(given: Sequence[str]) -> Sequence[Command]:
     """The one command that was named; all of them where that is not plain: help and suggestions are then complete."""
     if "_BACKSTAY_COMPLETE" in os.environ:
         return COMMANDS
     return [command for command in COMMANDS if given and command.name == given[0]] or COMMANDS
 
 
-def _ending(function: Callable[..., int]) -> Callable[..., None]:
-    """The same command, ending the process with the code that it returns."""
-
-    @functools.wraps(function)
-    def run(**options: object) -> None:
-        raise typer.Exit(function(**options))
-
-    return run
-
-
-def _tell_version(asked: bool) -> None:
-    if asked:
-        typer.echo(f"backstay {__version__}")
-        raise typer.Exit
-
-
-def _root(
-    _version: Annotated[
-        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Say the version and leave.")
-    ] = False,
-) -> None:
-    """Keep a TWS API connection standing."""
+def _run(function: Callable[..., int], given: Sequence[str]) -> int:
+    """The exit code of a command; one whose reader has left, or that a person stopped, has no traceback to show."""
+    options = read(function, given)
+    try:
+        return function(**options)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at the end
+        return 1

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
+from backstay.commands import Argument, Option, UsageError, complain, say
 from backstay.control.vocabulary import CONFIG_VARIABLE, DEFAULT_CONFIG, Exit
 
 DEFAULT_LISTEN = "127.0.0.1:4002"
@@ -20,19 +18,19 @@ def run(
     *,
     config: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             "--config",
             "-c",
             metavar="FILE",
-            help=f"The configuration. Without it: ${CONFIG_VARIABLE}, else {DEFAULT_CONFIG} in this folder, "
+            text=f"The configuration. Without it: ${CONFIG_VARIABLE}, else {DEFAULT_CONFIG} in this folder, "
             "else the environment alone.",
         ),
     ] = None,
     simulator: Annotated[
         bool,
-        typer.Option(
+        Option(
             "--simulator",
-            help="Put a simulated TWS in the place of each gateway. Needs no configuration: the relay is then on "
+            text="Put a simulated TWS in the place of each gateway. Needs no configuration: the relay is then on "
             "127.0.0.1:7400, HTTP on 127.0.0.1:9464.",
         ),
     ] = False,
@@ -50,9 +48,9 @@ def run(
 
 
 def check(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The configuration to judge.")],
+    file: Annotated[Path, Argument(metavar="FILE", text="The configuration to judge.")],
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Tell it as JSON, on stdout.")] = False,
+    as_json: Annotated[bool, Option("--json", text="Tell it as JSON, on stdout.")] = False,
 ) -> int:
     """Judge a configuration, under the present environment, without running it.
 
@@ -66,38 +64,38 @@ def check(
     except ConfigError as error:
         if as_json:
             problems = [{"origin": one.origin, "key": one.key, "reason": one.reason} for one in error.problems]
-            typer.echo(json.dumps({"schema": 1, "ok": False, "problems": problems}))
+            say(json.dumps({"schema": 1, "ok": False, "problems": problems}))
         else:
-            print(error, file=sys.stderr)  # noqa: T201  # one line a problem
+            complain(str(error))
         return Exit.FAILED
     if as_json:
-        typer.echo(json.dumps({"schema": 1, "ok": True, "problems": []}))
+        say(json.dumps({"schema": 1, "ok": True, "problems": []}))
     else:
         sizes = {"gateway": len(config.gateways), "relay": len(config.relays), "connection": len(config.connections)}
         counts = ", ".join(f"{size} {name}{'' if size == 1 else 's'}" for name, size in sizes.items())
-        typer.echo(f"{file}: ok ({counts})")
+        say(f"{file}: ok ({counts})")
     return Exit.OK
 
 
 def simulator(
     *,
     listen: Annotated[
-        str, typer.Option("--listen", metavar="HOST:PORT", help="Where TWS API clients connect; port 0: any free one.")
+        str, Option("--listen", metavar="HOST:PORT", text="Where TWS API clients connect; port 0: any free one.")
     ] = DEFAULT_LISTEN,
     control: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "--control",
             metavar="HOST:PORT",
-            help="Where it takes orders to misbehave over HTTP: GET /state, GET /faults, POST /faults/NAME.",
+            text="Where it takes orders to misbehave over HTTP: GET /state, GET /faults, POST /faults/NAME.",
         ),
     ] = None,
     server_version: Annotated[
         int | None,
-        typer.Option("--server-version", metavar="100..200", help="The highest version of the API it speaks."),
+        Option("--server-version", metavar="100..200", text="The highest version of the API it speaks."),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Quotes are the same for the same number.")] = 1,
-    tick_seconds: Annotated[float, typer.Option("--tick-seconds", help="How often quotes move.")] = 0.25,
+    seed: Annotated[int, Option("--seed", text="Quotes are the same for the same number.")] = 1,
+    tick_seconds: Annotated[float, Option("--tick-seconds", text="How often quotes move.")] = 0.25,
 ) -> int:
     """Run a simulated TWS that misbehaves on command.
 
@@ -112,7 +110,7 @@ def simulator(
     try:
         return serve(_address(listen, "--listen"), _address(control, "--control") if control else None, **options)
     except ValueError as error:  # of the settings
-        print(f"backstay simulator: {error}", file=sys.stderr)  # noqa: T201  # a command's output
+        complain(f"backstay simulator: {error}")
         return Exit.USAGE
 
 
@@ -122,4 +120,4 @@ def _address(text: str, option: str) -> tuple[str, int]:
     try:
         return read_address(text)
     except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint=option) from error
+        raise UsageError(f"{option}: {error}") from error

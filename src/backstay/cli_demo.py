@@ -6,8 +6,7 @@ import os
 import sys
 from typing import Annotated
 
-import typer
-
+from backstay.commands import Option, say
 from backstay.control.vocabulary import Exit
 
 DEFAULT_ROUNDS = 7
@@ -16,9 +15,9 @@ DEFAULT_ROUNDS = 7
 
 def demo(
     *,
-    rounds: Annotated[int, typer.Option("--rounds", "-n", metavar="N", min=1, help="How many cuts.")] = DEFAULT_ROUNDS,
+    rounds: Annotated[int, Option("--rounds", "-n", metavar="N", least=1, text="How many cuts.")] = DEFAULT_ROUNDS,
     seconds: Annotated[
-        float, typer.Option("--seconds", metavar="S", min=0.0, help="How long quotes flow before each cut.")
+        float, Option("--seconds", metavar="S", least=0.0, text="How long quotes flow before each cut.")
     ] = 3.0,
 ) -> int:
     """Break a simulated gateway in seven ways under a client that streams quotes, and watch what the client notices.
@@ -36,5 +35,5 @@ def demo(
 
     lively = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
     outcomes = perform(LiveView(Console()) if lively else LineView(), rounds=rounds, pause_seconds=seconds)
-    print(summary(outcomes))  # noqa: T201  # as above
+    say(summary(outcomes))
     return Exit.OK if all(outcome.survived for outcome in outcomes) else Exit.FAILED

@@ -13,9 +13,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from backstay import render
+from backstay.commands import Argument, Option, complain, say
 from backstay.control.client import (
     ControlClient,
     ControlError,
@@ -35,23 +34,23 @@ HOME_AND_CLEAR = "\x1b[H\x1b[J"
 
 ConfigOption = Annotated[
     str | None,
-    typer.Option("--config", "-c", metavar="FILE", help=f"The daemon's configuration. Also: ${CONFIG_VARIABLE}."),
+    Option("--config", "-c", metavar="FILE", text=f"The daemon's configuration. Also: ${CONFIG_VARIABLE}."),
 ]
 ControlOption = Annotated[
     str | None,
-    typer.Option("--control", metavar="SOCKET", help=f"The daemon's control socket. Also: ${SOCKET_VARIABLE}."),
+    Option("--control", metavar="SOCKET", text=f"The daemon's control socket. Also: ${SOCKET_VARIABLE}."),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="JSON on stdout, errors too; keys are stable.")]
-TimeoutOption = Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="How long to wait for it.")]
+JsonOption = Annotated[bool, Option("--json", text="JSON on stdout, errors too; keys are stable.")]
+TimeoutOption = Annotated[float, Option("--timeout", metavar="SECONDS", least=0.1, text="How long to wait for it.")]
 
 
 def status(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME", help="Connections to show, * and ? allowed; all without.")
+        list[str] | None, Argument(metavar="NAME", text="Connections to show, * and ? allowed; all without.")
     ] = None,
     *,
     as_json: JsonOption = False,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it again every second, until Ctrl-C.")] = False,
+    watch: Annotated[bool, Option("--watch", "-w", text="Show it again every second, until Ctrl-C.")] = False,
     config: ConfigOption = None,
     control: ControlOption = None,
     timeout: TimeoutOption = 5.0,
@@ -66,9 +65,9 @@ def status(
         found = _client(config, control).status(timeout=timeout)
         chosen = _chosen(found["connections"], names or ())
         if as_json:
-            typer.echo(json.dumps({**found, "connections": chosen}))
+            say(json.dumps({**found, "connections": chosen}))
         else:
-            typer.echo(render.table(found, chosen, colour=_colour(), now=time.time()))
+            say(render.table(found, chosen, colour=_colour(), now=time.time()))
         return _readiness(chosen)
 
     return _watch(look, as_json=as_json) if watch else _attempt(look, as_json=as_json)
@@ -77,7 +76,7 @@ def status(
 def health(
     *,
     live: Annotated[
-        bool, typer.Option("--live", help="Only whether the daemon answers, whatever the gateways do: for restarts.")
+        bool, Option("--live", text="Only whether the daemon answers, whatever the gateways do: for restarts.")
     ] = False,
     as_json: JsonOption = False,
     config: ConfigOption = None,
@@ -93,7 +92,7 @@ def health(
         found = _client(config, control).status(timeout=timeout)
         if not live:
             require_ready(found)
-        typer.echo(json.dumps({"schema": SCHEMA, "ok": True}) if as_json else "ok")
+        say(json.dumps({"schema": SCHEMA, "ok": True}) if as_json else "ok")
         return Exit.OK
 
     return _attempt(look, as_json=as_json)
@@ -129,9 +128,9 @@ def _attempt(work: Callable[[], Exit], *, as_json: bool) -> Exit:
     except ControlError as error:
         if as_json:
             problem = {"code": error.code, "message": str(error), "exit": error.exit}
-            typer.echo(json.dumps({"schema": SCHEMA, "error": problem}))
+            say(json.dumps({"schema": SCHEMA, "error": problem}))
         else:
-            print(f"backstay: {error}", file=sys.stderr)  # noqa: T201  # a command's output
+            complain(f"backstay: {error}")
         return error.exit
 
 

@@ -9,6 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from backstay.commands import say
 from backstay.demo import SYMBOLS, Cut, Outcome, Stage, story
 
 FRAMES_A_SECOND = 5
@@ -25,25 +26,21 @@ class LineView:
     def opened(self, stage: Stage, rounds: int) -> None:
         """Say what stands."""
         self._rounds = rounds
-        self._write(f"client -> relay {stage.address} -> simulated gateway {stage.gateway}: {len(SYMBOLS)} streams")
+        say(f"client -> relay {stage.address} -> simulated gateway {stage.gateway}: {len(SYMBOLS)} streams")
 
     def cut(self, number: int, cut: Cut) -> None:
         """Say what is broken."""
-        self._write(f"cut {number} of {self._rounds}, {cut.name}: {cut.what}")
-
-    @staticmethod
-    def _write(line: str) -> None:
-        print(line, flush=True)  # noqa: T201  # a command's output
+        say(f"cut {number} of {self._rounds}, {cut.name}: {cut.what}")
 
     def ended(self, outcome: Outcome) -> None:
         """Say how it was seen and how it ended."""
         if outcome.seen:
             after, sentence = _seconds(outcome.detect_seconds), outcome.seen[0].sentence
-            self._write(f"  seen after {after} as {outcome.story}: {sentence}")
+            say(f"  seen after {after} as {outcome.story}: {sentence}")
         else:
-            self._write("  not seen")
+            say("  not seen")
         told = ", ".join(map(str, outcome.told)) or "nothing"
-        self._write(f"  no quotes for {_seconds(outcome.dark_seconds)}, {_fate(outcome)}; it was told {told}")
+        say(f"  no quotes for {_seconds(outcome.dark_seconds)}, {_fate(outcome)}; it was told {told}")
 
     def closed(self) -> None:
         """Nothing is held."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from backstay._version import __version__
+from backstay.commands import complain, say
 from backstay.config import Config, load
 from backstay.control.vocabulary import CONFIG_VARIABLE, DEFAULT_CONFIG, SOCKET_VARIABLE, Exit
 from backstay.daemon import Daemon
@@ -38,7 +39,7 @@ def run(file: Path | None, *, simulate: bool, environ: Mapping[str, str]) -> Exi
             config = configuration(file, simulate=simulate, environ=environ)
             simulated = stack.enter_context(simulators(config)) if simulate else ()
         except ConfigError as error:
-            print(error, file=sys.stderr)  # noqa: T201  # one line a problem
+            complain(str(error))
             return Exit.FAILED
         except OSError as error:
             return _refused(f"the simulated gateway cannot start: {error}")
@@ -87,7 +88,7 @@ def _for_simulator(environ: Mapping[str, str]) -> Config:
 
 
 def _refused(reason: str) -> Exit:
-    print(f"backstay: {reason}", file=sys.stderr)  # noqa: T201  # a command's output
+    complain(f"backstay: {reason}")
     return Exit.FAILED
 
 
@@ -96,7 +97,7 @@ def _serve(daemon: Daemon, simulated: Sequence[Simulated], orders: queue.SimpleQ
     ready = ", ".join([daemon.doors(), *map(str, simulated)])
     log("started", version=__version__, pid=os.getpid(), doors=ready)
     with suppress(OSError):  # nobody reads it: no reason not to run
-        print(f"backstay {__version__} is ready: {ready}", flush=True)  # noqa: T201  # the line that scripts wait for
+        say(f"backstay {__version__} is ready: {ready}")
     reason = orders.get(block=True)
     log("stopping", reason=reason)
     daemon.stop()

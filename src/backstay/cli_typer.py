@@ -1,0 +1,80 @@
+"""The command line in full: help, messages, suggestions, completion; Typer, from how the commands are declared."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any
+
+import typer
+
+from backstay._version import __version__
+from backstay.cli import Command, load
+from backstay.commands import Argument, Option, UsageError, parameters
+
+EPILOG = (
+    "Exit codes: 0 ok, 1 refused or failed, 2 usage, 3 something wanted is not ready, 4 daemon unreachable, "
+    "5 timed out, 6 not permitted."
+)
+
+
+def build(commands: Iterable[Command]) -> typer.Typer:
+    """The application with these commands."""
+    app = typer.Typer(
+        help="Keeps a TWS API connection standing.",
+        epilog=EPILOG,
+        no_args_is_help=True,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,  # a traceback goes into a log; boxes and local variables do not belong there
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    for command in commands:
+        function = load(command)
+        text = _paragraphs(function.__doc__ or "")
+        app.command(command.name, help=text, rich_help_panel=command.panel, epilog=EPILOG)(_for_typer(function))
+    return app
+
+
+def _paragraphs(docstring: str) -> str:
+    """A docstring without the ends of its lines, so that a terminal of any width breaks it where it wants."""
+    return "\n\n".join(" ".join(part.split()) for part in docstring.split("\n\n"))
+
+
+def _for_typer(function: Callable[..., int]) -> Callable[..., None]:
+    """The same command, declared as Typer has it, and ending the process with the code that it returns."""
+
+    @functools.wraps(function)
+    def run(**options: object) -> None:
+        try:
+            code = function(**options)
+        except UsageError as error:
+            raise typer.BadParameter(str(error)) from error
+        raise typer.Exit(code)
+
+    declared = [
+        one.original.replace(annotation=Annotated[one.annotation, _info(one.declared)]) for one in parameters(function)
+    ]
+    run.__signature__ = inspect.Signature(declared)  # type: ignore[attr-defined]  # what inspect.signature returns
+    return run
+
+
+def _info(declared: Option | Argument) -> Any:
+    if isinstance(declared, Argument):
+        return typer.Argument(metavar=declared.metavar, help=declared.text)
+    return typer.Option(*declared.names, metavar=declared.metavar, help=declared.text, min=declared.least)
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"backstay {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Say the version and leave.")
+    ] = False,
+) -> None:
+    """Keep a TWS API connection standing."""
