@@ -56,7 +56,12 @@ def _on_lost(core: Core, event: Lost) -> None:
     if core.state in HANDSHAKE_STATES and cause is Cause.BAD_FRAME:
         cause = Cause.NOT_TWS
     core.fail(Event.LOST, cause, event.detail)
-    core.desk.end_halves(event.epoch)
+    _end_halves(core, event)
+
+
+def _end_halves(core: Core, event: Lost) -> None:
+    if event.cause is not Cause.READER_DIED:  # word of which does not come behind the last frames
+        core.desk.end_halves(event.epoch)
 
 
 def _on_answered(core: Core, event: Answered) -> None:
@@ -113,7 +118,7 @@ def hear_late(core: Core, event: SessionEvent) -> None:
     if isinstance(event, Noted):
         _hear_late_frames(core, event)
     elif isinstance(event, Lost):
-        core.desk.end_halves(event.epoch)
+        _end_halves(core, event)
 
 
 def _hear_late_frames(core: Core, event: Noted) -> None:
