@@ -69,7 +69,7 @@ class Client:
             key = self.next_order if order else self.next_key
             self.next_order, self.next_key = self.next_order + order, self.next_key + (not order)
         token = f"#{self.serial}"
-        payload = speech.ask(self.version, number, key, token=token, flag=flag)
+        payload = speech.ask(self.version, number, key, word=token, flag=flag)
         kind = kind_of(payload, self.version)
         keyed = speech.REQUESTS[number].key is not speech.Key.NONE
         asked = Asked(number, key if keyed else None, payload, kind, self.world.now, token)

@@ -147,7 +147,7 @@ class Upstream:
         self.manner = "normal"
         self.probes_to_drop = 0
         if self.deaf:
-            self.world.after(self.chance.uniform(1.0, 25.0), lambda: self._give_up())
+            self.world.after(self.chance.uniform(1.0, 25.0), self._give_up)
             return
         if self.frozen:
             self.frozen = False
@@ -252,8 +252,8 @@ class Upstream:
         delay = self.chance.choice((0.01, 0.2, 0.6))
         if rows or last == 96:
             for _ in range(2):
-                self.later(delay, speech.tell(version, rows[0] if rows else 96, key, token=token, done=False))
-        self.later(delay + self.chance.choice((0.01, 1.0)), speech.tell(version, last, key, token=token))
+                self.later(delay, speech.tell(version, rows[0] if rows else 96, key, word=token, done=False))
+        self.later(delay + self.chance.choice((0.01, 1.0)), speech.tell(version, last, key, word=token))
 
     def _stream(self, payload: bytes) -> None:
         number, key = message_id(payload, self.version), request_key(payload, self.version)

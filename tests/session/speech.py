@@ -1,6 +1,6 @@
 """What clients and gateways say, in every layout: payloads for the tests of the session.
 
-A token makes each message unlike every other; it stands where no reader looks (text: behind the fields that matter,
+A word makes each message unlike every other; it stands where no reader looks (text: behind the fields that matter,
 protobuf: in a field nobody knows).
 """
 
@@ -18,33 +18,33 @@ HELLO_TIME = b"20260405 23:49:26 CET"
 
 
 def _fields(number: int, version: int, words: tuple[int | None, str, bool]) -> tuple[object, ...]:
-    key, token, flag = words
+    key, word, flag = words
     if number == 1:
-        return (key, token, flag, 0, "") if version >= 114 else (key, token, flag, "")
+        return (key, word, flag, 0, "") if version >= 114 else (key, word, flag, "")
     if number == 10:
-        return (key, token, 5, flag, "")
+        return (key, word, 5, flag, "")
     if number == 20:
-        return (key, token, flag, "")
+        return (key, word, flag, "")
     if number == 6:
-        return (int(flag), "DU1", token)
+        return (int(flag), "DU1", word)
     if number == 19:
-        return (1, token, key) if version >= 157 else (1, token)
-    return (token,) if key is None else (key, token)
+        return (1, word, key) if version >= 157 else (1, word)
+    return (word,) if key is None else (key, word)
 
 
 def _body(number: int, words: tuple[int | None, str, bool]) -> bytes:
-    key, token, flag = words
+    key, word, flag = words
     flags = {1: 4, 10: 4, 20: 9, 6: 1}
     body = b"" if key is None else varint_field(1, key)
     if flag and number in flags:
         body += varint_field(flags[number], 1)
-    return body + bytes_field(TOKEN_FIELD, token.encode())
+    return body + bytes_field(TOKEN_FIELD, word.encode())
 
 
-def ask(version: int, number: int, key: int | None = None, *, token: str = "t", flag: bool = False) -> bytes:
-    """The payload of a client's request. `flag`: snapshot (1), smart depth (10), keep up to date (20), subscribe (6)."""
+def ask(version: int, number: int, key: int | None = None, *, word: str = "t", flag: bool = False) -> bytes:
+    """A request's payload. `flag`: snapshot (1), smart depth (10), keep up to date (20), subscribe (6)."""
     row = REQUESTS[number]
-    words = (None if row.key is Key.NONE else key, token, flag)
+    words = (None if row.key is Key.NONE else key, word, flag)
     if row.protobuf_from is not None and version >= row.protobuf_from:
         return raw(number + PROTOBUF_OFFSET, _body(number, words))[PREFIX_BYTES:]
     values = _fields(number, version, words)
@@ -53,15 +53,15 @@ def ask(version: int, number: int, key: int | None = None, *, token: str = "t", 
     return text_message(version, number, *values)[PREFIX_BYTES:]
 
 
-def tell(version: int, number: int, key: int | None = None, *, token: str = "t", done: bool = True) -> bytes:
+def tell(version: int, number: int, key: int | None = None, *, word: str = "t", done: bool = True) -> bytes:
     """The frame of a gateway's message. `done`: whether these historical ticks (96, 97, 98) are the last."""
     row = RESPONSES[number]
     if row.protobuf_from is not None and version >= row.protobuf_from:
         body = b"" if key is None else varint_field(1, key)
         if number in (96, 97, 98) and done:
             body += varint_field(3, 1)
-        return raw(number + PROTOBUF_OFFSET, body + bytes_field(TOKEN_FIELD, token.encode()))
-    values: tuple[object, ...] = (token, done) if number in (96, 97, 98) else (token,)
+        return raw(number + PROTOBUF_OFFSET, body + bytes_field(TOKEN_FIELD, word.encode()))
+    values: tuple[object, ...] = (word, done) if number in (96, 97, 98) else (word,)
     if row.key_index is not None:
         values = (key, *values)
     if row.version_field is not None and version <= row.version_field[1]:
