@@ -10,7 +10,7 @@ from backstay.actors.messages import SESSION, Arrived, Ended, Finish, Finished
 from backstay.actors.traffic import Credit
 from backstay.metrics.blocks import ConnectionMeter
 from backstay.session.sieve import Sieve
-from backstay.session.vocabulary import Answered, Deliver, Lost, Mute, Noted, PassClock, Tune
+from backstay.session.vocabulary import Answered, Deliver, Hush, Lost, Mute, Noted, PassClock, Tune
 from backstay.supervisor.actor import Actor
 from backstay.supervisor.specs import Context
 
@@ -75,6 +75,7 @@ class Dispatcher(Actor):
             Tune: self._sieve.tune,
             PassClock: self._pass_clock,
             Mute: self._mute,
+            Hush: self._hush,
             Finish: self._finish,
         }
 
@@ -118,6 +119,10 @@ class Dispatcher(Actor):
     def _mute(self, message: Mute) -> None:
         if message.epoch == self._sieve.epoch:
             self._sieve.mute(message)
+
+    def _hush(self, message: Hush) -> None:
+        if message.epoch == self._sieve.epoch:
+            self._sieve.hush()
 
     def _finish(self, _message: Finish) -> None:
         name, book = self.context.id, self.book

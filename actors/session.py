@@ -25,6 +25,7 @@ from backstay.session.vocabulary import (
     Dial,
     Disarm,
     HangUp,
+    Hush,
     Leave,
     Lost,
     Mute,
@@ -96,6 +97,7 @@ class Session(Actor):
             Tune: self._to_dispatcher,
             PassClock: self._to_dispatcher,
             Mute: self._to_dispatcher,
+            Hush: self._to_dispatcher,
             Deliver: self._to_dispatcher,
             Refund: self._refund,
             Arm: self._arm,
@@ -177,7 +179,7 @@ class Session(Actor):
             self._meter.next_attempt_wall = 0.0
         self.book.send(CONNECTOR, effect)
 
-    def _to_dispatcher(self, effect: Tune | PassClock | Mute | Deliver) -> None:
+    def _to_dispatcher(self, effect: Tune | PassClock | Mute | Hush | Deliver) -> None:
         self.book.send(DISPATCHER, effect)
 
     def _refund(self, effect: Refund) -> None:

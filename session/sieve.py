@@ -37,6 +37,7 @@ TICKS = {1, 2, 21, 45, 46, 47, 58, 81, 84}
 """Market data: never watched. A snapshot of it is closed by its end marker, and its ticks are harmless twice."""
 
 ANY_VERSION = VersionRange(0, 1_000_000_000)
+NO_EPOCH = -1
 MAX_MUTES = 1_000
 """Errors awaited for cancels of our own; more than this many streams are not cancelled at once."""
 
@@ -112,6 +113,10 @@ class Sieve:
         """Keep the next error on this key with one of these codes from the client."""
         if len(self.mutes) < MAX_MUTES:
             self.mutes[mute.key] = mute.codes
+
+    def hush(self) -> None:
+        """Nothing that comes from now on is of the present epoch; the next `tune` ends this."""
+        self.epoch = NO_EPOCH
 
     def sift(self, chunk: Chunk) -> Sifted:
         """Split a chunk of this epoch into what is passed on and what is noted."""

@@ -216,6 +216,13 @@ class Mute:
 
 
 @dataclass(frozen=True, slots=True)
+class Hush:
+    """We have left this epoch: what still comes of it is not for the client, who has been told so."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
 class Deliver:
     """Give these bytes (whole frames) to the client, behind what it has been given already."""
 
@@ -299,6 +306,7 @@ Effect = (
     | Tune
     | PassClock
     | Mute
+    | Hush
     | Deliver
     | Refund
     | Arm
