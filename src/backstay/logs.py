@@ -1,7 +1,7 @@
 """The log: one line an event on stderr, as logfmt or JSON, written by a thread of its own.
 
 Those who log are actors; a terminal or pipe that nobody reads must not hold them up. Lines that find the queue full
-are dropped and counted, and the next line that gets through says how many. Account numbers never get into the log.
+are dropped and counted, and a line says how many as soon as one gets through again. Account numbers stay out of it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ EVENT_LEVELS: Mapping[str, str] = {
     "child_started": "debug",
     "client_refused": "warning",
     "interrupt_failed": "warning",
-    "library_message": "warning",
     "message_unknown": "warning",
     "restart_intensity_reached": "error",
     "stop_timed_out": "warning",
@@ -55,6 +54,7 @@ _ACCOUNT = re.compile(r"\b(D?[UFI])\d{5,12}")
 
 _DEPENDING: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "child_exited": lambda fields: "error" if fields.get("kind") == "crash" else "debug",
+    "library_message": lambda fields: fields.get("severity", "warning"),
     "state_changed": lambda fields: "debug" if fields.get("to") in QUIET_STATES else "info",
     "tree_ended": lambda fields: "info" if fields.get("kind") in {"normal", "shutdown"} else "error",
 }
@@ -69,8 +69,10 @@ def level_of(event: str, fields: Mapping[str, Any]) -> str:
 class LineWriter:
     """Writes lines to a stream from a thread of its own. `write` never blocks; any thread."""
 
-    def __init__(self, stream: TextIO, limit: int = QUEUE_LINES) -> None:
+    def __init__(self, stream: TextIO, loss: Callable[[int], str], limit: int = QUEUE_LINES) -> None:
+        """Write to `stream`; `loss` makes the line that tells how many others could not be written."""
         self._stream = stream
+        self._loss = loss
         self._limit = limit
         self._lines: deque[str] = deque()
         self._news = threading.Condition()
@@ -96,7 +98,11 @@ class LineWriter:
         self._thread.join(timeout)
 
     def _run(self) -> None:
+        told = 0
         while lines := self._take():
+            lost, told = self.dropped - told, self.dropped
+            if lost:
+                lines.append(self._loss(lost))
             try:
                 self._stream.write("".join(f"{line}\n" for line in lines))
                 self._stream.flush()
@@ -126,11 +132,12 @@ class EventLog:
         *,
         follow: Callable[[str, Mapping[str, object]], object] | None = None,
     ) -> None:
-        self.writer = LineWriter(stream or sys.stderr)
+        self.writer = LineWriter(
+            stream or sys.stderr, lambda count: self._line("lines_dropped", "warning", {"count": count})
+        )
         self.counts = dict.fromkeys(LEVELS, 0)
         self._least = LEVELS.index(config.level)
         self._follow = follow
-        self._told_dropped = 0
         self._lock = threading.Lock()
         self._render: Any = _RENDERERS[config.format]
 
@@ -148,17 +155,17 @@ class EventLog:
         except Exception as error:  # noqa: BLE001  # a value that cannot be printed must not take an actor with it
             self.writer.write(self._line("log_failed", "error", {"about": event, "error": type(error).__name__}))
 
-    def close(self) -> None:
-        """Write what is left."""
-        self.writer.close()
+    def close(self, timeout: float = FLUSH_SECONDS) -> None:
+        """Write what is left, within this time."""
+        self.writer.close(timeout)
+
+    def _loss(self, count: int) -> str:
+        return self._line("lines_dropped", "warning", {"count": count})
 
     def _line(self, event: str, level: str, fields: Mapping[str, Any]) -> str:
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         line: dict[str, Any] = {"time": now, "level": level, "event": event}
         line |= {f"{key}_" if key in line else key: value for key, value in fields.items()}
-        news, self._told_dropped = self.writer.dropped - self._told_dropped, self.writer.dropped
-        if news:
-            line["lines_dropped"] = news
         return str(self._render(None, "", line))
 
 
@@ -174,10 +181,15 @@ def masked(value: Any) -> Any:
 
 
 def catch_strays(log: Callable[..., object]) -> Callable[[], None]:
-    """Bring what libraries log and what kills a thread into our log. Returns what undoes it."""
+    """Bring into our log what libraries say, warnings and above, what our own servers say, and what kills a thread.
+
+    Returns what undoes it.
+    """
     handler = _Handler(log)
-    root, hook = logging.getLogger(), threading.excepthook
+    root, own, hook = logging.getLogger(), logging.getLogger("backstay"), threading.excepthook
+    level = own.level
     root.addHandler(handler)
+    own.setLevel(logging.INFO)
 
     def tell(dead: threading.ExceptHookArgs) -> None:
         name = dead.thread.name if dead.thread is not None else "?"
@@ -188,21 +200,24 @@ def catch_strays(log: Callable[..., object]) -> Callable[[], None]:
 
     def undo() -> None:
         root.removeHandler(handler)
+        own.setLevel(level)
         threading.excepthook = hook
 
     return undo
 
 
 class _Handler(logging.Handler):
-    """What libraries say through `logging`, warnings and above."""
+    """Makes an event of a record."""
 
     def __init__(self, log: Callable[..., object]) -> None:
-        super().__init__(logging.WARNING)
+        super().__init__()
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
+        severity = "error" if record.levelno >= logging.ERROR else record.levelname.lower()
         error = repr(record.exc_info[1]) if record.exc_info else None
-        self._log("library_message", logger=record.name, text=record.getMessage(), error=error)
+        text = record.getMessage()
+        self._log("library_message", logger=record.name, severity=severity, text=text, error=error)
 
 
 _RENDERERS: Mapping[str, Any] = {

@@ -1,0 +1,97 @@
+"""What the tree looks like to the metrics, and where unasked files go."""
+
+import os
+import stat
+
+import pytest
+
+from backstay.places import make_runtime_folder, runtime_folder, simulator_socket
+from backstay.supervisor.specs import ChildKind
+from backstay.supervisor.tree import ChildState, TreeNode
+from backstay.watching import Source, restarts_below
+
+
+def node(path: str, *children: TreeNode, restarts: int = 0) -> TreeNode:
+    kind = ChildKind.SUPERVISOR if children else ChildKind.WORKER
+    name = path.rpartition("/")[2]
+    return TreeNode(name, path, kind, ChildState.RUNNING, True, restarts, 1, 3, 9, 1.0, children)
+
+
+TREE = node(
+    "root",
+    node(
+        "root/connections",
+        node("root/connections/keeper", node("root/connections/keeper/session", restarts=1), restarts=2),
+        node("root/connections/paper-7", node("root/connections/paper-7/session", restarts=4)),
+        node("root/connections/paper-8", node("root/connections/paper-8/session")),
+    ),
+    node("root/relays", node("root/relays/relay-paper")),
+)
+
+
+class Watched:
+    def __init__(self, tree: TreeNode | None) -> None:
+        self._tree = tree
+
+    def tree(self) -> TreeNode | None:
+        return self._tree
+
+    def names(self) -> dict[str, str]:
+        return {"keeper": "keeper", "paper-7": "paper/1"}
+
+    def meters(self):
+        return ()
+
+
+def test_actors_carry_the_name_of_their_connection_and_the_nameless_are_left_out():
+    samples = {sample.name: sample for sample in Source(Watched(TREE)).actors()}
+    assert set(samples) == {
+        "root",
+        "connections",
+        "connections/keeper",
+        "connections/keeper/session",
+        "connections/paper/1",
+        "connections/paper/1/session",
+        "relays",
+        "relays/relay-paper",
+    }
+    session = samples["connections/paper/1/session"]
+    assert (session.supervisor, session.restarts, session.mailbox_length) == ("connections/paper/1", 4, 3)
+    assert samples["connections"].supervisor == "root"
+
+
+def test_without_a_tree_there_are_no_actors():
+    assert Source(Watched(None)).actors() == ()
+
+
+def test_restarts_of_a_connection_are_those_of_all_its_actors():
+    assert restarts_below(TREE) == {"keeper": 3, "paper-7": 4, "paper-8": 0}
+    assert restarts_below(None) == {}
+
+
+def test_the_runtime_folder_is_ours_alone(tmp_path):
+    environ = {"XDG_RUNTIME_DIR": str(tmp_path)}
+    folder = make_runtime_folder(environ)
+    assert folder == runtime_folder(environ) == tmp_path / "backstay"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert make_runtime_folder(environ) == folder
+    folder.chmod(0o777)
+    with pytest.raises(PermissionError, match="belongs to this user alone"):
+        make_runtime_folder(environ)
+
+
+def test_a_link_in_its_place_is_not_followed(tmp_path):
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    (tmp_path / "backstay").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(PermissionError):
+        make_runtime_folder({"XDG_RUNTIME_DIR": str(tmp_path)})
+
+
+def test_without_a_runtime_directory_the_temporary_folder_will_do():
+    for environ in ({}, {"XDG_RUNTIME_DIR": "/nonexistent"}, {"XDG_RUNTIME_DIR": "relative"}):
+        assert runtime_folder(environ).name == f"backstay-{os.getuid()}"
+
+
+def test_the_socket_of_a_simulation_is_named_after_its_port(tmp_path):
+    assert simulator_socket(tmp_path).name == "simulator-7400.sock"
+    assert simulator_socket(tmp_path, 0).name == f"simulator-pid{os.getpid()}.sock"
