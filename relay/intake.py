@@ -18,7 +18,7 @@ from backstay.protocol.commands import StartApi, read_start_api
 from backstay.protocol.framing import PREFIX_BYTES, Chunk, Splitter
 from backstay.protocol.handshake import ServerGreeting
 from backstay.relay.lobby import Chair, Lobby, Reception, Visit
-from backstay.relay.outlet import WRITER, Outlet, Pump, no_socket, shut
+from backstay.relay.outlet import NO_SOCKET, WRITER, Outlet, Pump, shut
 from backstay.session.core import Owed
 from backstay.session.notices import Notice
 from backstay.session.vocabulary import (
@@ -231,7 +231,7 @@ class Intake(Actor):
         reception = guest.lobby.visit(client_id, visit)
         if reception is Reception.TAKEN:
             guest.outlet.detach()
-            guest.sock = no_socket()
+            guest.sock = NO_SOCKET
             self._tell(ClientMoved())
         return reception
 

@@ -127,7 +127,7 @@ class Outlet:
         """The client has left, or moves on: drop what it has not taken. Returns its socket, which is not closed."""
         with self._lock:
             sock = self._sock
-            self._sock = no_socket()
+            self._sock = NO_SOCKET
             self._break()
         return sock
 
@@ -162,11 +162,10 @@ def shut(sock: socket.socket) -> None:
         return
 
 
-def no_socket() -> socket.socket:
-    """Stands where a socket was: closed, so that every use of it fails as a lost client does."""
-    sock = socket.socket()
-    sock.close()
-    return sock
+NO_SOCKET = socket.socket()
+"""Stands where a socket was: closed, so that every use of it fails as a lost client does. One for all: there may be no
+descriptor left for another."""
+NO_SOCKET.close()
 
 
 class Pump:

@@ -6,6 +6,7 @@ from any thread and never asks an actor.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import random
@@ -13,7 +14,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Self
 
 from backstay._version import __version__
@@ -22,8 +22,9 @@ from backstay.actors.dispatcher import CallbackSink, Sink
 from backstay.actors.messages import SESSION
 from backstay.actors.session import Charge, Outside
 from backstay.actors.traffic import Credit, Traffic
-from backstay.config import Config, ConnectionConfig, RelayConfig
+from backstay.config import Config, ConnectionConfig
 from backstay.errors import StartError
+from backstay.live import Door, Live, connection_status
 from backstay.metrics.blocks import ConnectionMeter
 from backstay.metrics.listening import ListenError, open_listener
 from backstay.relay.guests import guest_spec, prepare
@@ -36,57 +37,19 @@ from backstay.session.lifecycle import Event
 from backstay.session.settings import OWN_OFFER
 from backstay.session.vocabulary import ClientStarted, Ordered
 from backstay.settings_of import session_settings
-from backstay.status import ConnectionStatus, ListenerStatus, Status
+from backstay.status import ListenerStatus, Status
+from backstay.supervisor.actor import Ref
 from backstay.supervisor.backoff import Backoff
+from backstay.supervisor.book import Book
 from backstay.supervisor.messages import Exited, StartChild
-from backstay.supervisor.root import Root
-from backstay.supervisor.specs import ChildSpec, Intensity, Log, Restart, Strategy, SupervisorSpec, no_log
+from backstay.supervisor.root import COMMAND_SECONDS, Root
+from backstay.supervisor.specs import ChildSpec, Context, Intensity, Log, Restart, Strategy, SupervisorSpec, no_log
 from backstay.supervisor.supervisor import start_root, supervisor_child
 from backstay.supervisor.tree import TreeNode
 from backstay.watching import CONNECTIONS, restarts_below
 
 RELAYS = "relays"
-
-UNREACHED = View(
-    state="stopped",
-    reason="",
-    epoch=0,
-    endpoint=("", 0),
-    version=None,
-    client_id=None,
-    streams=0,
-    reads=0,
-    held=0,
-    link_up=False,
-    round_trip_seconds=None,
-)
-
-
-@dataclass(slots=True)
-class Live:
-    """One connection as the manager knows it. `view` is replaced as a whole by the connection's session."""
-
-    id: str
-    gateway: str
-    charge: Charge
-    relay: str = ""
-    view: View = UNREACHED
-    named: bool = False
-
-    @property
-    def meter(self) -> ConnectionMeter:
-        """What is observed of it."""
-        return self.charge.outside.meter
-
-
-@dataclass(slots=True)
-class Door:
-    """One relay: its listening socket and where it really listens."""
-
-    config: RelayConfig
-    sock: socket.socket
-    address: str
-    clients: set[str] = field(default_factory=set[str])
+STOPPING = "backstay is stopping"
 
 
 class Manager:
@@ -119,12 +82,14 @@ class Manager:
         self._live: dict[str, Live] = {}
         self._meters: dict[str, ConnectionMeter] = {}
         self._numbers = itertools.count(1)
+        self._stopping = False
 
     # -- life --------------------------------------------------------------------------------------------------------
 
     def start(self) -> Self:
         """Open all doors, then start the tree. Raises `StartError` with the address that is not to be had."""
         self._started_wall = time.time()
+        self._stopping = False
         self._open_doors()
         keepers = tuple(self._keeper(name, config) for name, config in self.config.connections.items())
         self._root = start_root(
@@ -142,15 +107,13 @@ class Manager:
 
     def stop(self, timeout: float | None = None) -> bool:
         """Stop everything, doors first. True when nothing is left."""
+        self._close_doors(COMMAND_SECONDS if timeout is None else timeout)
         for live in self._live.values():
-            self.order(live.id, Event.DRAIN, "backstay is stopping")
+            self.order(live.id, Event.DRAIN, STOPPING)
         drain_seconds = self.config.lifecycle.drain_seconds
         self.wait_until(lambda status: all(c.state == "stopped" for c in status.connections), drain_seconds)
         root, self._root = self._root, None
-        ended = root.stop(timeout) if root is not None else True
-        for door in self._doors.values():
-            door.sock.close()
-        return ended
+        return root.stop(timeout) if root is not None else True
 
     def __enter__(self) -> Self:
         return self.start()
@@ -186,7 +149,7 @@ class Manager:
                 ListenerStatus(name, door.address, door.config.gateway, len(door.clients))
                 for name, door in self._doors.items()
             ),
-            connections=tuple(_connection_status(live, restarts.get(live.id, 0)) for live in list(self._live.values())),
+            connections=tuple(connection_status(live, restarts.get(live.id, 0)) for live in list(self._live.values())),
         )
 
     def names(self) -> Mapping[str, str]:
@@ -227,13 +190,22 @@ class Manager:
             host, port = sock.getsockname()[:2]
             self._doors[name] = Door(config, sock, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
 
+    def _close_doors(self, timeout: float) -> None:
+        self._stopping = True
+        if self._root is not None:
+            self._root.stop_child("", RELAYS, reason=STOPPING, timeout=timeout)
+        for door in self._doors.values():
+            door.sock.close()
+
     def _listener(self, name: str) -> ChildSpec:
-        door = self._doors[name]
+        sock = self._doors[name].sock
 
-        def admit(sock: socket.socket, address: str) -> None:
-            self._admit(name, sock, address)
+        def start(context: Context) -> Ref[Listener]:
+            # The book of the tree, not the tree: clients knock before `start` has returned.
+            admit = functools.partial(self._admit, name, book=context.book)
+            return Listener.start(context, sock=sock, admit=admit)
 
-        return ChildSpec(f"relay-{name}", lambda c: Listener.start(c, sock=door.sock, admit=admit))
+        return ChildSpec(f"relay-{name}", start)
 
     def _charge(self, live_id: str, gateway: str, *, owed: Owed, read_only: bool, credit: Credit) -> Charge:
         meter = ConnectionMeter(name=live_id, gateway=gateway, mode="relay" if owed.start is None else "keeper")
@@ -271,11 +243,12 @@ class Manager:
             name, connection_spec(connection_children(Parts(charge, sink))), restart=Restart.TRANSIENT
         )
 
-    def _admit(self, relay: str, sock: socket.socket, address: str) -> None:
+    def _admit(self, relay: str, sock: socket.socket, address: str, *, book: Book) -> None:
         """A client knocked. In the listener's thread."""
-        door, root = self._doors[relay], self._root
-        if root is None or len(door.clients) >= door.config.max_clients:
-            self.log("client_refused", relay=relay, address=address, reason="too many clients")
+        door = self._doors[relay]
+        if self._stopping or len(door.clients) >= door.config.max_clients:
+            reason = STOPPING if self._stopping else "too many clients"
+            self.log("client_refused", relay=relay, address=address, reason=reason)
             sock.close()
             return
         prepare(sock)
@@ -293,7 +266,7 @@ class Manager:
                 self._left(live_id)
 
         child = supervisor_child(live_id, spec, restart=Restart.TEMPORARY)
-        if not root.book.send(CONNECTIONS, StartChild(child, answer)):
+        if not book.send(CONNECTIONS, StartChild(child, answer)):
             answer("the connections' supervisor is away")
 
     def _guest(
@@ -370,28 +343,3 @@ ROOT_INTENSITY = Intensity(10, 60.0)
 
 def _ignore(_data: bytes) -> None:
     """A keeper without a listener: what arrives has been counted, and nobody else wants it."""
-
-
-def _connection_status(live: Live, restarts: int) -> ConnectionStatus:
-    view, meter = live.view, live.meter
-    host, port = view.endpoint
-    return ConnectionStatus(
-        name=meter.name,
-        gateway=live.gateway,
-        endpoint=f"{host}:{port}" if host else "",
-        client_id=view.client_id if view.client_id is not None else -1,
-        wanted=live.charge.wanted,
-        state=view.state,
-        reason=view.reason,
-        since_wall=meter.state_since_wall,
-        epoch=view.epoch,
-        server_version=view.version or 0,
-        next_attempt_wall=meter.next_attempt_wall,
-        streams=view.streams,
-        reads=view.reads,
-        held=view.held,
-        restarts=restarts,
-        round_trip_seconds=view.round_trip_seconds,
-        messages_received=meter.messages_received,
-        messages_sent=meter.messages_sent,
-    )
