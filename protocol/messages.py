@@ -52,6 +52,7 @@ _HISTORICAL_END_SINCE = 196
 
 _TICK_SNAPSHOT_END, _BARS, _SCHEDULE, _BARS_END = 57, 17, 106, 108
 _WHAT_TO_SHOW_INDEX = 18
+_ORDER_STATUS, _STATUS_CLIENT_INDEX, _STATUS_CLIENT_FIELD = 3, 8, 9
 _FALSE = (b"", b"0", b"false")
 
 
@@ -105,6 +106,16 @@ def execution_order_id(payload: bytes, version: int) -> int | None:
         order_id = None if execution is None else find_varint(execution, 1)
         return None if order_id is None else int32(order_id)
     return _number(_text_field(payload, version, (RESPONSES[EXECUTION], 1)))
+
+
+def order_status_client(payload: bytes, version: int) -> int | None:
+    """Return the client id in an order status (3): the owner of the order; None for any other message."""
+    if message_id(payload, version) != _ORDER_STATUS:
+        return None
+    if is_protobuf(payload, version):
+        client = find_varint(payload, _STATUS_CLIENT_FIELD, _ID_BYTES)
+        return None if client is None else int32(client)
+    return _number(_text_field(payload, version, (RESPONSES[_ORDER_STATUS], _STATUS_CLIENT_INDEX)))
 
 
 def ticks_done(payload: bytes, version: int) -> bool:

@@ -53,6 +53,7 @@ def _on_client_started(core: Core, event: ClientStarted) -> None:
 def _on_client_asked(core: Core, event: ClientAsked) -> None:
     for payload in event.payloads:
         core.desk.take(payload, core.now)
+        core.desk.release(core.now)  # one by one: the lanes are for when the pace holds something back
 
 
 def _on_client_refused(core: Core, event: ClientRefused) -> None:
@@ -77,7 +78,7 @@ def _on_client_returned(core: Core, _event: ClientReturned) -> None:
     if core.state is not State.READY:
         core.tell_down()
     for question in (managed_accounts, next_ids):
-        core.desk.take(question(core.desk.version)[PREFIX_BYTES:], core.now)
+        core.desk.ask_for_client(question(core.desk.version)[PREFIX_BYTES:])
 
 
 def _on_client_moved(core: Core, _event: ClientMoved) -> None:

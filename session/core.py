@@ -112,6 +112,7 @@ class Core:
         self.detour: tuple[str, int] | None = None
         self.dialled: tuple[str, int] = settings.endpoints[0]
         self.dialled_at = 0.0
+        self.offered = VersionRange(0, 0)
         self.lost_at: float | None = None
         self.cached: Hello | None = None
         self.round_trip: float | None = None
@@ -149,7 +150,7 @@ class Core:
             client_id=self.owed.start.client_id if self.owed.start else None,
             streams=ledger.streams,
             reads=ledger.reads(),
-            held=0 if self.desk.open else len(ledger.held()) + len(self.desk.orders) + len(self.desk.cancels),
+            held=0 if self.desk.open else len(ledger.held()) + len(self.desk.trades),
             link_up=self.state in LINKED_STATES and self.link is not Link.DOWN,
             round_trip_seconds=self.round_trip,
         )
@@ -208,10 +209,10 @@ class Core:
         self.dialled_at = self.now
         self.desk.epoch = owed.epoch
         self.pulse.begin()
-        offer = VersionRange(owed.version, owed.version) if owed.version is not None else capped(owed.offer)
+        self.offered = VersionRange(owed.version, owed.version) if owed.version is not None else capped(owed.offer)
         host, port = self.dialled
         self.effects.append(Tune(owed.epoch, owed.next_id_given, owed.accounts_given))
-        self.effects.append(Dial(owed.epoch, host, port, greeting(offer, owed.options), settings.dial_seconds))
+        self.effects.append(Dial(owed.epoch, host, port, greeting(self.offered, owed.options), settings.dial_seconds))
         self.effects.append(Count("connect_attempts"))
 
     def _hang_up(self) -> None:
@@ -309,11 +310,10 @@ class Core:
         self.effects.append(Leave())
 
     def _settle_queue(self) -> None:
-        if self.desk.open and self.desk.idle:
-            if self.state is State.SYNCING:
-                self.move(Event.SYNCED)
-            if self.state is State.DRAINING:
-                self.move(Event.DRAINED)
+        if self.state is State.SYNCING and self.desk.open and not self.desk.restoring:
+            self.move(Event.SYNCED)
+        if self.state is State.DRAINING and self.desk.open and self.desk.idle:
+            self.move(Event.DRAINED)
 
     def introduce_client(self, hello: Hello) -> None:
         """Answer the client's greeting: with the gateway's own answer, or with the last one seen from it."""

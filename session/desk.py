@@ -7,57 +7,42 @@ bounded by `HeldSettings`; an order never waits for a connection that the client
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from backstay.protocol.commands import cancel_frame, market_data_type
-from backstay.protocol.errors import ErrorMessage, write_error
 from backstay.protocol.framing import PREFIX_BYTES, frame
-from backstay.protocol.messages import kind_of, message_id, request_key
+from backstay.protocol.messages import body_fields, is_protobuf, kind_of, message_id, request_key
 from backstay.protocol.requests import REQUESTS
 from backstay.protocol.vocabulary import Kind, Request
-from backstay.session.ledger import FORGOTTEN, Entry, Ledger
-from backstay.session.notices import NO_ID, Notice
-from backstay.session.pacing import Item, Lane, Outbox, Waiting
-from backstay.session.pulse import Pulse
-from backstay.session.settings import Settings
-from backstay.session.vocabulary import Arm, Count, Deliver, Effect, Mute, PassClock, Refund, Timer, Write
+from backstay.session.counter import Counter
+from backstay.session.ledger import FORGOTTEN, NEVER, Entry
+from backstay.session.notices import Notice
+from backstay.session.pacing import Item, Lane
+from backstay.session.vocabulary import Arm, Count, Mute, PassClock, Timer, Write
 
 REQ_CURRENT_TIME = 49
 ORDERS = frozenset(request.id for request in REQUESTS.values() if request.kind is Kind.ORDER)
 GLOBAL_CANCEL = 58
 MARKET_DATA_TYPE, LIVE = 59, 1
-MAX_HELD_CANCELS = 1_000
-"""Order cancels kept for the time when the gateway is back: more than a client has orders."""
+CANCEL_ORDER, MARKET_DEPTH, ACCOUNT_SUMMARY = 4, 10, 62
+MAX_HELD_TRADES = 1_000
+"""Orders and cancels kept until the gateway is back: more than a client has orders."""
 
-MUTED_AFTER_OWN_CANCEL = frozenset({300, 310, 365, 366, 162, 322})
-"""What TWS says on the id of a cancel it does not need; the client never sent these cancels."""
+MAX_SUMMARIES, SUMMARY_CONTENT = 2, 2
+"""Account summaries that TWS allows at a time; where in one, behind VERSION and request id, its content begins."""
+
+USUAL_CANCEL_CODES = frozenset({300})
+CANCEL_CODES = {10: frozenset({310}), 20: frozenset({366, 162}), 22: frozenset({365, 162}), 50: frozenset({300, 366})}
+"""What TWS says on the id of a cancel it does not need, by the request cancelled; the client never sent these."""
 
 
 @dataclass(slots=True)
-class Desk:
-    """The client's side of a session. `effects` is the list that the core hands out."""
+class Desk(Counter):
+    """The client's side of a session: what is taken in, and what is let out."""
 
-    settings: Settings
-    ledger: Ledger
-    pulse: Pulse
-    waiting: Waiting
-    effects: list[Effect] = field(default_factory=list[Effect])
-    version: int = 0
-    epoch: int = 0
-    open: bool = False
-    told_down: bool = False
-    refund: int = 0
-    held_due: float = float("inf")
-    outbox: Outbox = field(init=False)
-    clocks: deque[Item] = field(init=False)
-    cancels: deque[Item] = field(init=False)
-    orders: deque[Item] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.outbox, self.clocks = self.waiting.outbox, self.waiting.clocks
-        self.cancels, self.orders = self.waiting.cancels, self.waiting.orders
+    muted: set[int] = field(default_factory=set[int])
+    restoring: int = 0  # queued by `restore` and not yet out
 
     # -- taking in ---------------------------------------------------------------------------------------------------
 
@@ -99,7 +84,11 @@ class Desk:
                 item, Notice.NOT_SENT, key, detail="the gateway is away and too much is waiting for it already"
             )
             return
+        self._make_room(request, item.payload)
         entry = self.ledger.ask(request, payload=item.payload, version=self.version, now=item.since)
+        if key in self.muted:  # what TWS says on this id from now on is said to the client
+            self.muted.discard(key)
+            self.effects.append(Mute(self.epoch, key, frozenset()))
         if not self.open:
             self.refund += item.refund
             self._expire_at(item.since + self.settings.held.age_seconds, item.since)
@@ -110,6 +99,21 @@ class Desk:
             self.clocks.append(item)
         else:
             self.outbox.push(Lane.INTERACTIVE, item)
+
+    def _make_room(self, request: Request, payload: bytes) -> None:
+        """Let an older account summary that asks for the same make room: TWS allows two at a time.
+
+        ib_async asks for one more after each 1102 and gives none up.
+        """
+        if request.id != ACCOUNT_SUMMARY or is_protobuf(payload, self.version):
+            return
+        summaries = self.ledger.of_request(ACCOUNT_SUMMARY)
+        content = body_fields(payload, self.version)[SUMMARY_CONTENT:]
+        same = [e for e in summaries if body_fields(e.payload, self.version)[SUMMARY_CONTENT:] == content]
+        if len(summaries) >= MAX_SUMMARIES and same:
+            if self.open and same[0].is_known_in(self.epoch):
+                self._cancel_ourselves(same[0])
+            self.ledger.drop(same[0])
 
     def _held_is_full(self, size_bytes: int) -> bool:
         held = self.ledger.held()
@@ -134,21 +138,24 @@ class Desk:
         elif self.open:
             self.outbox.push(Lane.ORDERS, item)
         else:
-            self.orders.append(item)
-            self._expire_at(item.since + self.settings.held.order_seconds, item.since)
+            item.is_order = True
+            self._hold_trade(item)
 
     def _take_order_cancel(self, _request: Request, item: Item) -> None:
         if self.open:
             self.outbox.push(Lane.ORDERS, item)
         else:
-            self._hold_cancel(item)
+            self._hold_trade(item)
 
-    def _hold_cancel(self, item: Item) -> None:
-        if len(self.cancels) >= MAX_HELD_CANCELS:
-            self._refuse_cancel(item, "too many cancels are waiting")
+    def _hold_trade(self, item: Item) -> None:
+        """Orders and cancels wait in one line: a cancel must not overtake its order."""
+        if len(self.trades) < MAX_HELD_TRADES:
+            self.trades.append(item)
+            self._expire_at(self._trade_due(item), item.since)
+        elif item.is_order:
+            self._refuse_order(item, "too many orders are waiting")
         else:
-            self.cancels.append(item)
-            self._expire_at(item.since + self.settings.held.age_seconds, item.since)
+            self._refuse_cancel(item, "too many cancels are waiting")
 
     def _take_command(self, request: Request, item: Item) -> None:
         if request.id == GLOBAL_CANCEL:
@@ -162,68 +169,27 @@ class Desk:
         # A second startApi or a verify exchange: the official server knows neither here. It is not passed on.
         self._refuse(item, Notice.NOT_SENT, None, detail="handshake messages are not expected now")
 
-    # -- saying no ---------------------------------------------------------------------------------------------------
-
-    def say(self, notice: Notice, *, key: int | None = None, detail: str = "") -> None:
-        """Tell the client."""
-        message = ErrorMessage(NO_ID if key is None else key, notice.value.code, notice.text(detail), "", 0)
-        self.effects.append(Deliver(write_error(message, self.version)))
-
-    def _refuse(self, item: Item, notice: Notice, key: int | None, *, detail: str = "") -> None:
-        self.say(notice, key=key, detail=detail)
-        self.refund += item.refund
-
-    def _refuse_order(self, item: Item, detail: str) -> None:
-        order_id = request_key(item.payload, self.version)
-        is_change = order_id is not None and self.ledger.order_known(order_id)
-        self.effects.append(Count("requests_rejected", "not_ready"))
-        self._refuse(item, Notice.CHANGE_NOT_SENT if is_change else Notice.ORDER_NOT_SENT, order_id, detail=detail)
-
-    def _refuse_cancel(self, item: Item, detail: str) -> None:
-        self.effects.append(Count("requests_rejected", "not_ready"))
-        self._refuse(item, Notice.CANCEL_NOT_SENT, request_key(item.payload, self.version), detail=detail)
-
-    def refuse_orders(self) -> None:
-        """The client has been told that the gateway is away: no order of before waits for it."""
-        while self.orders:
-            self._refuse_order(self.orders.popleft(), "the gateway is away")
-
-    def expire(self, now: float) -> None:
-        """Answer what has been held for too long."""
-        self.held_due = float("inf")
-        limits = self.settings.held
-        while self.orders and self.orders[0].since + limits.order_seconds <= now:
-            self._refuse_order(self.orders.popleft(), f"it waited for the gateway for {limits.order_seconds:g} s")
-        while self.cancels and self.cancels[0].since + limits.age_seconds <= now:
-            self._refuse_cancel(self.cancels.popleft(), _waited(limits.age_seconds))
-        waiting: list[float] = [self.orders[0].since + limits.order_seconds] if self.orders else []
-        waiting += [self.cancels[0].since + limits.age_seconds] if self.cancels else []
-        for entry in () if self.open else self.ledger.held():
-            due = entry.asked_at + limits.age_seconds
-            if due <= now:
-                self.ledger.drop(entry)
-                self.say(Notice.NOT_SENT, key=entry.key, detail=_waited(limits.age_seconds))
-            else:
-                waiting.append(due)
-        if waiting:
-            self._expire_at(min(waiting), now)
-
-    def _expire_at(self, due: float, now: float) -> None:
-        if due < self.held_due:
-            self.held_due = due
-            self.effects.append(Arm(Timer.HELD, max(0.0, due - now)))
-
     # -- letting out -------------------------------------------------------------------------------------------------
 
     def restore(self) -> None:
-        """Open the gate: settings first, then what was cancelled meanwhile, then streams, then reads."""
+        """Open the gate: settings first, then orders and cancels that waited, then streams, then reads."""
         self.end_halves(self.epoch)
         self.open = True
-        for payload in self.ledger.settings.values():
-            self.outbox.push(Lane.SETTINGS, Item(payload))
-        self._move(self.cancels, Lane.ORDERS)
-        self._move(self.orders, Lane.ORDERS)
+        self.restoring = 0
+        self.muted.clear()
+        self._replay_settings()
+        while self.trades:
+            self._put_back(Lane.ORDERS, self.trades.popleft())
         self.requeue()
+
+    def _replay_settings(self) -> None:
+        for payload in self.ledger.settings.values():
+            self._put_back(Lane.SETTINGS, Item(payload))
+
+    def _put_back(self, lane: Lane, item: Item) -> None:
+        item.restores = True
+        self.restoring += 1
+        self.outbox.push(lane, item)
 
     def requeue(self) -> None:
         """Queue every stream and read that this epoch has not seen yet."""
@@ -233,21 +199,16 @@ class Desk:
             if entry.request.id == REQ_CURRENT_TIME:
                 self.clocks.append(item)
             else:
-                self.outbox.push(Lane.BULK, item)
+                self._put_back(Lane.BULK, item)
 
     def resubscribe(self) -> None:
         """Same socket, data lost (1101): TWS may still know the ids, so each is cancelled and asked for again."""
+        self._replay_settings()
         for entry in list(self.ledger.entries.values()):
-            if entry.epoch != self.epoch or not entry.is_stream:
-                continue
-            self._cancel_ourselves(entry)
-            entry.epoch = FORGOTTEN
-            entry.queued = True
-            self.outbox.push(Lane.BULK, Item(entry.payload, entry=entry))
-
-    def _move(self, waiting: deque[Item], lane: Lane) -> None:
-        while waiting:
-            self.outbox.push(lane, waiting.popleft())
+            if entry.epoch == self.epoch and entry.is_stream:  # a read may still be answered, and must not be twice
+                self._cancel_ourselves(entry, Lane.SETTINGS)
+                entry.epoch = FORGOTTEN
+        self.requeue()
 
     def release(self, now: float) -> None:
         """Write what may leave now; arm the timer for what may not."""
@@ -259,8 +220,17 @@ class Desk:
             if not self._leaves(item, batch):
                 self.outbox.take_back()
         if batch:
-            self.effects.append(Write(self.epoch, b"".join(batch), len(batch)))
+            self._write(batch)
         self._plan_release(now)
+
+    def _write(self, batch: list[bytes]) -> None:
+        """One message to the Connector for all that leaves in a row, however many requests were taken one by one."""
+        data, messages = b"".join(batch), len(batch)
+        last = self.effects[-1] if self.effects else None
+        if isinstance(last, Write) and last.epoch == self.epoch:
+            self.effects.pop()
+            data, messages = last.data + data, last.messages + messages
+        self.effects.append(Write(self.epoch, data, messages))
 
     def _plan_release(self, now: float) -> None:
         if self.outbox.reserved:
@@ -289,17 +259,27 @@ class Desk:
 
     def _leaves(self, item: Item, batch: list[bytes]) -> bool:
         self.refund += item.refund
+        self.restoring -= item.restores
         if not self._is_wanted(item):
             return False
         entry = item.entry
-        if entry is not None:
+        if entry is None:
+            self._note_leaving(item)
+        else:
+            if entry.request.id == MARKET_DEPTH and entry.epoch != NEVER:
+                self.say(Notice.DEPTH_RESET, key=entry.key)
             entry.epoch, entry.queued = self.epoch, False
-        elif message_id(item.payload, self.version) in ORDERS:
-            order_id = request_key(item.payload, self.version)
-            if order_id is not None:
-                self.ledger.order_sent(order_id)
         batch.append(frame(item.payload))
         return True
+
+    def _note_leaving(self, item: Item) -> None:
+        number, key = message_id(item.payload, self.version), request_key(item.payload, self.version)
+        if number == GLOBAL_CANCEL:
+            self.ledger.global_cancel_out = True
+        elif key is not None and number in ORDERS:
+            self.ledger.order_sent(key)
+        elif key is not None and number == CANCEL_ORDER:
+            self.ledger.cancels_out[key] = item.payload
 
     @property
     def idle(self) -> bool:
@@ -314,9 +294,17 @@ class Desk:
             if item.entry is None:
                 self._settle_queued(item)
         self.clocks.clear()
-        self.ledger.break_off(now)
+        if self.ledger.break_off(now):
+            self._expire_at(now + self.settings.held.age_seconds, now)
         for order_id in self.ledger.orders_in_doubt():
             self.say(Notice.ORDER_IN_DOUBT, key=order_id, detail=detail)
+        # Cancelling twice is harmless; cancelling not at all is not. Cancelling everything is another matter: by the
+        # time it could be repeated there may be orders that the client wants.
+        for payload in self.ledger.take_cancels_out():
+            self._hold_trade(Item(payload, since=now, repeats=True))
+        if self.ledger.global_cancel_out:
+            self.ledger.global_cancel_out = False
+            self.say(Notice.GLOBAL_CANCEL_IN_DOUBT, detail=detail)
 
     def end_halves(self, epoch: int) -> None:
         """Reads of which the client has a part cannot be asked again without giving it that part twice.
@@ -332,7 +320,7 @@ class Desk:
         request = REQUESTS.get(message_id(item.payload, self.version))
         kind = kind_of(item.payload, self.version) if request is not None else None
         if request is not None and (kind is Kind.ORDER_CANCEL or request.id == GLOBAL_CANCEL):
-            self._hold_cancel(item)
+            self._hold_trade(item)
         elif kind is Kind.ORDER:
             self._refuse_order(item, "the gateway went away before it could be sent")
         elif kind is Kind.COMMAND or request is None:
@@ -350,31 +338,34 @@ class Desk:
         if self.ledger.settings.pop(MARKET_DATA_TYPE, None) is not None and self.open:
             self.outbox.push(Lane.SETTINGS, Item(market_data_type(self.version, LIVE)[PREFIX_BYTES:]))
         self.ledger.settings.clear()
-        for item in (*self.clocks, *self.orders):
+        for item in (*self.clocks, *self._take_from_trades(lambda item: item.is_order)):
             self.refund += item.refund
         self.clocks.clear()
-        self.orders.clear()
 
-    def _cancel_ourselves(self, entry: Entry) -> None:
+    def ask_for_client(self, payload: bytes) -> None:
+        """Ask something the client has not asked, for its answer to reach it. It waits for as long as it takes."""
+        request = REQUESTS[message_id(payload, self.version)]
+        entry = self.ledger.ask(request, payload=payload, version=self.version, now=float("inf"))
+        if self.open:
+            entry.queued = True
+            self.outbox.push(Lane.INTERACTIVE, Item(payload, entry=entry))
+
+    def _cancel_ourselves(self, entry: Entry, lane: Lane = Lane.INTERACTIVE) -> None:
         cancel = cancel_frame(entry.payload, self.version)
         if cancel is not None:
             if entry.key is not None:
-                self.effects.append(Mute(self.epoch, entry.key, MUTED_AFTER_OWN_CANCEL))
+                self.muted.add(entry.key)
+                codes = CANCEL_CODES.get(entry.request.id, USUAL_CANCEL_CODES)
+                self.effects.append(Mute(self.epoch, entry.key, codes))
             # Before whatever the client may ask for under the same id from now on.
-            self.outbox.push(Lane.INTERACTIVE, Item(cancel[PREFIX_BYTES:]))
+            self.outbox.push(lane, Item(cancel[PREFIX_BYTES:]))
 
     def farewell(self) -> None:
         """Nothing will be sent any more: give back all credit."""
-        for item in (*self.outbox.clear(), *self.clocks, *self.cancels, *self.orders):
+        for item in (*self.outbox.clear(), *self.clocks, *self.trades):
             self.refund += item.refund
-        for waiting in (self.clocks, self.cancels, self.orders):
-            waiting.clear()
-
-    def settle_refund(self) -> None:
-        """Turn what came free in this step into one effect."""
-        if self.refund:
-            self.effects.append(Refund(self.refund))
-            self.refund = 0
+        self.clocks.clear()
+        self.trades.clear()
 
 
 _TAKE: dict[Kind, Callable[[Desk, Request, Item], None]] = {
@@ -388,7 +379,3 @@ _TAKE: dict[Kind, Callable[[Desk, Request, Item], None]] = {
     Kind.COMMAND: Desk._take_command,
     Kind.HANDSHAKE: Desk._take_handshake,
 }
-
-
-def _waited(seconds: float) -> str:
-    return f"the gateway was away for {seconds:g} s"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from backstay.protocol.codes import metric_category, moved_port
-from backstay.protocol.errors import NO_REQUEST, ErrorMessage, read_error
+from backstay.protocol.codes import About, code_info, metric_category, moved_port
+from backstay.protocol.errors import NO_REQUEST, ErrorMessage, read_error, read_next_valid_id
 from backstay.protocol.handshake import BadAnswer, Hello, Redirect, VersionRange, read_answer
-from backstay.protocol.messages import execution_order_id, response_key, ticks_done
+from backstay.protocol.messages import execution_order_id, order_status_client, response_key, ticks_done
 from backstay.protocol.responses import HISTORICAL_TICKS
 from backstay.session.causes import Cause
 from backstay.session.lifecycle import HANDSHAKE_STATES, Event, Link, State
@@ -19,7 +19,6 @@ from backstay.session.sieve import (
     EXECUTION,
     MANAGED_ACCOUNTS,
     NEXT_VALID_ID,
-    OPEN_ORDER,
     ORDER_STATUS,
 )
 from backstay.session.vocabulary import (
@@ -37,8 +36,11 @@ from backstay.session.vocabulary import (
 
 if TYPE_CHECKING:
     from backstay.session.core import Core
+    from backstay.session.ledger import Ledger
 
 DATA_LOST = 1101
+EITHER_CODES = frozenset({200, 203, 320, 321, 322, 323})
+"""What TWS says of requests and of orders alike."""
 
 
 def _on_connected(core: Core, _event: Connected) -> None:
@@ -76,6 +78,10 @@ def _on_answered(core: Core, event: Answered) -> None:
         core.move(Event.HELLO)
     elif isinstance(hello, Redirect):
         _redirect(core, hello)
+    elif hello.version is not None and hello.version in core.offered:
+        # Right for what was offered; the client has been introduced by another version since. Once more, exactly.
+        core.detour = core.dialled
+        core.fail(Event.REDIRECT, Cause.VERSION, hello.reason)
     else:
         _refuse_answer(core, hello)
 
@@ -97,9 +103,10 @@ def _redirect(core: Core, redirect: Redirect) -> None:
 
 
 def _on_noted(core: Core, event: Noted) -> None:
-    for number, payload, passed in event.frames:
-        if not core.live:
-            return  # an earlier frame of the batch ended the epoch
+    for index, (number, payload, passed) in enumerate(event.frames):
+        if not core.live:  # an earlier frame of the batch ended the epoch; the rest has reached the client all the same
+            _hear_late_frames(core, Noted(event.epoch, event.frames[index:]))
+            return
         handler = _NOTES.get(number)
         if handler is not None:
             handler(core, payload, passed)
@@ -125,7 +132,7 @@ def _hear_late_frames(core: Core, event: Noted) -> None:
     for number, payload, passed in event.frames:
         if not passed:
             continue
-        if number in (OPEN_ORDER, ORDER_STATUS, EXECUTION):
+        if number in (ORDER_STATUS, EXECUTION):
             _NOTES[number](core, payload, passed)
         error = read_error(payload, core.desk.version)
         if error is not None:
@@ -139,7 +146,10 @@ def _note_answer(core: Core, number: int, payload: bytes) -> None:
     core.owed.ledger.note_answer(number, response_key(payload, core.desk.version), final=final)
 
 
-def _note_next_id(core: Core, _payload: bytes, passed: bool) -> None:
+def _note_next_id(core: Core, payload: bytes, passed: bool) -> None:
+    ledger = core.owed.ledger
+    if ledger.first_order_id is None:
+        ledger.first_order_id = read_next_valid_id(payload, core.desk.version)
     core.owed.next_id_given |= passed
     _identify(core, NEXT_VALID_ID)
 
@@ -168,9 +178,15 @@ def _note_clock(core: Core, _payload: bytes, _passed: bool) -> None:
 
 
 def _note_order(core: Core, payload: bytes, _passed: bool) -> None:
-    order_id = response_key(payload, core.desk.version)
-    if order_id is not None:
+    """An order status of ours: TWS has the order, and what was cancelled is answered.
+
+    Other clients' orders may have the same numbers. An open order alone does not tell whose it is; its status follows.
+    """
+    version, start = core.desk.version, core.owed.start
+    order_id, client_id = response_key(payload, version), order_status_client(payload, version)
+    if order_id is not None and start is not None and client_id == start.client_id:
         core.owed.ledger.order_seen(order_id)
+        core.owed.ledger.cancel_answered(order_id)
 
 
 def _note_execution(core: Core, payload: bytes, _passed: bool) -> None:
@@ -194,11 +210,24 @@ def _note_error(core: Core, payload: bytes, passed: bool) -> None:
 
 
 def _note_error_on_key(core: Core, error: ErrorMessage) -> None:
+    """Request ids and order ids are often the same small numbers; the code has to tell which is meant.
+
+    Where it does not, an order without an answer comes first: taking a stream for ended would lose it for good.
+    """
     ledger = core.owed.ledger
-    if error.id >= 0:
-        ledger.note_error(error.id, error.code)
+    if error.id < 0:
+        return
+    about_order = code_info(error.code).about is About.ORDER
+    if about_order or error.id not in ledger.by_key or _may_be_order(ledger, error):
         if error.id in ledger.orders:
             ledger.order_seen(error.id)
+        ledger.cancel_answered(error.id)
+    if not about_order and not _may_be_order(ledger, error):
+        ledger.note_error(error.id, error.code)
+
+
+def _may_be_order(ledger: Ledger, error: ErrorMessage) -> bool:
+    return error.code in EITHER_CODES and error.id in ledger.orders and ledger.order_unanswered(error.id)
 
 
 def _code_link_down(core: Core, _error: ErrorMessage) -> None:
@@ -227,11 +256,12 @@ def _code_port_changed(core: Core, error: ErrorMessage) -> None:
     """TWS names its new port; the one of before stays in the list, in case it was right after all."""
     port = moved_port(error.text)
     if port is not None:
-        moved = (core.dialled[0], port)
-        if moved not in core.endpoints:
-            core.endpoints.append(moved)
-        core.endpoint_index = core.endpoints.index(moved)
+        core.detour = (core.dialled[0], port)
+        if core.detour not in core.endpoints:
+            core.endpoints.append(core.detour)
     core.fail(Event.LOST, Cause.PORT_CHANGED, error.text)
+    if port is not None and core.detour in core.endpoints:
+        core.endpoint_index = core.endpoints.index(core.detour)
 
 
 HEARINGS: dict[type, Callable[..., None]] = {
@@ -247,7 +277,6 @@ _NOTES: dict[int, Callable[[Core, bytes, bool], None]] = {
     MANAGED_ACCOUNTS: _note_accounts,
     CURRENT_TIME: _note_clock,
     ERROR: _note_error,
-    OPEN_ORDER: _note_order,
     ORDER_STATUS: _note_order,
     EXECUTION: _note_execution,
 }

@@ -100,6 +100,9 @@ class Ledger:
     unkeyed: dict[int, dict[Slot, Entry]] = field(default_factory=dict[int, dict[Slot, Entry]])  # reads, by request
     unseen: deque[Entry] = field(default_factory=deque[Entry])
     orders: dict[int, bool] = field(default_factory=dict[int, bool])  # order id -> acknowledged by TWS
+    cancels_out: dict[int, bytes] = field(default_factory=dict[int, bytes])  # order cancels written, not answered
+    global_cancel_out: bool = False
+    first_order_id: int | None = None  # the first nextValidId of this client: lower ids are of an earlier life
     sequence: int = 0
     streams: int = 0  # how many of the entries are streams
 
@@ -217,6 +220,25 @@ class Ledger:
         """Whether an order with this id has ever left us or been reported, so that another one is a change."""
         return order_id in self.orders
 
+    def may_be_known(self, order_id: int) -> bool:
+        """Whether this may be a change: of an order seen, or of one that an earlier life of the client has placed."""
+        return self.order_known(order_id) or (self.first_order_id is not None and order_id < self.first_order_id)
+
+    def order_unanswered(self, order_id: int) -> bool:
+        """Whether this order was sent, and TWS has not spoken of it yet."""
+        return self.orders.get(order_id) is False
+
+    def cancel_answered(self, order_id: int) -> None:
+        """TWS has said something about this order since its cancel was written."""
+        self.cancels_out.pop(order_id, None)
+        self.global_cancel_out = False
+
+    def take_cancels_out(self) -> list[bytes]:
+        """Cancels that were written on a socket that is gone, and never answered; forgets them."""
+        payloads = list(self.cancels_out.values())
+        self.cancels_out.clear()
+        return payloads
+
     def orders_in_doubt(self) -> list[int]:
         """Orders that were sent and not yet spoken of by TWS; marks them as known, so that each is told once."""
         doubtful = [order_id for order_id, seen in self.orders.items() if not seen]
@@ -231,8 +253,8 @@ class Ledger:
         entries = [entry for entry in self.entries.values() if entry.epoch != epoch and not entry.queued]
         return sorted(entries, key=lambda e: (not e.is_stream, e.request.priority if e.is_stream else 0, e.sequence))
 
-    def break_off(self, now: float) -> None:
-        """The socket is gone: nothing is queued any more."""
+    def break_off(self, now: float) -> bool:
+        """The socket is gone: nothing is queued any more. True if there are reads, which wait from now on."""
         for entry in self.unseen:
             if entry.epoch != NEVER and entry.asked_at + UNSEEN_SECONDS <= now:
                 self.drop(entry)
@@ -240,6 +262,9 @@ class Ledger:
         for entry in self.entries.values():
             entry.queued = False
             entry.shadowed = None
+            if entry.epoch != NEVER and not entry.is_stream:
+                entry.asked_at = max(entry.asked_at, now)
+        return len(self.entries) > self.streams
 
     def take_halves(self, epoch: int) -> list[Entry]:
         """Forget the keyed reads that were half answered up to this epoch, whose socket is gone, and return them.
@@ -254,9 +279,13 @@ class Ledger:
             entry.rows = False
         return halves
 
+    def of_request(self, request_id: int) -> list[Entry]:
+        """The entries of one request, oldest first."""
+        return [entry for entry in self.entries.values() if entry.request.id == request_id]
+
     def held(self) -> list[Entry]:
-        """Entries that have never been sent, oldest first."""
-        return [entry for entry in self.entries.values() if entry.epoch == NEVER]
+        """What waits while the gateway is away, oldest first: what was never sent, and reads without their answer."""
+        return [entry for entry in self.entries.values() if entry.epoch == NEVER or not entry.is_stream]
 
     def reads(self) -> int:
         """How many reads are open."""

@@ -33,6 +33,11 @@ class Notice(Enum):
     ORDER_NOT_SENT = NoticeRow(201, "order not sent: {detail}")
     CHANGE_NOT_SENT = NoticeRow(2164, "change of the order not sent, the order stands as it was: {detail}")
     CANCEL_NOT_SENT = NoticeRow(2166, "cancel not sent, the order stands as it was: {detail}")
+    CANCEL_IN_DOUBT = NoticeRow(2163, "cancel in doubt: it was sent once, and nothing was heard of it: {detail}")
+    DEPTH_RESET = NoticeRow(317, "market depth is asked for again; empty the book before using new rows")
+    GLOBAL_CANCEL_IN_DOUBT = NoticeRow(
+        2167, "it is not known whether the global cancel arrived; it is not sent again by itself ({detail})"
+    )
     ORDER_IN_DOUBT = NoticeRow(
         2165, "order in doubt: it was sent, then the connection broke before an answer ({detail})"
     )

@@ -36,6 +36,9 @@ class Item:
     refund: int = 0
     entry: Entry | None = None
     since: float = 0.0
+    is_order: bool = False
+    repeats: bool = False  # has been written before, without an answer
+    restores: bool = False  # part of putting back what a lost socket took
 
 
 @dataclass(slots=True)
@@ -44,6 +47,7 @@ class Outbox:
 
     per_second: int
     reserved: bool = False  # the next free moment belongs to a probe; the lanes wait behind it
+    bulk_turn: bool = False
     lanes: tuple[deque[Item], ...] = field(default_factory=lambda: tuple(deque[Item]() for _ in Lane))
     sent_at: deque[float] = field(default_factory=deque[float])
 
@@ -65,11 +69,22 @@ class Outbox:
         """The next item, if there is one and the rate allows it."""
         if self.reserved or self.wait_seconds(now) > 0.0:
             return None
-        for lane in self.lanes:
+        lane = self._next_lane()
+        if lane is None:
+            return None
+        self.sent_at.append(now)
+        return lane.popleft()
+
+    def _next_lane(self) -> deque[Item] | None:
+        interactive, bulk = self.lanes[Lane.INTERACTIVE], self.lanes[Lane.BULK]
+        for lane in (self.lanes[Lane.SETTINGS], self.lanes[Lane.ORDERS]):
             if lane:
-                self.sent_at.append(now)
-                return lane.popleft()
-        return None
+                return lane
+        # Turn by turn: a client that never stops asking must not keep its own streams from being put back.
+        self.bulk_turn = bool(bulk) and (self.bulk_turn or not interactive)
+        chosen = bulk if self.bulk_turn else interactive
+        self.bulk_turn = not self.bulk_turn
+        return chosen or None
 
     def take_back(self) -> None:
         """What was popped last did not leave after all: it does not count against the rate."""
@@ -94,11 +109,10 @@ class Waiting:
 
     outbox: Outbox
     clocks: deque[Item] = field(default_factory=deque[Item])
-    cancels: deque[Item] = field(default_factory=deque[Item])
-    orders: deque[Item] = field(default_factory=deque[Item])
+    trades: deque[Item] = field(default_factory=deque[Item])  # orders and their cancels, as the client gave them
 
     def inherit(self, messages_per_second: int) -> None:
         """A new core has begun, and the client's window with it: there is no credit to be given back for these."""
         self.outbox.per_second = messages_per_second
-        for item in (*(item for lane in self.outbox.lanes for item in lane), *self.clocks, *self.cancels, *self.orders):
+        for item in (*(item for lane in self.outbox.lanes for item in lane), *self.clocks, *self.trades):
             item.refund = 0

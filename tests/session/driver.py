@@ -65,6 +65,7 @@ PREFIX = 4
 ENDPOINTS = (("gw0", 4001), ("gw1", 4001))
 TINY = 1e-6
 MAX_STEPS_AT_ONCE = 200
+ORDERS = (3, 21)
 LOSSES = ("connection_lost", "connect_failed")
 
 
@@ -78,6 +79,8 @@ class World:
         self.version = version
         self.chaos = chaos
         self.refusing = False
+        self.manners: tuple[str, ...] = MANNERS
+        self.dials_fail = True
         self.owed = Owed()
         self.core = Core(self.settings, self.owed)
         self.sieve = Sieve()
@@ -171,6 +174,8 @@ class World:
             self.restored_at[self.owed.epoch] = self.now
         for effect in effects:
             _EFFECTS[type(effect)](self, effect)
+        if isinstance(event, ClientAsked):
+            self.client.cancels_taken(event.payloads)
         self._check_credit()
         return effects
 
@@ -190,8 +195,11 @@ class World:
     def _check_credit(self) -> None:
         desk = self.core.desk
         waiting = [item for lane in desk.outbox.lanes for item in lane]
-        waiting += [*desk.clocks, *desk.cancels, *desk.orders]
+        waiting += [*desk.clocks, *desk.trades]
         assert self.taken - self.refunded == sum(item.refund for item in waiting)
+        if desk.told_down and not self.left:
+            numbers = {message_id(item.payload, desk.version) for item in waiting}
+            assert numbers.isdisjoint(ORDERS), "no order waits for a gateway that is known to be away"
 
     def restart_session(self) -> None:
         """The actors of the connection die and come back; what is owed survives them, the client's socket too."""
@@ -226,7 +234,8 @@ class World:
         assert self.link_open == write.epoch, "nothing is written on a socket that is hung up"
         frames = speech.payloads(write.data)
         assert len(frames) == write.messages
-        for payload in frames:
+        for index, payload in enumerate(frames):
+            self.behind = frames[index + 1 :]
             self._check_frame(write.epoch, payload)
         self.orders_to_connector.append(write)
         self._connector_goes_on()
@@ -265,8 +274,14 @@ class World:
         again = epoch in asked.writes
         asked.writes.append(epoch)
         assert not again or epoch in self.data_lost, "once an epoch, but for 1101"
-        if asked.cancelled and asked.kind in (Kind.STREAM, Kind.ONESHOT, Kind.SNAPSHOT):
-            assert self.owed.ledger.find(asked.number, asked.key) is not None, "what was cancelled never comes back"
+        if asked.cancel_taken and asked.kind in (Kind.STREAM, Kind.ONESHOT, Kind.SNAPSHOT):
+            wanted = self.owed.ledger.find(asked.number, asked.key) is not None
+            version = self.owed.version
+            followed = any(
+                speech.REQUESTS[message_id(p, version)].kind is Kind.CANCEL or message_id(p, version) == 6
+                for p in (*self.behind, *(item.payload for lane in self.core.desk.outbox.lanes for item in lane))
+            )
+            assert wanted or followed, "what was cancelled never comes back"
         if not again and asked.number != 49 and asked.at < self.restored_at.get(epoch, 0.0):
             self._check_rank(epoch, asked)
 
@@ -355,7 +370,7 @@ class World:
     def _begin_dial(self, dial: Dial) -> None:
         assert self.socket is None, "one socket at a time"
         fate = "refused" if self.refusing else "ok"
-        if self.chance.random() < self.chaos * 0.5:
+        if self.dials_fail and self.chance.random() < self.chaos * 0.5:
             fate = self.chance.choice(("refused", "dns", "timeout", "unreachable", "slow"))
         life = self.connector_life
         if fate in ("ok", "slow"):
@@ -375,7 +390,7 @@ class World:
         self.connector_busy = False
         manner = "normal"
         if self.chance.random() < self.chaos:
-            manner = self.chance.choice(MANNERS)
+            manner = self.chance.choice(self.manners)
         self.socket = Upstream(self, dial.epoch, manner, random.Random(self.chance.random()))
         self.sockets.append(self.socket)
         self.reader = (dial.epoch, Splitter(), False)
@@ -425,7 +440,7 @@ class World:
         self.post(ClientGreeted(offer, b"", hello))
 
     def client_has_hello(self) -> None:
-        self.after(0.01, lambda: self.post(ClientStarted(7, b"")))
+        self.after(0.01, lambda: self.post(ClientStarted(speech.CLIENT_ID, b"")))
 
     def send(self, *payloads: bytes | None) -> None:
         wanted = tuple(payload for payload in payloads if payload is not None)

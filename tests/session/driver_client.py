@@ -35,6 +35,7 @@ class Asked:
     ended: int = 0
     errors: list[tuple[int, bool]] = field(default_factory=list)  # code, whether backstay said so
     cancelled: bool = False
+    cancel_taken: bool = False  # by the session
     writes: list[int] = field(default_factory=list)  # epochs
 
     @property
@@ -50,6 +51,7 @@ class Client:
     asked: list[Asked] = field(default_factory=list)
     by_payload: dict[bytes, Asked] = field(default_factory=dict)
     by_key: dict[int, Asked] = field(default_factory=dict)
+    cancels: dict[bytes, Asked] = field(default_factory=dict)
     wanted: dict[tuple[int, int | None], Asked] = field(default_factory=dict)
     heard: Counter[int] = field(default_factory=Counter)
     outages: list[int] = field(default_factory=list)
@@ -88,7 +90,14 @@ class Client:
         asked.cancelled = True
         if self.wanted.get((asked.number, asked.key)) is asked:
             del self.wanted[asked.number, asked.key]
-        return frame[PREFIX_BYTES:]
+        payload = frame[PREFIX_BYTES:]
+        self.cancels[payload] = asked
+        return payload
+
+    def cancels_taken(self, payloads: tuple[bytes, ...]) -> None:
+        for payload in payloads:
+            if payload in self.cancels:
+                self.cancels[payload].cancel_taken = True
 
     def token_of(self, payload: bytes) -> str:
         asked = self.by_payload.get(payload)
@@ -156,7 +165,7 @@ class Client:
             assert not any(asked.writes for asked in frames), "201 only where no byte of the order has left"
         if code == 2165:
             assert any(asked.writes for asked in frames), "only what was sent is in doubt"
-        assert code in (201, 321, 2164, 2165, 2166), "an order that may live is told of in the warning band"
+        assert code in (201, 321, 2163, 2164, 2165, 2166), "an order that may live is told of in the warning band"
 
     def unsolicited_of(self, code: int) -> list[tuple[int, int, str]]:
         return [told for told in self.unsolicited if told[1] == code]

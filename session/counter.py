@@ -1,0 +1,116 @@
+"""Where a client is told no, and where what waits too long is answered.
+
+The lower half of the desk: it knows what waits and what has been said, and lets nothing out.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from backstay.protocol.errors import ErrorMessage, write_error
+from backstay.protocol.messages import request_key
+from backstay.session.ledger import Ledger
+from backstay.session.notices import NO_ID, Notice
+from backstay.session.pacing import Item, Outbox, Waiting
+from backstay.session.pulse import Pulse
+from backstay.session.settings import Settings
+from backstay.session.vocabulary import Arm, Count, Deliver, Effect, Refund, Timer
+
+
+@dataclass(slots=True)
+class Counter:
+    """What the client is told on our own account. `effects` is the list that the core hands out."""
+
+    settings: Settings
+    ledger: Ledger
+    pulse: Pulse
+    waiting: Waiting
+    effects: list[Effect] = field(default_factory=list[Effect])
+    version: int = 0
+    epoch: int = 0
+    open: bool = False
+    told_down: bool = False
+    refund: int = 0
+    held_due: float = float("inf")
+    outbox: Outbox = field(init=False)
+    clocks: deque[Item] = field(init=False)
+    trades: deque[Item] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.outbox, self.clocks, self.trades = self.waiting.outbox, self.waiting.clocks, self.waiting.trades
+
+    # -- saying no ---------------------------------------------------------------------------------------------------
+
+    def say(self, notice: Notice, *, key: int | None = None, detail: str = "") -> None:
+        """Tell the client."""
+        message = ErrorMessage(NO_ID if key is None else key, notice.value.code, notice.text(detail), "", 0)
+        self.effects.append(Deliver(write_error(message, self.version)))
+
+    def _refuse(self, item: Item, notice: Notice, key: int | None, *, detail: str = "") -> None:
+        self.say(notice, key=key, detail=detail)
+        self.refund += item.refund
+
+    def _refuse_order(self, item: Item, detail: str) -> None:
+        order_id = request_key(item.payload, self.version)
+        is_change = order_id is not None and self.ledger.may_be_known(order_id)
+        self.effects.append(Count("requests_rejected", "not_ready"))
+        self._refuse(item, Notice.CHANGE_NOT_SENT if is_change else Notice.ORDER_NOT_SENT, order_id, detail=detail)
+
+    def _refuse_cancel(self, item: Item, detail: str) -> None:
+        self.effects.append(Count("requests_rejected", "not_ready"))
+        notice = Notice.CANCEL_IN_DOUBT if item.repeats else Notice.CANCEL_NOT_SENT
+        self._refuse(item, notice, request_key(item.payload, self.version), detail=detail)
+
+    def refuse_orders(self) -> None:
+        """The client has been told that the gateway is away: no order of before waits for it, its cancels do."""
+        for item in self._take_from_trades(lambda item: item.is_order):
+            self._refuse_order(item, "the gateway is away")
+
+    def _take_from_trades(self, unwanted: Callable[[Item], bool]) -> list[Item]:
+        """Remove what is unwanted from what waits; the rest keeps its order."""
+        taken = [item for item in self.trades if unwanted(item)]
+        kept = [item for item in self.trades if not unwanted(item)]
+        self.trades.clear()
+        self.trades.extend(kept)
+        return taken
+
+    def expire(self, now: float) -> None:
+        """Answer what has been held for too long."""
+        self.held_due = float("inf")
+        limits = self.settings.held
+        for item in self._take_from_trades(lambda item: self._trade_due(item) <= now):
+            if item.is_order:
+                self._refuse_order(item, f"it waited for the gateway for {limits.order_seconds:g} s")
+            else:
+                self._refuse_cancel(item, _waited(limits.age_seconds))
+        waiting = [self._trade_due(item) for item in self.trades]
+        for entry in () if self.open else self.ledger.held():
+            due = entry.asked_at + limits.age_seconds
+            if due <= now:
+                self.ledger.drop(entry)
+                self.say(Notice.NOT_SENT, key=entry.key, detail=_waited(limits.age_seconds))
+            else:
+                waiting.append(due)
+        if waiting:
+            self._expire_at(min(waiting), now)
+
+    def _trade_due(self, item: Item) -> float:
+        held = self.settings.held
+        return item.since + (held.order_seconds if item.is_order else held.age_seconds)
+
+    def _expire_at(self, due: float, now: float) -> None:
+        if due < self.held_due and due < float("inf"):
+            self.held_due = due
+            self.effects.append(Arm(Timer.HELD, max(0.0, due - now)))
+
+    def settle_refund(self) -> None:
+        """Turn what came free in this step into one effect."""
+        if self.refund:
+            self.effects.append(Refund(self.refund))
+            self.refund = 0
+
+
+def _waited(seconds: float) -> str:
+    return f"the gateway was away for {seconds:g} s"
