@@ -43,6 +43,7 @@ from backstay.session.vocabulary import (
     DialFailed,
     Disarm,
     HangUp,
+    Hush,
     Leave,
     Lost,
     Mute,
@@ -353,6 +354,10 @@ class World:
         if effect.epoch == self.sieve.epoch:
             self.sieve.mute(effect)
 
+    def _hush(self, effect: Hush) -> None:
+        if effect.epoch == self.sieve.epoch:
+            self.sieve.hush()
+
     # -- the connector: one after the other, and a dial blocks ---------------------------------------------------------
 
     def _connector_goes_on(self) -> None:
@@ -481,6 +486,7 @@ _EFFECTS: dict[type, Callable[[World, Any], None]] = {
     Tune: lambda world, effect: world.sieve.tune(effect),
     PassClock: World._pass_clock,
     Mute: World._mute,
+    Hush: World._hush,
     Deliver: lambda world, effect: world.client.hear(effect.data),
     Refund: World._refund,
     Arm: World._arm,

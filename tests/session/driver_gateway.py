@@ -198,7 +198,7 @@ class Upstream:
             self.world.after(0.01, lambda: self.close("eof"))
             return
         if manner == "early orders":
-            self.say(speech.tell(version, 5, 7000) + speech.tell(version, 3, 7000) + speech.tell(version, 53))
+            self.say(speech.tell(version, 5, 7000) + speech.order_status(version, 7000) + speech.tell(version, 53))
         if manner == "no probes":
             self.probes_to_drop = self.chance.choice((1, 3, 20))
         if manner == "one of two":
@@ -279,7 +279,7 @@ class Upstream:
     def _order(self, payload: bytes) -> None:
         order_id = request_key(payload, self.version)
         if self.chance.random() < 0.7:
-            self.later(0.05, speech.tell(self.version, 5, order_id) + speech.tell(self.version, 3, order_id))
+            self.later(0.05, speech.tell(self.version, 5, order_id) + speech.order_status(self.version, order_id or 0))
         elif self.chance.random() < 0.5:
             self.later(0.05, speech.error(self.version, order_id or 0, 201, "no margin"))
 

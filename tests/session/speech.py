@@ -13,6 +13,7 @@ from backstay.protocol.vocabulary import Key
 from backstay.protocol.wire import bytes_field, varint_field
 
 TOKEN_FIELD = 100
+CLIENT_ID = 7
 VERSIONS = (100, 128, 145, 163, 176, 178, 193, 196, 200, 201, 207, 213, 226)
 HELLO_TIME = b"20260405 23:49:26 CET"
 
@@ -67,6 +68,16 @@ def tell(version: int, number: int, key: int | None = None, *, word: str = "t", 
     if row.version_field is not None and version <= row.version_field[1]:
         values = (row.version_number, *values)
     return text_message(version, number, *values)
+
+
+def order_status(version: int, order_id: int, *, client_id: int = CLIENT_ID) -> bytes:
+    row = RESPONSES[3]
+    if row.protobuf_from is not None and version >= row.protobuf_from:
+        return raw(3 + PROTOBUF_OFFSET, varint_field(1, order_id) + varint_field(9, client_id))
+    values = (order_id, "Submitted", 0, 1, 0.0, 77, 0, 0.0, client_id, "", 0.0)
+    if row.version_field is not None and version <= row.version_field[1]:
+        values = (row.version_number, *values)
+    return text_message(version, 3, *values)
 
 
 def error(version: int, key: int, code: int, text: str = "words of TWS") -> bytes:
