@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from backstay.actors.messages import SESSION, Arrived, Ended, Finish, Finished
+from backstay.actors.messages import SESSION, Arrived, Ended, Finish, Finished, notes_bytes
 from backstay.actors.traffic import Credit
 from backstay.metrics.blocks import ConnectionMeter
 from backstay.session.sieve import Sieve
@@ -18,10 +19,8 @@ from backstay.supervisor.specs import Context
 class Sink(Protocol):
     """Takes whole frames for a client, in order, from the Dispatcher's thread. Must not block."""
 
-    @property
-    def pending_bytes(self) -> int:
-        """Bytes taken and not yet out of this process's hands."""
-        ...
+    def recount(self) -> None:
+        """Have the credit begin anew with what waits here: who moved the bytes along died with some in hand."""
 
     def put(self, data: bytes) -> None:
         """Take these bytes, and give `len(data)` of credit back once they are out of this process's hands."""
@@ -37,10 +36,9 @@ class CallbackSink:
         self._callback = callback
         self._credit = credit
 
-    @property
-    def pending_bytes(self) -> int:
+    def recount(self) -> None:
         """Nothing waits here: the function has returned, or it runs."""
-        return 0
+        self._credit.restart(0)
 
     def finish(self, done: Callable[[], object]) -> None:
         """Everything is out."""
@@ -61,13 +59,16 @@ class SessionOverflowError(RuntimeError):
 class Dispatcher(Actor):
     """See the module."""
 
-    def __init__(self, context: Context, *, sink: Sink, credit: Credit, meter: ConnectionMeter) -> None:
+    def __init__(
+        self, context: Context, *, sink: Sink, credit: Credit, meter: ConnectionMeter, unsaid: deque[Deliver]
+    ) -> None:
         super().__init__(context)
+        self._unsaid = unsaid
         self._sink = sink
         self._credit = credit
         self._meter = meter
         self._sieve = Sieve()
-        credit.restart(sink.pending_bytes)
+        sink.recount()
         self._handlers: dict[type, Callable[[Any], None]] = {
             Arrived: self._arrived,
             Deliver: self._deliver,
@@ -82,6 +83,12 @@ class Dispatcher(Actor):
     def receive(self, message: Any) -> None:
         """Handle a chunk, or something the sieve has to know."""
         self._handlers[type(message)](message)
+
+    def bury(self, leftovers: list[Any]) -> list[Any]:
+        """What backstay says is said by the next life; chunks belong to a socket that goes with this one."""
+        words = [message for message in leftovers if isinstance(message, Deliver)]
+        self._unsaid.extendleft(reversed(words))  # the session may have begun to add behind them
+        return [message for message in leftovers if not isinstance(message, Deliver)]
 
     def _arrived(self, arrived: Arrived) -> None:
         chunk, meter = arrived.chunk, self._meter
@@ -103,6 +110,7 @@ class Dispatcher(Actor):
         if sifted.answer is not None:
             self._tell(Answered(arrived.epoch, sifted.answer))
         if sifted.notes:
+            self._credit.note(notes_bytes(sifted.notes))
             self._tell(Noted(arrived.epoch, sifted.notes))
 
     def _deliver(self, deliver: Deliver) -> None:

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import random
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from backstay.actors.messages import CONNECTOR, DISPATCHER, Finish, Finished, GiveUp, LinkStarted
-from backstay.actors.traffic import Credit, Traffic
+from backstay.actors.messages import (
+    CONNECTOR,
+    DISPATCHER,
+    Finish,
+    Finished,
+    GiveUp,
+    LinkStarted,
+    notes_bytes,
+    wire_bytes,
+)
+from backstay.actors.traffic import Credit, Traffic, Wire
 from backstay.metrics.blocks import ConnectionMeter
 from backstay.protocol.handshake import Hello
 from backstay.session.causes import Cause
@@ -19,7 +29,14 @@ from backstay.session.settings import Settings
 from backstay.session.vocabulary import (
     Arm,
     BackOff,
+    ClientAsked,
+    ClientAway,
     ClientGreeted,
+    ClientLeft,
+    ClientMoved,
+    ClientRefused,
+    ClientReturned,
+    ClientStarted,
     Count,
     Deliver,
     Dial,
@@ -29,6 +46,7 @@ from backstay.session.vocabulary import (
     Leave,
     Lost,
     Mute,
+    Noted,
     Observe,
     Ordered,
     PassClock,
@@ -43,11 +61,24 @@ from backstay.session.vocabulary import (
 )
 from backstay.supervisor.actor import Actor
 from backstay.supervisor.backoff import Backoff
-from backstay.supervisor.messages import ExitReason
+from backstay.supervisor.messages import ExitKind, ExitReason
 from backstay.supervisor.specs import Context
 
 FINISH_SECONDS = 2.0
 """For the last bytes in both directions when a session ends."""
+
+LASTING = (
+    ClientAsked,
+    ClientAway,
+    ClientGreeted,
+    ClientLeft,
+    ClientMoved,
+    ClientRefused,
+    ClientReturned,
+    ClientStarted,
+    Ordered,
+)
+"""Events that are true whoever hears them; the rest belongs to a socket or a timer."""
 
 
 def _nothing(*_: object, **__: object) -> None:
@@ -77,19 +108,25 @@ class Charge:
     traffic: Traffic
     credit: Credit
     wanted: bool = False
+    over: bool = False  # the client has gone, or somebody has said stop: what is left is to end
+    undelivered: deque[Any] = field(default_factory=deque[Any])  # what clients and operators want, not yet heard
+    unheard: deque[Noted] = field(default_factory=deque[Noted])  # what the client was given meanwhile
+    unsaid: deque[Deliver] = field(default_factory=deque[Deliver])  # what no dispatcher has taken
+    in_hand: int = 0  # bytes of the client's window that the session has to give back
     chance: random.Random = field(default_factory=random.SystemRandom)
 
 
 class Session(Actor):
     """See the module."""
 
-    def __init__(self, context: Context, *, charge: Charge) -> None:
+    def __init__(self, context: Context, *, charge: Charge, wire: Wire) -> None:
         super().__init__(context)
         self._charge = charge
+        self._wire = wire
         self._core = Core(charge.settings, charge.owed)
         self._meter = charge.outside.meter
         self._unfinished: set[str] = set()
-        self._early: list[Any] | None = []
+        self._early = True
         self._handlers: dict[type, Callable[[Any], object]] = {
             Dial: self._to_connector,
             Write: self._to_connector,
@@ -98,7 +135,7 @@ class Session(Actor):
             PassClock: self._to_dispatcher,
             Mute: self._to_dispatcher,
             Hush: self._to_dispatcher,
-            Deliver: self._to_dispatcher,
+            Deliver: self._speak,
             Refund: self._refund,
             Arm: self._arm,
             Disarm: self._disarm,
@@ -112,8 +149,12 @@ class Session(Actor):
         }
 
     def begin(self) -> None:
-        """What comes before the link stands is kept until then: a dial would reach nobody."""
-        self._charge.outside.present(True)
+        """What a life that died had in hand is gone with it; what it had not heard is not."""
+        charge = self._charge
+        released, charge.in_hand = charge.in_hand, 0
+        charge.outside.refund(released)
+        charge.credit.forget_notes()
+        charge.outside.present(True)
 
     def receive(self, message: Any) -> None:
         """Let the core decide, then do as it says."""
@@ -121,31 +162,69 @@ class Session(Actor):
             self._link_started()
         elif isinstance(message, Finished | GiveUp):
             self._farewell(message)
-        elif self._early is not None:
-            self._early.append(message)
+        elif self._early or self._charge.undelivered:
+            self._charge.undelivered.append(message)  # before the link stands a dial would reach nobody
+            self._catch_up()
         else:
             self._take(message)
 
     def _link_started(self) -> None:
-        early, self._early = self._early, None
-        if early is None:
+        self._say_unsaid()
+        if not self._early:
             self._step(Lost(self._core.owed.epoch, Cause.READER_DIED, "the link was restarted"))
             return
-        if self._charge.wanted:
+        self._early = False
+        charge = self._charge
+        while charge.unheard:
+            self._step(charge.unheard.popleft())
+        if charge.over:
+            self._step(Ordered(Event.STOP, "the session died while it ended"))
+            return
+        if charge.wanted:
             self._step(Ordered(Event.START, "begun"))
-        for message in early:
-            self._take(message)
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        waiting = self._charge.undelivered
+        while waiting and not self._early:
+            self._take(waiting.popleft())
 
     def _take(self, message: Any) -> None:
-        if isinstance(message, Ordered):
-            self._charge.wanted = message.event not in (Event.STOP, Event.DRAIN, Event.PAUSE)
+        charge = self._charge
+        if isinstance(message, Noted):
+            self._step(message)
+            charge.credit.noted(notes_bytes(message.frames))
+            return
+        if isinstance(message, ClientAsked):
+            charge.in_hand += wire_bytes(message.payloads)
+        elif isinstance(message, Ordered):
+            charge.wanted = message.event not in (Event.STOP, Event.DRAIN, Event.PAUSE)
+            charge.over |= message.event in (Event.STOP, Event.DRAIN)
         elif isinstance(message, ClientGreeted):
-            self._charge.wanted = True
+            charge.wanted = True
+        elif isinstance(message, ClientLeft | ClientRefused | ClientMoved):
+            charge.wanted, charge.over = False, True
         self._step(message)
+
+    def bury(self, leftovers: list[Any]) -> list[Any]:
+        """What the client or an operator wants waits for the next life. What comes of sockets ends with them.
+
+        Except for frames that the client has been given: what they answer is answered.
+        """
+        lost: list[Any] = []
+        for message in leftovers:
+            if isinstance(message, LASTING):
+                self._charge.undelivered.append(message)
+            elif isinstance(message, Noted):
+                self._charge.unheard.append(message)
+            else:
+                lost.append(message)
+        return lost
 
     def end(self, reason: ExitReason) -> None:
         """A meter outlives the session; it must not claim that the connection is up."""
-        del reason
+        if reason.kind is ExitKind.NORMAL:
+            self._charge.over = False  # it has ended as it should; if somebody starts it again, it lives
         self._charge.outside.present(False)
         self._meter.set_wanted(self.now(), expected=False, up=False)
         self._meter.next_attempt_wall = 0.0
@@ -177,13 +256,28 @@ class Session(Actor):
     def _to_connector(self, effect: Dial | Write | HangUp) -> None:
         if isinstance(effect, Dial):
             self._meter.next_attempt_wall = 0.0
+            self._wire.wanted_epoch = effect.epoch
+        elif isinstance(effect, HangUp):
+            self._wire.wanted_epoch = 0
         self.book.send(CONNECTOR, effect)
 
-    def _to_dispatcher(self, effect: Tune | PassClock | Mute | Hush | Deliver) -> None:
+    def _to_dispatcher(self, effect: Tune | PassClock | Mute | Hush) -> None:
         self.book.send(DISPATCHER, effect)
 
+    def _speak(self, effect: Deliver) -> None:
+        self._charge.unsaid.append(effect)
+        self._say_unsaid()
+
+    def _say_unsaid(self) -> None:
+        unsaid = self._charge.unsaid
+        while unsaid and self.book.send(DISPATCHER, unsaid[0]):
+            unsaid.popleft()
+
     def _refund(self, effect: Refund) -> None:
-        self._charge.outside.refund(effect.size_bytes)
+        charge = self._charge
+        size_bytes = min(effect.size_bytes, charge.in_hand)  # never for questions of our own
+        charge.in_hand -= size_bytes
+        charge.outside.refund(size_bytes)
 
     def _arm(self, effect: Arm) -> None:
         self.after(effect.seconds, Rang(effect.timer), key=effect.timer)

@@ -35,6 +35,7 @@ from backstay.session.vocabulary import (
     Disarm,
     Effect,
     HangUp,
+    Hush,
     Leave,
     Observe,
     Report,
@@ -219,7 +220,7 @@ class Core:
         if not self.live:
             return
         self.live = False
-        self.effects.append(HangUp(self.owed.epoch))
+        self.effects += [HangUp(self.owed.epoch), Hush(self.owed.epoch)]
         cause, detail = self.trouble
         row = cause.row
         if self.was_ready:

@@ -110,8 +110,10 @@ class Sieve:
         self.mutes = {}
 
     def mute(self, mute: Mute) -> None:
-        """Keep the next error on this key with one of these codes from the client."""
-        if len(self.mutes) < MAX_MUTES:
+        """Keep the next error on this key with one of these codes from the client; without codes, let it pass again."""
+        if not mute.codes:
+            self.mutes.pop(mute.key, None)
+        elif len(self.mutes) < MAX_MUTES:
             self.mutes[mute.key] = mute.codes
 
     def hush(self) -> None:

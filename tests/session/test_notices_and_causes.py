@@ -16,7 +16,6 @@ ENDS_NOTHING = {
     Notice.CHANGE_NOT_SENT,
     Notice.CANCEL_NOT_SENT,
     *(notice for notice in Notice if notice.name.endswith("IN_DOUBT")),
-    Notice.CANCEL_IN_DOUBT,
 }
 """Said on the id of an order that may live: any other code makes clients take it for cancelled."""
 
