@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from backstay import render
 from backstay.commands import Argument, Option, complain, say
@@ -31,6 +31,15 @@ SCHEMA = 1
 
 WATCH_SECONDS = 1.0
 HOME_AND_CLEAR = "\x1b[H\x1b[J"
+
+
+class Answer(NamedTuple):
+    """What a command has to tell, and the code it ends with."""
+
+    exit: Exit
+    text: str
+    complains: bool = False
+
 
 ConfigOption = Annotated[
     str | None,
@@ -61,16 +70,14 @@ def status(
     Exit code 0 when every wanted connection that is shown is ready, 3 when one is not, 4 when no daemon answers.
     """
 
-    def look() -> Exit:
+    def look() -> Answer:
         found = _client(config, control).status(timeout=timeout)
         chosen = _chosen(found["connections"], names or ())
         if as_json:
-            say(json.dumps({**found, "connections": chosen}))
-        else:
-            say(render.table(found, chosen, colour=_colour(), now=time.time()))
-        return _readiness(chosen)
+            return Answer(_readiness(chosen), json.dumps({**found, "connections": chosen}))
+        return Answer(_readiness(chosen), render.table(found, chosen, colour=_colour(), now=time.time()))
 
-    return _watch(look, as_json=as_json) if watch else _attempt(look, as_json=as_json)
+    return _watch(look, as_json=as_json) if watch else _tell(_ask(look, as_json=as_json))
 
 
 def health(
@@ -88,14 +95,13 @@ def health(
     Exit code 0 when every wanted connection is ready, 3 when one is not, 4 when no daemon answers.
     """
 
-    def look() -> Exit:
+    def look() -> Answer:
         found = _client(config, control).status(timeout=timeout)
         if not live:
             require_ready(found)
-        say(json.dumps({"schema": SCHEMA, "ok": True}) if as_json else "ok")
-        return Exit.OK
+        return Answer(Exit.OK, json.dumps({"schema": SCHEMA, "ok": True}) if as_json else "ok")
 
-    return _attempt(look, as_json=as_json)
+    return _tell(_ask(look, as_json=as_json))
 
 
 def _client(config: str | None, control: str | None) -> ControlClient:
@@ -122,28 +128,32 @@ def _readiness(connections: Sequence[Mapping[str, Any]]) -> Exit:
     return Exit.OK
 
 
-def _attempt(work: Callable[[], Exit], *, as_json: bool) -> Exit:
+def _ask(look: Callable[[], Answer], *, as_json: bool) -> Answer:
     try:
-        return work()
+        return look()
     except ControlError as error:
-        if as_json:
-            problem = {"code": error.code, "message": str(error), "exit": error.exit}
-            say(json.dumps({"schema": SCHEMA, "error": problem}))
-        else:
-            complain(f"backstay: {error}")
-        return error.exit
+        if not as_json:
+            return Answer(error.exit, f"backstay: {error}", complains=True)
+        problem = {"code": error.code, "message": str(error), "exit": error.exit}
+        return Answer(error.exit, json.dumps({"schema": SCHEMA, "error": problem}))
 
 
-def _watch(look: Callable[[], Exit], *, as_json: bool) -> Exit:
-    """Again and again, also while the daemon is away. Ctrl-C ends it with the code of what was seen last."""
+def _tell(answer: Answer) -> Exit:
+    (complain if answer.complains else say)(answer.text)
+    return answer.exit
+
+
+def _watch(look: Callable[[], Answer], *, as_json: bool) -> Exit:
+    """Again and again, also while the daemon is away. Ctrl-C ends it with the code of what was shown last."""
     pause = threading.Event()  # never set
     seen = Exit.OK
     with suppress(KeyboardInterrupt):
         while True:
+            answer = _ask(look, as_json=as_json)
+            seen = answer.exit  # first: Ctrl-C may come as soon as it is on the screen
             if sys.stdout.isatty() and not as_json:
                 sys.stdout.write(HOME_AND_CLEAR)
-            seen = _attempt(look, as_json=as_json)
-            sys.stdout.flush()
+            _tell(answer)
             pause.wait(WATCH_SECONDS)
     return seen
 
