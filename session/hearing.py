@@ -142,6 +142,8 @@ def _hear_late_frames(core: Core, event: Noted) -> None:
 
 
 def _note_answer(core: Core, number: int, payload: bytes) -> None:
+    if not core.owed.ledger.reads():
+        return
     final = number not in HISTORICAL_TICKS or ticks_done(payload, core.desk.version)
     core.owed.ledger.note_answer(number, response_key(payload, core.desk.version), final=final)
 

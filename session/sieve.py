@@ -13,9 +13,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from backstay.protocol.errors import read_error
-from backstay.protocol.framing import PREFIX_BYTES, Chunk
+from backstay.protocol.framing import LAST_TEXT_VERSION, PREFIX_BYTES, Chunk
 from backstay.protocol.handshake import Hello, VersionRange, read_answer
-from backstay.protocol.messages import message_id
 from backstay.protocol.requests import REQUESTS
 from backstay.protocol.vocabulary import Kind
 from backstay.session.vocabulary import Mute, Tune
@@ -55,19 +54,20 @@ def _watched_ids() -> frozenset[int]:
     return frozenset(ids - TICKS)
 
 
-def _text_keys(ids: Iterable[int]) -> frozenset[bytes]:
-    keys: set[bytes] = set()
+def _text_heads(ids: Iterable[int]) -> dict[bytes, int]:
+    heads: dict[bytes, int] = {}
     for number in ids:
         head = b"%d\0" % number
-        keys |= {head[:3], *(head + bytes([after]) for after in range(256) if len(head) < 3)}
+        heads[head[:3]] = number
         if len(head) < 3:
-            keys.add(head)
-    return frozenset(keys)
+            heads |= {head + bytes([after]): number for after in range(256)}
+    return heads
 
 
 WATCHED = _watched_ids()
-_TEXT_KEYS = _text_keys(WATCHED)
-_RAW_KEYS = frozenset((number + offset).to_bytes(4, "big") for number in WATCHED for offset in (0, 200))
+_TEXT_HEADS = _text_heads(WATCHED)
+_RAW_HEADS = {(number + offset).to_bytes(4, "big"): number for number in WATCHED for offset in (0, 200)}
+_TEXT_KEYS, _RAW_KEYS = frozenset(_TEXT_HEADS), frozenset(_RAW_HEADS)
 
 
 @dataclass(slots=True)
@@ -95,6 +95,7 @@ class Sieve:
     clocks_owed: int = 0
     mutes: dict[int, frozenset[int]] = field(default_factory=dict[int, frozenset[int]])
     _keys: frozenset[bytes] = frozenset()
+    _numbers: dict[bytes, int] = field(default_factory=dict[bytes, int])
     _width: int = 3
 
     def tune(self, tune: Tune) -> None:
@@ -128,7 +129,8 @@ class Sieve:
         heads = [data[start : start + width] for start in chunk.starts]
         if keys.isdisjoint(heads):
             return Sifted([data])
-        hits = [index for index, head in enumerate(heads) if head in keys]
+        numbers = self._numbers
+        hits = [(index, numbers[head]) for index, head in enumerate(heads) if head in keys]
         return self._pick(chunk, hits)
 
     def _before_version(self, chunk: Chunk) -> Sifted:
@@ -141,24 +143,27 @@ class Sieve:
         if not isinstance(hello, Hello):
             return Sifted([], answer=answer)
         self.version = hello.version
-        self._keys, self._width = (_TEXT_KEYS, 3) if hello.version <= 200 else (_RAW_KEYS, 4)
+        if hello.version <= LAST_TEXT_VERSION:
+            self._keys, self._numbers, self._width = _TEXT_KEYS, _TEXT_HEADS, 3
+        else:
+            self._keys, self._numbers, self._width = _RAW_KEYS, _RAW_HEADS, 4
         rest = Chunk(chunk.data[end:], [start - end for start in chunk.starts[1:]])
         sifted = self.sift(rest) if rest.starts else Sifted([])
         sifted.answer = answer
         return sifted
 
-    def _pick(self, chunk: Chunk, hits: list[int]) -> Sifted:
+    def _pick(self, chunk: Chunk, hits: list[tuple[int, int]]) -> Sifted:
         """The chunk has watched frames: note each, and cut out those that are not for the client."""
-        assert self.version is not None  # noqa: S101  # `sift` has looked
-        data, starts = chunk.data, chunk.starts
+        data, starts, last = chunk.data, chunk.starts, len(chunk.starts) - 1
         out: list[bytes] = []
         notes: list[tuple[int, bytes, bool]] = []
         passed_until = 0
-        for hit in hits:
-            start, end = starts[hit], _end(chunk, hit)
+        for hit, number in hits:
+            start = starts[hit]
+            end = starts[hit + 1] - PREFIX_BYTES if hit < last else len(data)
             payload = data[start:end]
-            number = message_id(payload, self.version)
-            passed = self._is_for_client(number, payload)
+            decide = _DECISIONS.get(number)
+            passed = decide is None or decide(self, payload)
             notes.append((number, payload, passed))
             if not passed:
                 if passed_until < start - PREFIX_BYTES:
@@ -169,10 +174,6 @@ class Sieve:
         elif passed_until < len(data):
             out.append(data[passed_until:])
         return Sifted(out, tuple(notes))
-
-    def _is_for_client(self, number: int, payload: bytes) -> bool:
-        decide = _DECISIONS.get(number)
-        return decide is None or decide(self, payload)
 
     # -- one decision for each message that may be kept back ---------------------------------------------------------
 
