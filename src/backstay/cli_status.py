@@ -153,6 +153,7 @@ def _watch(look: Callable[[], Answer], *, as_json: bool) -> Exit:
             seen = answer.exit  # first: Ctrl-C may come as soon as it is on the screen
             if sys.stdout.isatty() and not as_json:
                 sys.stdout.write(HOME_AND_CLEAR)
+                sys.stdout.flush()  # what is complained of goes to another stream
             _tell(answer)
             pause.wait(WATCH_SECONDS)
     return seen
