@@ -35,7 +35,7 @@ class Parts:
 def connection_children(parts: Parts) -> tuple[ChildSpec, ...]:
     """Session, Dispatcher and link, in the order of their dependence."""
     charge, wire, sink = parts.charge, parts.wire, parts.sink
-    credit, traffic, meter = charge.credit, charge.traffic, charge.outside.meter
+    credit, traffic, meter, unsaid = charge.credit, charge.traffic, charge.outside.meter, charge.unsaid
     link = SupervisorSpec(
         strategy=Strategy.ONE_FOR_ALL,
         intensity=LINK_INTENSITY,
@@ -45,8 +45,10 @@ def connection_children(parts: Parts) -> tuple[ChildSpec, ...]:
         ),
     )
     return (
-        ChildSpec(SESSION, lambda c: Session.start(c, charge=charge), restart=Restart.TRANSIENT, significant=True),
-        ChildSpec(DISPATCHER, lambda c: Dispatcher.start(c, sink=sink, credit=credit, meter=meter)),
+        ChildSpec(
+            SESSION, lambda c: Session.start(c, charge=charge, wire=wire), restart=Restart.TRANSIENT, significant=True
+        ),
+        ChildSpec(DISPATCHER, lambda c: Dispatcher.start(c, sink=sink, credit=credit, meter=meter, unsaid=unsaid)),
         supervisor_child(LINK, link),
     )
 

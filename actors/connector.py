@@ -31,6 +31,10 @@ _CAUSES: tuple[tuple[type[OSError], Cause], ...] = (
 )
 
 
+class StaleDialError(Exception):
+    """The session has given this dial up; it does not wait to hear of it."""
+
+
 class Connector(Actor):
     """See the module. `interrupt` breaks a dial or a write that blocks."""
 
@@ -69,6 +73,9 @@ class Connector(Actor):
         self._hang_up()
         try:
             sock = self._connect(dial)
+        except StaleDialError:
+            self._wire.close()
+            return
         except OSError as error:
             self._wire.close()
             self.book.send(SESSION, DialFailed(dial.epoch, _cause(error), f"{dial.host}:{dial.port}: {_words(error)}"))
@@ -81,7 +88,9 @@ class Connector(Actor):
     def _connect(self, dial: Dial) -> socket.socket:
         deadline = self.now() + dial.timeout_seconds
         error: OSError = TimeoutError("no address answered in time")
+        self._check(dial)
         for family, kind, protocol, _, address in socket.getaddrinfo(dial.host, dial.port, type=socket.SOCK_STREAM):
+            self._check(dial)
             remaining = deadline - self.now()
             if remaining <= 0.0:
                 break
@@ -97,8 +106,14 @@ class Connector(Actor):
                 self._wire.close()
                 error = trouble
             else:
+                self._check(dial)
                 return sock
         raise error
+
+    def _check(self, dial: Dial) -> None:
+        """A name server or a peer that hangs holds us while the session goes on to later epochs."""
+        if self._wire.wanted_epoch != dial.epoch:
+            raise StaleDialError
 
     def _write(self, write: Write) -> None:
         if self._sock is None or write.epoch != self._epoch:

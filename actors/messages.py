@@ -8,10 +8,20 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass
 
-from backstay.protocol.framing import Chunk
+from backstay.protocol.framing import PREFIX_BYTES, Chunk
 from backstay.session.causes import Cause
 
 SESSION, DISPATCHER, CONNECTOR, READER = "session", "dispatcher", "connector", "reader"
+
+
+def wire_bytes(payloads: tuple[bytes, ...]) -> int:
+    """What these payloads take on the wire: the measure of a client's credit."""
+    return sum(map(len, payloads)) + PREFIX_BYTES * len(payloads)
+
+
+def notes_bytes(frames: tuple[tuple[int, bytes, bool], ...]) -> int:
+    """What the copies for the session take of the connection's credit."""
+    return sum(len(payload) for _, payload, _ in frames)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ class Reader(Actor):
 
     def _read(self, read: Read) -> Ended:
         epoch, receive = read.epoch, read.sock.recv
+        kicks = self._credit.kicks  # whoever kicks has closed the socket before: one of the two is noticed
         splitter, traffic, now = Splitter(), self._traffic, self.now
         received = False
         while True:
@@ -63,7 +64,7 @@ class Reader(Actor):
                 size_bytes = len(chunk.data)
                 if not self.book.send(DISPATCHER, Arrived(epoch, chunk)):
                     raise DispatcherAwayError
-                if not self._credit.take(size_bytes):
+                if not self._credit.take(size_bytes, kicks):
                     return self._ended(epoch, Cause.EOF, "hung up while the client was slow", received=True)
             if splitter.broken is not None:
                 return self._ended(epoch, Cause.BAD_FRAME, _words(splitter.broken), received=True)

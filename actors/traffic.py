@@ -24,23 +24,35 @@ class Credit:
     def __init__(self, limit_bytes: int = CREDIT_BYTES) -> None:
         self._limit = limit_bytes
         self._used = 0
+        self._noted = 0
         self._changed = threading.Condition()
         self._kicks = 0
         self.waiting = False
 
-    def take(self, size_bytes: int) -> bool:
-        """Use up credit, and wait while there is too little. False if kicked meanwhile."""
+    @property
+    def kicks(self) -> int:
+        """How often `kick` was called. Whoever is going to wait reads it before the reason to kick can arise."""
+        return self._kicks
+
+    def take(self, size_bytes: int, kicks: int) -> bool:
+        """Use up credit, and wait while there is too little. False if kicked since it was `kicks`."""
+        self.owe(size_bytes)
+        return self.wait(kicks)
+
+    def wait(self, kicks: int) -> bool:
+        """Wait while there is too little credit. False if kicked since it was `kicks`."""
         with self._changed:
-            self._used += size_bytes
-            if self._used <= self._limit:
+            if self._has_room():
                 return True
-            kicks = self._kicks
             self.waiting = True
             try:
-                self._changed.wait_for(lambda: self._used <= self._limit or self._kicks != kicks)
+                self._changed.wait_for(lambda: self._has_room() or self._kicks != kicks)
             finally:
                 self.waiting = False
             return self._kicks == kicks
+
+    def _has_room(self) -> bool:
+        return self._used + self._noted <= self._limit
 
     def owe(self, size_bytes: int) -> None:
         """Use up credit without waiting: for bytes that are made here, not read."""
@@ -54,8 +66,29 @@ class Credit:
             if self.waiting:
                 self._changed.notify_all()
 
+    def note(self, size_bytes: int) -> None:
+        """Use up credit without waiting: for a copy that goes to the session."""
+        with self._changed:
+            self._noted += size_bytes
+
+    def noted(self, size_bytes: int) -> None:
+        """The session has dealt with a copy."""
+        with self._changed:
+            self._noted = max(0, self._noted - size_bytes)
+            if self.waiting:
+                self._changed.notify_all()
+
+    def forget_notes(self) -> None:
+        """The session that had the copies is gone."""
+        with self._changed:
+            self._noted = 0
+            self._changed.notify_all()
+
     def restart(self, used_bytes: int) -> None:
-        """The thread that moved bytes along has died with some in hand: count anew."""
+        """The thread that moved bytes along has died with some in hand: count anew. Copies count on.
+
+        Whoever gives credit for the bytes that are left must not be able to do so meanwhile.
+        """
         with self._changed:
             self._used = used_bytes
             self._changed.notify_all()
@@ -83,6 +116,8 @@ class Wire:
         self._lock = threading.Lock()
         self._sock: socket.socket | None = None
         self._cut = False
+        self.wanted_epoch = 0
+        """The epoch that the session wants a socket for now, 0 for none. Written by its thread."""
         self.verdict: tuple[Cause, str] | None = None
 
     def renew(self) -> None:

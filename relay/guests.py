@@ -26,11 +26,14 @@ def guest_spec(guest: Guest, parts: Parts) -> SupervisorSpec:
     """The connection of one client. The writer starts first and closes the client's socket last.
 
     The intake stands before the session, so that a session can be restarted without cutting the client; when the
-    intake ends, or the session says that all is done, the whole connection ends.
+    intake ends, or the session says that all is done, the whole connection ends. So it does with the writer, which
+    takes the client's socket with it: nobody is left to keep the rest for.
     """
     return connection_spec(
         (
-            ChildSpec(WRITER, lambda c: Writer.start(c, outlet=guest.outlet)),
+            ChildSpec(
+                WRITER, lambda c: Writer.start(c, outlet=guest.outlet), restart=Restart.TEMPORARY, significant=True
+            ),
             ChildSpec(INTAKE, lambda c: Intake.start(c, guest=guest), restart=Restart.TEMPORARY, significant=True),
             *connection_children(parts),
         )

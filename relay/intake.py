@@ -12,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from backstay.actors.messages import SESSION
+from backstay.actors.messages import SESSION, wire_bytes
 from backstay.actors.traffic import Credit
 from backstay.protocol.commands import StartApi, read_start_api
-from backstay.protocol.framing import PREFIX_BYTES, Chunk, Splitter
+from backstay.protocol.framing import Chunk, Splitter
 from backstay.protocol.handshake import ServerGreeting
 from backstay.relay.lobby import Chair, Lobby, Reception, Visit
 from backstay.relay.outlet import NO_SOCKET, WRITER, Outlet, Pump, shut
@@ -48,6 +48,9 @@ GREETING_SECONDS = 30.0
 SESSION_SECONDS = 5.0
 """How long a restart of the session may take before the client is better off reconnecting."""
 
+RETRY_SECONDS = 0.05
+"""Between two tries to tell a session whose inbox is full, or that is about to be found dead."""
+
 
 @dataclass(slots=True)
 class Guest:
@@ -68,12 +71,8 @@ class Guest:
     session_up: threading.Event = field(default_factory=threading.Event)
 
     def session_present(self, up: bool) -> None:
-        """The session begins to take messages, or has ended. In its thread.
-
-        What a session that died had in hand is gone with it, and so is the claim on the client's window.
-        """
+        """The session begins to take messages, or has ended. In its thread."""
         if up:
-            self.window.restart(0)
             self.session_up.set()
         else:
             self.session_up.clear()
@@ -94,6 +93,8 @@ class Intake(Actor):
         self._splitter = Splitter()
         self._client_id: int | None = None
         self._chair: Chair | None = None
+        self._interrupted = threading.Event()
+        self._kicks = guest.window.kicks
 
     def begin(self) -> None:
         """Go to work."""
@@ -126,6 +127,7 @@ class Intake(Actor):
         """Called from any thread."""
         shut(self._guest.sock)
         self._guest.window.kick()
+        self._interrupted.set()
         self._guest.session_up.set()
         chair = self._chair
         if chair is not None:
@@ -177,8 +179,9 @@ class Intake(Actor):
         return not payloads or self._ask(payloads)
 
     def _ask(self, payloads: tuple[bytes, ...]) -> bool:
-        size_bytes = sum(map(len, payloads)) + PREFIX_BYTES * len(payloads)
-        return self._tell(ClientAsked(payloads)) and self._guest.window.take(size_bytes)
+        window = self._guest.window
+        window.owe(wire_bytes(payloads))  # before the session can give it back
+        return self._tell(ClientAsked(payloads)) and window.wait(self._kicks)
 
     def _start(self, payload: bytes, behind: tuple[bytes, ...]) -> bool:
         guest = self._guest
@@ -204,7 +207,9 @@ class Intake(Actor):
         client_id = self._client_id
         if client_id is None or guest.linger_seconds <= 0.0 or self.stopping or not self._tell(ClientAway()):
             return None
-        guest.outlet.detach().close()
+        sock = guest.outlet.detach()
+        shut(sock)  # the writer may be blocked on it
+        sock.close()
         chair = self._chair = Chair(guest.owed.version or 0)
         guest.lobby.keep_chair(client_id, chair)
         guest.log("client_away", connection=guest.name, address=guest.address, seconds=guest.linger_seconds)
@@ -246,11 +251,12 @@ class Intake(Actor):
         return False
 
     def _tell(self, event: SessionEvent) -> bool:
-        """Give the session an event; a session that is just being restarted is waited for."""
-        while not self.stopping:
-            if not self._guest.session_up.wait(SESSION_SECONDS):
-                return False
+        """Give the session an event; one that is just being restarted, or has too much to do, is waited for."""
+        deadline = self.now() + SESSION_SECONDS
+        while not self.stopping and self._guest.session_up.wait(max(0.0, deadline - self.now())):
             if self.book.send(SESSION, event):
                 return True
-            self._guest.session_up.clear()
+            if self.now() >= deadline:
+                return False
+            self._interrupted.wait(RETRY_SECONDS)
         return False

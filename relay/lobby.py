@@ -90,10 +90,10 @@ class Lobby:
         """Take the connection that was kept for this id, if there is one and it speaks the visitor's version."""
         with self._lock:
             chair = self._chairs.pop(client_id, None)
-        if chair is None:
-            return Reception.NONE_KEPT
-        fits = chair.version == visit.version
-        chair.fill(visit if fits else None)
+            if chair is None:
+                return Reception.NONE_KEPT
+            fits = chair.version == visit.version
+            chair.fill(visit if fits else None)  # before `remove_chair` can say that there is a visit
         return Reception.TAKEN if fits else Reception.GIVEN_UP
 
     def remember(self, hello: Hello) -> None:

@@ -39,6 +39,11 @@ class Outlet:
         """Bytes taken and not yet sent."""
         return self._pending_bytes
 
+    def recount(self) -> None:
+        """See `Sink`. Under the lock under which all credit is given back: none is counted twice."""
+        with self._lock:
+            self._credit.restart(self._pending_bytes)
+
     def put(self, data: bytes) -> None:
         """Send now as much as the socket takes; queue the rest."""
         with self._lock:
@@ -53,8 +58,8 @@ class Outlet:
             elif rest:
                 sent = len(data)
                 self._break()
-        if sent:
-            self._credit.give(sent)
+            if sent:
+                self._credit.give(sent)
 
     def _try(self, data: bytes) -> int:
         try:
@@ -93,14 +98,14 @@ class Outlet:
                 if sock is self._sock:
                     self._break()
             return False
-        self._account(piece, sent)
+        self._account(sock, piece, sent)
         return True
 
-    def _account(self, piece: bytes | memoryview, sent: int) -> None:
+    def _account(self, sock: socket.socket, piece: bytes | memoryview, sent: int) -> None:
         callbacks: list[Callable[[], object]] = []
         with self._lock:
-            if self._broken:
-                return  # everything pending, this piece too, has been counted as gone
+            if self._broken or sock is not self._sock:
+                return  # everything pending then, this piece too, has been counted as gone
             self._pending_bytes -= sent
             if sent == len(piece):
                 self._queue.popleft()
@@ -108,7 +113,7 @@ class Outlet:
                 self._queue[0] = memoryview(piece)[sent:]
             if not self._queue:
                 callbacks, self._callbacks = self._callbacks, []
-        self._credit.give(sent)
+            self._credit.give(sent)
         for done in callbacks:
             done()
 

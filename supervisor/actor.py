@@ -119,6 +119,14 @@ class Actor(pykka.ThreadingActor):
         (a shut socket, a set event) and must not block.
         """
 
+    def bury(self, leftovers: list[Any]) -> list[Any]:
+        """Deal with messages that this life did not handle, in order; returns those that are lost, to be counted.
+
+        Called once this life is out of the book and before its supervisor hears of the end, in whatever thread found
+        them; must not block. The message at hand when an actor fails is not among them.
+        """
+        return leftovers
+
     # What subclasses use.
 
     @property
@@ -312,7 +320,12 @@ class Actor(pykka.ThreadingActor):
 
     def __bury(self, leftovers: list[Any]) -> None:
         bury_letters(leftovers)
-        self.book.bury(leftovers)
+        lost = leftovers
+        try:
+            lost = self.bury(leftovers)
+        except BaseException as error:  # noqa: BLE001 - what is called here must go on to the end
+            self.context.log("bury_failed", path=self.context.path, error=repr(error))
+        self.book.bury(lost)
 
 
 def _name(error: BaseException) -> str:

@@ -167,7 +167,8 @@ class Inbox:
     def post(self, message: Any, *, control: bool = False, vital: bool = False) -> bool:
         """Put a message in. False if the inbox is closed or the lane is full; both are counted.
 
-        A `vital` control message is taken even if the lane is full.
+        True says that it will be handled, or buried with what the actor left over. A `vital` control message is taken
+        even if the lane is full.
         """
         if self.closed:
             return self._refuse()
@@ -183,8 +184,8 @@ class Inbox:
         lane.append(message)
         if self._token:
             self._ring()
-        if self.closed:
-            self._sweep()
+        if self.closed and self._sweep(message):
+            return self._refuse()
         return True
 
     def put(self, envelope: Any, /) -> None:
@@ -274,10 +275,13 @@ class Inbox:
             return
         self._bell.release()
 
-    def _sweep(self) -> None:
-        leftovers = [*_drain(self._control), *_drain(self._data)]
+    def _sweep(self, message: Any) -> bool:
+        """Take out what slipped in while the inbox was closed. True if `message` was in it: its sender has it back."""
+        swept = [*_drain(self._control), *_drain(self._data)]
+        leftovers = [other for other in swept if other is not message]
         if leftovers:
             self.bury(leftovers)
+        return len(leftovers) < len(swept)
 
     def _note_stop(self, message: Any) -> None:
         if self.stop_requested is not None:

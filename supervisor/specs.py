@@ -75,7 +75,7 @@ class Log(Protocol):
     - `child_refused`: id, reason
     - `restart_intensity_reached`: id, reason
     - `message_unknown`: message
-    - `interrupt_failed`: path, error
+    - `interrupt_failed`, `bury_failed`: path, error
     - `stop_timed_out`: seconds, alive
     - `tree_ended`: kind, reason, error
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from typing import Any
 
 from backstay.actors.dispatcher import CallbackSink, Dispatcher
@@ -24,7 +25,7 @@ def chunk(data: bytes) -> Chunk:
 
 def started(credit: Credit, meter: ConnectionMeter, take: Any) -> Root:
     sink = CallbackSink(take, credit)
-    spec = ChildSpec("dispatcher", lambda c: Dispatcher.start(c, sink=sink, credit=credit, meter=meter))
+    spec = ChildSpec("dispatcher", lambda c: Dispatcher.start(c, sink=sink, credit=credit, meter=meter, unsaid=deque()))
     return start_root(SupervisorSpec(children=(spec,)))
 
 

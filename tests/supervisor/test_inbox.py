@@ -133,17 +133,30 @@ def inbox_closing_at_the_worst_moment(buried: list[Any]) -> Inbox:
     return inbox
 
 
-def test_a_message_that_slips_in_while_the_inbox_closes_is_buried():
+def test_a_message_that_slips_in_while_the_inbox_closes_goes_back_to_its_sender_and_others_are_buried():
     buried: list[Any] = []
     inbox = inbox_closing_at_the_worst_moment(buried)
-    assert inbox.post("slipped in")
-    assert buried == ["slipped in"]
+    deque.append(inbox._data, "of another sender")
+    assert not inbox.post("slipped in")
+    assert buried == []
+    assert inbox._data.buried == ["of another sender"]  # type: ignore[attr-defined]
+    assert (inbox.length(), inbox.late) == (0, 1)
+
+
+def test_whoever_takes_out_what_slipped_in_buries_what_is_of_others():
+    buried: list[Any] = []
+    inbox = Inbox()
+    inbox.bury = buried.extend
+    inbox.post("of another sender")
+    inbox.closed = True
+    assert inbox._sweep("not in it") is False
+    assert buried == ["of another sender"]
 
 
 def test_without_the_second_look_such_a_message_would_be_lost(monkeypatch):
     buried: list[Any] = []
     inbox = inbox_closing_at_the_worst_moment(buried)
-    monkeypatch.setattr(Inbox, "_sweep", lambda _self: None)
+    monkeypatch.setattr(Inbox, "_sweep", lambda _self, _message: False)
     assert inbox.post("slipped in")
     assert buried == []
     assert inbox.length() == 1
