@@ -1,7 +1,7 @@
 """What has become of every order: one table of states and events, and the intents of a connection kept by it.
 
-An intent is written to the journal in state `sent`, with the epoch of its socket, before the first byte of its frame is
-written to that socket. So after a crash, one found as `intent` has certainly not left, and one found as `sent` may have.
+An intent is written to the journal in state `sent`, with the epoch of its socket, before the first byte of its frame
+is written to that socket. So after a crash, one found as `intent` has certainly not left, one found as `sent` may have.
 
 What TWS says moves an intent and never raises; what we do must fit the state (`ImpossibleTransitionError` if not).
 A state that was concluded by inference (`abandoned`) or by a rejection gives way to TWS's word that the order lives.
@@ -9,23 +9,12 @@ A state that was concluded by inference (`abandoned`) or by a rejection gives wa
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum, unique
 
 from backstay.protocol.codes import CodeGroup, code_info, is_warning
-from backstay.protocol.order_fields import ExecutionFacts, OrderFacts, PlacedOrder
+from backstay.protocol.order_fields import COMPLETED_ORDER, OrderFacts, PlacedOrder
 from backstay.session.errors import ImpossibleTransitionError
-
-MAX_OPEN = 20_000
-"""Intents of a connection that are not concluded; beyond it new orders are refused. TWS refuses long before."""
-
-MAX_CONCLUDED = 5_000
-"""Concluded intents kept in memory, so that a late word of TWS on one of them is understood. The journal has them all
-for its own time."""
-
-MAX_ORDER_ID = 2**31 - 2
-"""Highest order id (the next one means "not set"); a higher one that is seen does not move the floor."""
 
 
 @unique
@@ -131,8 +120,8 @@ INTENT_TRANSITIONS: dict[tuple[IntentState, IntentEvent], IntentTransition] = {
     for state in states
 }
 
-HEARD = frozenset((_E.UNANSWERED, _E.ACKED, _E.WORKING, _E.FILLED, _E.CANCELLED, _E.REFUSED))
-"""Events that TWS raises; they may come in every state."""
+HEARD = frozenset((_E.LOST, _E.UNANSWERED, _E.ACKED, _E.WORKING, _E.FILLED, _E.CANCELLED, _E.REFUSED))
+"""Events that others raise; they may come in every state."""
 
 REJECTIONS = frozenset({110, 201, 203, 382, 383, 388, 434})
 """Codes that prove that a new order was rejected. No code proves it of a change: the live order stands."""
@@ -155,6 +144,14 @@ def intent_step(state: IntentState, event: IntentEvent) -> IntentTransition:
         return INTENT_TRANSITIONS[state, event]
     except KeyError:
         raise ImpossibleTransitionError(state.value, event.value) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """An instant: `now` in seconds of the monotonic clock, `wall` in seconds since the epoch."""
+
+    now: float
+    wall: float
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -219,20 +216,20 @@ class Moved:
 
 
 @dataclass(frozen=True, slots=True)
-class Floor:
-    """The highest order id of a client id that was used or seen."""
+class HighWater:
+    """The highest order id that a client id has used or seen."""
 
     connection: str
     client_id: int
-    high_water: int
+    order_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class JournalPage:
-    """What the journal has to keep: intents as they are now, floors as they are now. Writing one twice is harmless."""
+    """What the journal has to keep: intents and high waters as they are now. Writing a page twice is harmless."""
 
     intents: tuple[Intent, ...] = ()
-    floors: tuple[Floor, ...] = ()
+    high_waters: tuple[HighWater, ...] = ()
 
 
 @unique
@@ -240,13 +237,17 @@ class PlaceRefusal(Enum):
     """Why an order may not be sent. The value is for the client."""
 
     IN_DOUBT = "an order of this id is in doubt; it is reconciled before anything else happens to it"
+    IN_USE = "an order of this id has been sent; a change of it can not wait"
     TOO_MANY = "too many orders are open"
     NOT_AN_ID = "this is no order id"
 
 
-def status_event(status: str) -> IntentEvent:
-    """What an order status says of an order."""
-    return STATUS_EVENTS.get(status, IntentEvent.ACKED)
+def order_event(facts: OrderFacts) -> IntentEvent:
+    """What TWS says of an order. Whatever is among the completed ones has ended."""
+    event = STATUS_EVENTS.get(facts.status, IntentEvent.ACKED)
+    if facts.message_id == COMPLETED_ORDER and event is not IntentEvent.FILLED:
+        return IntentEvent.CANCELLED
+    return event
 
 
 def error_event(intent: Intent, code: int) -> IntentEvent | None:
@@ -259,3 +260,13 @@ def error_event(intent: Intent, code: int) -> IntentEvent | None:
     if code in REJECTIONS:
         return IntentEvent.REFUSED
     return IntentEvent.UNANSWERED if code_info(code).group is CodeGroup.REJECTED else None
+
+
+def refs_conflict(one: str, other: str) -> bool:
+    """Whether two order references can not belong to one order.
+
+    One that is missing, cut short or holds characters that TWS may write in another way proves nothing.
+    """
+    if not one or not other or one.startswith(other) or other.startswith(one):
+        return False
+    return all(ref.isascii() and "\\u" not in ref for ref in (one, other))

@@ -1,0 +1,302 @@
+"""What has become of our orders, according to TWS: asks for everything it knows of, and judges each intent by it.
+
+A round asks for open orders, all open orders, completed orders and executions, and ends when each has said its end on
+the socket of this epoch. What is found proves itself, whenever it comes. What is *not* found proves something only if
+the round is settled: it was asked once the gateway's link had been up for `settle_seconds`, with nothing written for
+that order as long, so that nothing of it can still be on its way. Rounds are repeated until every intent is decided.
+
+Nobody else may ask for open or completed orders during a round: their ends do not say whose they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, unique
+
+from backstay.protocol.order_fields import (
+    COMPLETED_ORDERS_END,
+    EXECUTIONS_END,
+    OPEN_ORDERS_END,
+    ExecutionFacts,
+    OrderFacts,
+)
+from backstay.session.evidence import Evidence, Executions, Ground, Verdict, VerdictKind, judge
+from backstay.session.intents import Intent, IntentState, Moment
+
+MAX_LISTED = 50_000
+"""Completed orders remembered as listed before; beyond it the oldest are forgotten, which makes verdicts milder."""
+
+
+@unique
+class Source(Enum):
+    """One question to TWS. The value is what an operator reads."""
+
+    OPEN = "open orders"
+    ALL_OPEN = "all open orders"
+    COMPLETED = "completed orders"
+    EXECUTIONS = "executions"
+
+
+@unique
+class Phase(Enum):
+    """What a reconciliation is doing."""
+
+    IDLE = "idle"
+    ASKING = "asking"
+    WAITING = "waiting"
+
+
+ENDS: dict[int, tuple[Source, ...]] = {
+    OPEN_ORDERS_END: (Source.OPEN, Source.ALL_OPEN),
+    COMPLETED_ORDERS_END: (Source.COMPLETED,),
+    EXECUTIONS_END: (Source.EXECUTIONS,),
+}
+"""End messages, and whose end each may be; the two questions for open orders share one, and follow each other."""
+
+OPEN_SOURCES = frozenset((Source.OPEN, Source.ALL_OPEN))
+HISTORY_SOURCES = frozenset((Source.COMPLETED, Source.EXECUTIONS))
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileSettings:
+    """Delays of a reconciliation."""
+
+    settle_seconds: float = 10.0  # from a link that is up, or a write, to a list that has to show what came of it
+    ask_seconds: float = 10.0  # lists come within one; the end of the executions is known to stay away at times
+    asks: int = 3
+    retry_seconds: float = 60.0  # after a round in which a list did not come
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Send this question now. Executions get a request id that was never used before."""
+
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A round has ended. `missing` are lists that did not come; nothing is concluded from their silence."""
+
+    verdicts: tuple[Verdict, ...]
+    missing: frozenset[Source]
+    settled: bool
+
+
+ReconcileEffect = Ask | Judged
+
+
+@dataclass(slots=True)
+class _Question:
+    due: float
+    asks: int = 1
+
+
+@dataclass(slots=True)
+class _Round:
+    """What a round has asked and heard so far."""
+
+    asked_at: float
+    evidence: Evidence = field(default_factory=Evidence)
+    waiting: dict[Source, _Question] = field(default_factory=dict[Source, _Question])
+    missing: set[Source] = field(default_factory=set[Source])
+    repeated: bool = False  # an unkeyed list was asked twice: which of its ends is which can not be told
+
+
+class Reconciliation:
+    """See the module. One for each connection; belongs to one thread. `intents` gives those that are not concluded.
+
+    `owner_of` tells whose a permanent id is, as (client id, order id).
+    """
+
+    def __init__(
+        self,
+        settings: ReconcileSettings,
+        intents: Callable[[], Sequence[Intent]],
+        owner_of: Callable[[int], tuple[int, int] | None],
+    ) -> None:
+        self.settings = settings
+        self.executions = Executions()
+        """All fills this process has heard of."""
+        self.reconciled = False
+        """Whether a round was complete since the socket or the link came back: orders may flow."""
+        self.due: float | None = None
+        """When `tick` wants to be called (monotonic seconds)."""
+        self._intents = intents
+        self._owner_of = owner_of
+        self._epoch = 0
+        self._has_completed = True
+        self._reaches_back_to = 0.0
+        self._link_up_at: float | None = None
+        self._round: _Round | None = None
+        self._first_listed: dict[int, float] = {}  # permanent id -> when it was first listed as completed
+
+    @property
+    def phase(self) -> Phase:
+        """What it is doing."""
+        if self._round is not None:
+            return Phase.ASKING
+        return Phase.IDLE if self.due is None else Phase.WAITING
+
+    # -- what happens to the connection ------------------------------------------------------------------------------
+
+    def begin(
+        self, epoch: int, at: Moment, *, link_up: bool, reaches_back_to: float, has_completed: bool = True
+    ) -> list[ReconcileEffect]:
+        """A new socket is ready to be asked.
+
+        `reaches_back_to` (seconds since the epoch): TWS lists executions and completed orders of the day only, so of
+        what was sent before this day began, their silence proves nothing. `has_completed`: the server knows
+        completed orders (version 150 and up).
+        """
+        self._epoch = epoch
+        self._reaches_back_to = reaches_back_to
+        self._has_completed = has_completed
+        self._link_up_at = at.now if link_up else None
+        return self._start(at)
+
+    def lost(self) -> None:
+        """The socket is gone."""
+        self.reconciled = False
+        self.due = None
+        self._round = None
+
+    def link(self, at: Moment, *, up: bool) -> list[ReconcileEffect]:
+        """The gateway lost its link to IB (1100, 2110), or has it back (1101, 1102)."""
+        self.reconciled = False
+        self._link_up_at = at.now if up else None
+        if up:
+            return self._start(at)
+        if self._round is None:
+            self.due = None
+        return []
+
+    def doubt(self, at: Moment) -> None:
+        """An order has come into doubt on a healthy connection: look once what was sent has settled."""
+        if self.phase is Phase.IDLE and self._link_up_at is not None:
+            self.due = at.now + self.settings.settle_seconds
+
+    # -- what TWS says -----------------------------------------------------------------------------------------------
+
+    def hear_order(self, facts: OrderFacts) -> None:
+        """An openOrder, orderStatus or completedOrder arrived, asked for or not."""
+        if self._round is not None:
+            self._round.evidence.add_order(facts)
+
+    def hear_execution(self, facts: ExecutionFacts) -> bool:
+        """A fill arrived, asked for or not. True if it says something that this process had not heard."""
+        if self._round is not None:
+            self._round.evidence.add_execution(facts)
+        return self.executions.add(facts)
+
+    def ended(self, message_id: int, at: Moment) -> list[ReconcileEffect]:
+        """An end marker arrived on the socket of this epoch; of executions, the one of the last request id."""
+        waiting = {} if self._round is None else self._round.waiting
+        source = next((source for source in ENDS.get(message_id, ()) if source in waiting), None)
+        return [] if source is None else self._close(source, at)
+
+    def refused(self, source: Source, at: Moment) -> list[ReconcileEffect]:
+        """TWS refused this question (321 on a read-only API)."""
+        if self._round is None or source not in self._round.waiting:
+            return []
+        self._round.missing.add(source)
+        return self._close(source, at)
+
+    def tick(self, at: Moment) -> list[ReconcileEffect]:
+        """Time has passed: call it at `due`, or at any time."""
+        if self.due is None or at.now < self.due:
+            return []
+        if self._round is None:
+            return self._start(at)
+        effects: list[ReconcileEffect] = []
+        for source, question in tuple(self._round.waiting.items()):
+            if at.now >= question.due:
+                effects += self._ask_again(source, question, at)
+        return effects
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _start(self, at: Moment) -> list[ReconcileEffect]:
+        self._round = _Round(at.now)
+        sources = (Source.OPEN, Source.COMPLETED, Source.EXECUTIONS)
+        asked = (source for source in sources if self._has_completed or source is not Source.COMPLETED)
+        return [effect for source in asked for effect in self._ask(source, at)]
+
+    def _ask(self, source: Source, at: Moment) -> list[ReconcileEffect]:
+        assert self._round is not None  # noqa: S101  # asked in a round only
+        self._round.waiting[source] = _Question(at.now + self.settings.ask_seconds)
+        self._plan_asking()
+        return [Ask(source)]
+
+    def _ask_again(self, source: Source, question: _Question, at: Moment) -> list[ReconcileEffect]:
+        assert self._round is not None  # noqa: S101  # nobody is waited for otherwise
+        if question.asks >= self.settings.asks:
+            self._round.missing.add(source)
+            return self._close(source, at)
+        question.asks += 1
+        question.due = at.now + self.settings.ask_seconds
+        self._round.repeated |= source is not Source.EXECUTIONS
+        self._plan_asking()
+        return [Ask(source)]
+
+    def _plan_asking(self) -> None:
+        assert self._round is not None  # noqa: S101  # planned in a round only
+        self.due = min((question.due for question in self._round.waiting.values()), default=None)
+
+    def _close(self, source: Source, at: Moment) -> list[ReconcileEffect]:
+        assert self._round is not None  # noqa: S101  # closed in a round only
+        del self._round.waiting[source]
+        if source is Source.OPEN:
+            return self._ask(Source.ALL_OPEN, at)
+        if self._round.waiting:
+            self._plan_asking()
+            return []
+        return [self._finish(self._round, at)]
+
+    def _finish(self, ended: _Round, at: Moment) -> Judged:
+        self._round = None
+        missing = frozenset(ended.missing)
+        self.reconciled = not missing
+        ground = self._ground(ended, missing)
+        doubtful = [i for i in self._intents() if i.state in (IntentState.IN_DOUBT, IntentState.LIVE)]
+        verdicts = tuple(judge(intent, ended.evidence, ground) for intent in doubtful)
+        self._remember(ended.evidence, at.now)
+        self.due = self._retry(at) if missing else self._next_round(verdicts, doubtful, ground=ground, at=at)
+        return Judged(verdicts, missing, ground.settled)
+
+    def _ground(self, ended: _Round, missing: frozenset[Source]) -> Ground:
+        up_at, settle = self._link_up_at, self.settings.settle_seconds
+        link_settled = up_at is not None and up_at + settle <= ended.asked_at
+        return Ground(
+            epoch=self._epoch,
+            asked_at=ended.asked_at,
+            settle_seconds=settle,
+            settled=link_settled and not ended.repeated and not ended.evidence.overflowed,
+            open_known=not missing & OPEN_SOURCES,
+            history_known=self._has_completed and not missing & HISTORY_SOURCES,
+            reaches_back_to=self._reaches_back_to,
+            owner_of=self._owner_of,
+            first_listed=self._first_listed.get,
+        )
+
+    def _retry(self, at: Moment) -> float:
+        return at.now + self.settings.retry_seconds
+
+    def _next_round(
+        self, verdicts: Sequence[Verdict], doubtful: Sequence[Intent], *, ground: Ground, at: Moment
+    ) -> float | None:
+        """When to ask once more for those that are not decided; None if it would be of no use."""
+        undecided = {verdict.key for verdict in verdicts if verdict.kind is VerdictKind.UNDECIDED}
+        if not undecided or self._link_up_at is None:
+            return None  # when the link is back, all is asked anew
+        quiet_at = max((i.written_at for i in doubtful if i.key in undecided), default=0.0)
+        settled_from = max(self._link_up_at, quiet_at) + self.settings.settle_seconds
+        return max(settled_from, at.now) if settled_from > ground.asked_at else self._retry(at)
+
+    def _remember(self, evidence: Evidence, now: float) -> None:
+        for row in evidence.nameless:
+            if row.perm_id:
+                self._first_listed.setdefault(row.perm_id, now)
+        for old in tuple(self._first_listed)[: max(0, len(self._first_listed) - MAX_LISTED)]:
+            del self._first_listed[old]

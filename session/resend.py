@@ -1,0 +1,89 @@
+"""Whether an order in doubt may be sent again: under its own id, if TWS is proved not to have it, and it is wanted.
+
+The rows are asked in order and the first that applies is the answer. Whoever wants to ask a person or a program for a
+veto does so when nothing else stands against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, unique
+
+from backstay.session.evidence import Verdict, VerdictKind
+from backstay.session.intents import Intent, IntentState, Moment
+
+
+@dataclass(frozen=True, slots=True)
+class ResendRule:
+    """What the operator allows. Nothing, unless told otherwise."""
+
+    enabled: bool = False
+    ttl_seconds: float = 60.0  # an order is a decision about prices of its time
+    attempts: int = 3  # placed so often and never arrived: something else is wrong
+
+
+@dataclass(frozen=True, slots=True)
+class ResendCase:
+    """How things stand when the question is asked. `version` is the server version that frames are written in now."""
+
+    verdict: Verdict
+    epoch: int
+    link_up: bool
+    version: int
+    at: Moment
+    vetoed: bool = False
+
+
+@unique
+class ResendRefusal(Enum):
+    """Why an order is not sent again. The value is for the client."""
+
+    NOT_ALLOWED = "orders are not sent again unless the configuration says so"
+    NOT_IN_DOUBT = "the order is not in doubt"
+    NOT_PROVED = "it is not proved that TWS does not have it"
+    OLD_PROOF = "what was proved before it was last sent, or on an earlier socket, has to be proved again"
+    LINK_DOWN = "the gateway has no link to IB"
+    KNOWN = "TWS has had it, or its id was used more than once"
+    CANCEL_WANTED = "the client has asked to cancel it"
+    OTHER_VERSION = "it was written for another server version"
+    TOO_OFTEN = "it was sent too often"
+    TOO_OLD = "it is too old"
+    VETOED = "it was vetoed"
+
+
+Test = Callable[[Intent, ResendCase, ResendRule], bool]
+
+
+def _is_too_old(intent: Intent, case: ResendCase, rule: ResendRule) -> bool:
+    age = case.at.wall - intent.sent_wall
+    return not 0.0 <= age <= rule.ttl_seconds  # below 0 the clock was set, and the age is not known
+
+
+RESEND_ROWS: tuple[tuple[ResendRefusal, Test], ...] = (
+    (ResendRefusal.NOT_ALLOWED, lambda _i, _c, rule: not rule.enabled),
+    (ResendRefusal.NOT_IN_DOUBT, lambda intent, _c, _r: intent.state is not IntentState.IN_DOUBT),
+    (
+        ResendRefusal.NOT_PROVED,
+        lambda intent, case, _r: case.verdict.kind is not VerdictKind.UNKNOWN or case.verdict.key != intent.key,
+    ),
+    (
+        ResendRefusal.OLD_PROOF,
+        lambda intent, case, _r: (case.verdict.epoch, case.verdict.attempt) != (case.epoch, intent.attempt),
+    ),
+    (ResendRefusal.LINK_DOWN, lambda _i, case, _r: not case.link_up),
+    (
+        ResendRefusal.KNOWN,
+        lambda intent, _c, _r: intent.was_acknowledged or intent.changes > 0 or intent.life > 1,
+    ),
+    (ResendRefusal.CANCEL_WANTED, lambda intent, _c, _r: intent.cancel_wanted),
+    (ResendRefusal.OTHER_VERSION, lambda intent, case, _r: intent.version != case.version),
+    (ResendRefusal.TOO_OFTEN, lambda intent, _c, rule: intent.attempt >= rule.attempts),
+    (ResendRefusal.TOO_OLD, _is_too_old),
+    (ResendRefusal.VETOED, lambda _i, case, _r: case.vetoed),
+)
+
+
+def resend_refusal(intent: Intent, case: ResendCase, rule: ResendRule) -> ResendRefusal | None:
+    """Why this order may not be sent again; None if it may, with the same id and the payload as it is."""
+    return next((refusal for refusal, applies in RESEND_ROWS if applies(intent, case, rule)), None)
