@@ -119,7 +119,7 @@ class World:
         self.stepped_at = 0.0
         self.wanted = False
 
-    # -- time --------------------------------------------------------------------------------------------------------
+    # -- time ----------------------------------------------------------------------------------------------------------
 
     def after(self, seconds: float, do: Callable[[], None]) -> int:
         self.sequence += 1
@@ -138,7 +138,7 @@ class World:
             do()
         return True
 
-    # -- the core ----------------------------------------------------------------------------------------------------
+    # -- the core ------------------------------------------------------------------------------------------------------
 
     def post(self, event: Any) -> None:
         """Into the session's inbox: handled in order, a little later."""
@@ -220,7 +220,7 @@ class World:
         if self.wanted:
             self.step(Ordered(Event.START, "begun"))
 
-    # -- effects -----------------------------------------------------------------------------------------------------
+    # -- effects -------------------------------------------------------------------------------------------------------
 
     def _dial(self, dial: Dial) -> None:
         assert self.link_open is None, "the former epoch is hung up before another is dialled"
@@ -410,7 +410,7 @@ class World:
             self.socket = None
             self.post(Lost(epoch, Cause.EOF, "our own doing", received=self.reader[2]))
 
-    # -- the reader and the dispatcher -------------------------------------------------------------------------------
+    # -- the reader and the dispatcher ---------------------------------------------------------------------------------
 
     def to_reader(self, upstream: Upstream, data: bytes | str) -> None:
         self.after(0.001, lambda: self._read(upstream, data))
@@ -436,7 +436,7 @@ class World:
         if splitter.broken is not None:
             self.post(Lost(epoch, Cause.BAD_FRAME, "bad", received=True))
 
-    # -- the client --------------------------------------------------------------------------------------------------
+    # -- the client ----------------------------------------------------------------------------------------------------
 
     def greet(self, *, cached: bool = False) -> None:
         low = self.chance.choice((100, 157, 176))
@@ -458,7 +458,7 @@ class World:
     def leave(self) -> None:
         self.post(ClientLeft())
 
-    # -- ends --------------------------------------------------------------------------------------------------------
+    # -- ends ----------------------------------------------------------------------------------------------------------
 
     def heal(self) -> None:
         """All faults stop now."""

@@ -62,7 +62,7 @@ class Client:
     next_order: int = FIRST_ORDER
     serial: int = 0
 
-    # -- asking ------------------------------------------------------------------------------------------------------
+    # -- asking --------------------------------------------------------------------------------------------------------
 
     def ask(self, number: int, *, flag: bool = False, key: int | None = None) -> Asked:
         self.serial += 1
@@ -103,7 +103,7 @@ class Client:
         asked = self.by_payload.get(payload)
         return "?" if asked is None else asked.token
 
-    # -- hearing -----------------------------------------------------------------------------------------------------
+    # -- hearing -------------------------------------------------------------------------------------------------------
 
     def hear(self, data: bytes) -> None:
         chunk = self.splitter.push(data)

@@ -78,7 +78,7 @@ class Upstream:
     def alive(self) -> bool:
         return self.open and not self.deaf
 
-    # -- out ---------------------------------------------------------------------------------------------------------
+    # -- out -----------------------------------------------------------------------------------------------------------
 
     def say(self, data: bytes) -> None:
         if not self.open or self.deaf:
@@ -99,7 +99,7 @@ class Upstream:
     def later(self, seconds: float, data: bytes) -> None:
         self.world.after(seconds, lambda: self.say(data))
 
-    # -- in ----------------------------------------------------------------------------------------------------------
+    # -- in ------------------------------------------------------------------------------------------------------------
 
     def receive(self, data: bytes) -> None:
         if not self.open or self.deaf:
@@ -224,7 +224,7 @@ class Upstream:
         self.say(first)
         self.say(second + speech.error(self.version, -1, 2104, "farm is OK:usfarm"))
 
-    # -- requests ----------------------------------------------------------------------------------------------------
+    # -- requests ------------------------------------------------------------------------------------------------------
 
     def _clock(self) -> None:
         now, last = self.world.now, self.world.clock_answered_for
