@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
-from backstay.protocol.messages import body_fields, is_protobuf, message_id
+from backstay.protocol.messages import body_fields, is_protobuf, message_id, request_key
 from backstay.protocol.requests import REQUESTS
 from backstay.protocol.responses import EXECUTION, RESPONSES
 from backstay.protocol.vocabulary import HIGHEST_VERSION, LOWEST_VERSION, Request, Response
 from backstay.protocol.wire import BYTES, VARINT, int64, scan
 
-PLACE_ORDER = 3
+PLACE_ORDER, EXERCISE_OPTIONS = 3, 21
 ORDER_STATUS, OPEN_ORDER, COMPLETED_ORDER = 3, 5, 101
 OPEN_ORDERS_END, EXECUTIONS_END, COMPLETED_ORDERS_END = 53, 55, 102
 
@@ -26,6 +26,7 @@ UNSET_NUMBER = Decimal("1e300")
 """Above it, a number says that it was not set (TWS writes the largest double, or 2**127 - 1)."""
 
 _ID_BYTES = 4
+_INT64 = 2**63
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,9 +252,14 @@ def read_execution(payload: bytes, version: int) -> ExecutionFacts | None:
 def read_placed(payload: bytes, version: int) -> PlacedOrder | None:
     """Return what a placeOrder of a client says; None when it is another message, or has no readable order id.
 
-    One that can be read in part only (a layout of a later version) counts as an order that is transmitted.
+    One that can be read in part only (a layout of a later version) counts as an order that is transmitted. Of an
+    exerciseOptions (21), the order id alone is read.
     """
-    if message_id(payload, version) != PLACE_ORDER:
+    number = message_id(payload, version)
+    if number == EXERCISE_OPTIONS:
+        exercised = request_key(payload, version)
+        return None if exercised is None else PlacedOrder(order_id=exercised)
+    if number != PLACE_ORDER:
         return None
     protobuf = is_protobuf(payload, version)
     if protobuf:
@@ -359,9 +365,10 @@ def _integer(values: Values, name: str) -> int | None:
     if isinstance(value, int):
         return int64(value)
     try:
-        return None if value is None else int(value)
+        number = None if value is None else int(value)
     except ValueError:
         return None
+    return number if number is None or -_INT64 <= number < _INT64 else None
 
 
 def _text(values: Values, name: str) -> str:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from backstay.protocol import order_fields
 from backstay.protocol.framing import raw, text_message
-from backstay.protocol.order_fields import Look, read_execution, read_order, read_placed
+from backstay.protocol.order_fields import Look, PlacedOrder, read_execution, read_order, read_placed
 from backstay.protocol.wire import bytes_field, varint_field
 from backstay.simulator.layout import Record, write
 from backstay.simulator.order_layouts import COMPLETED_ORDER, OPEN_ORDER, PLACE_ORDER
@@ -269,6 +269,12 @@ def test_other_messages_are_not_read():
     assert read_placed(message(4, 200, 101), 200) is None
 
 
+def test_of_an_exercise_of_options_the_order_id_is_read():
+    assert read_placed(message(21, 200, 2, 44, 1, "AAPL"), 200) == PlacedOrder(order_id=44)
+    assert read_placed(protobuf(21, varint_field(1, 44)), 226) == PlacedOrder(order_id=44)
+    assert read_placed(message(21, 200, 2, "x", 1, "AAPL"), 200) is None
+
+
 def test_a_message_cut_short_is_not_read():
     whole = message(3, 200, 101, "Submitted", 0, 10, 0, 77, 0, 0, 7)
     assert read_order(whole, 200) is not None
@@ -300,7 +306,7 @@ def test_an_empty_length_is_an_empty_list():
     assert facts.status == "Submitted"
 
 
-@pytest.mark.parametrize("order_id", ["", "x"])
+@pytest.mark.parametrize("order_id", ["", "x", str(2**63), str(-(2**63) - 1)])
 def test_an_order_without_a_readable_id_is_not_read(order_id):
     assert read_order(message(3, 200, order_id, "Submitted", 0, 10, 0, 77, 0, 0, 7), 200) is None
     assert read_placed(message(3, 200, order_id, *[""] * 30), 200) is None

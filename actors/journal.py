@@ -1,0 +1,273 @@
+"""The journal: keeps what sessions hand it, and says so when it is kept. The only one who writes the file.
+
+Whatever is wrong with the file is an answer (`NotKept`), never a crash: orders are refused and data goes on. The
+journal looks after a broken file again every few seconds, for as long as it takes.
+
+Pages that are waiting at the same time share one commit. Answers are called in the journal's thread and must not
+block. A page that the actor takes along in its own death is answered as not kept; one that had not reached it is not
+answered at all, so whoever waits for an answer waits with a limit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any
+
+from backstay.actors.journal_store import PRUNE_ROWS, JournalError, JournalStore, Trouble
+from backstay.metrics.blocks import Histogram
+from backstay.session.intents import JournalPage
+from backstay.supervisor.actor import Actor
+from backstay.supervisor.messages import ExitKind, ExitReason
+from backstay.supervisor.specs import Context
+
+JOURNAL = "journal"
+
+BATCH_PAGES = 200
+"""Pages in one commit: four seconds of orders at TWS's own limit, and far below a millisecond of writing."""
+
+REOPEN_SECONDS = 5.0
+"""Between two attempts to open a file that could not be used. Costs nothing; who mends it waits no longer than that."""
+
+PRUNE_SECONDS = 3600.0
+"""Between two clean-ups."""
+
+KEEP_SECONDS = 7 * 86_400.0
+"""Concluded intents are kept so long: TWS itself tells of executions for a week at most."""
+
+COMMIT_BOUNDS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0)
+"""From a commit that reaches the operating system to a disk that hardly answers."""
+
+WAITING_PAGES = 10_000
+"""Pages that may wait for the disk. Each holds an order; a disk that far behind is as good as broken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The page of this token is on disk."""
+
+    token: Hashable
+
+
+@dataclass(frozen=True, slots=True)
+class NotKept:
+    """The page of this token is not, or what was asked for cannot be read. Nothing that it is about may be sent."""
+
+    token: Hashable
+    trouble: Trouble
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What the journal knows."""
+
+    token: Hashable
+    page: JournalPage
+
+
+JournalAnswer = Kept | NotKept | Recalled
+Answer = Callable[[JournalAnswer], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """To the journal: keep this page, then answer."""
+
+    page: JournalPage
+    token: Hashable
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """To the journal: what do you know of this connection (of all, without one)? With or without what is concluded."""
+
+    token: Hashable
+    answer: Answer
+    connection: str | None = None
+    concluded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Reopen:
+    """The journal to itself: see whether the file can be used now."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Prune:
+    """The journal to itself: forget what is old."""
+
+
+def _nothing(*_: object, **__: object) -> None:
+    """The default for whatever nobody wants to hear."""
+
+
+@dataclass(slots=True)
+class JournalMeter:
+    """How the journal is doing. Written by its thread alone, read by any; outlives the actor. Times in seconds."""
+
+    usable: bool = False
+    trouble: str = ""
+    commits: int = 0
+    pages: int = 0
+    pruned: int = 0
+    write_failures: int = 0
+    commit_seconds: Histogram = field(default_factory=lambda: Histogram(COMMIT_BOUNDS))
+
+
+@dataclass(frozen=True, slots=True)
+class JournalParts:
+    """What a journal is started with. `changed` hears whenever it becomes usable or unusable, and why."""
+
+    make_store: Callable[[], JournalStore]
+    meter: JournalMeter = field(default_factory=JournalMeter)
+    changed: Callable[[bool, str], object] = _nothing
+    log: Callable[..., object] = _nothing
+    wall: Callable[[], float] = time.time
+
+
+class Journal(Actor):
+    """See the module."""
+
+    inbox_limit = WAITING_PAGES
+
+    def __init__(self, context: Context, *, parts: JournalParts) -> None:
+        super().__init__(context)
+        self._parts = parts
+        self._meter = parts.meter
+        self._store: JournalStore | None = None
+        self._refusal = JournalError(Trouble.DENIED, "not open")
+        self._waiting: list[Keep] = []
+        self._handlers: dict[type, Callable[[Any], object]] = {
+            Keep: self._waiting_append,
+            Recall: self._recall,
+            _Reopen: self._reopen,
+            _Prune: self._prune,
+        }
+
+    def begin(self) -> None:
+        """Open the file. One that cannot be opened is an answer to all that is asked, and tried again later."""
+        self._reopen(None)
+        self.after(PRUNE_SECONDS, _Prune(), key=_Prune)
+
+    def receive(self, message: Any) -> None:
+        """Do as told; commit once nobody else waits to be in it."""
+        kind: type = message.__class__
+        handler = self._handlers.get(kind)
+        if handler is not None:
+            handler(message)
+        if self._waiting and (len(self._waiting) >= BATCH_PAGES or self.actor_inbox.empty()):
+            self._commit()
+
+    def end(self, reason: ExitReason) -> None:
+        """Keep what waits, close the file. In a crash what waits may be its cause, and is not touched again."""
+        if reason.kind is not ExitKind.CRASH:
+            self._commit()
+        self._refusal = JournalError(Trouble.DENIED, "the journal is being closed")
+        self._say_no(self._refusal)
+        self._close()
+
+    # -- one method a message ----------------------------------------------------------------------------------------
+
+    def _waiting_append(self, keep: Keep) -> None:
+        self._waiting.append(keep)
+
+    def _recall(self, recall: Recall) -> None:
+        self._commit()  # who asks after having told wants to hear of it
+        try:
+            page = self._usable().read(recall.connection, concluded=recall.concluded)
+        except JournalError as error:
+            self._fail(error)
+            _tell(recall.answer, NotKept(recall.token, error.trouble, str(error)))
+        else:
+            _tell(recall.answer, Recalled(recall.token, page))
+
+    def _reopen(self, _message: _Reopen | None) -> None:
+        if self._store is not None:
+            return
+        store = self._parts.make_store()
+        try:
+            store.open()
+        except JournalError as error:
+            store.close()
+            self._give_up(error)
+        else:
+            self._store = store
+            self._note(usable=True, trouble="")
+
+    def _prune(self, _message: _Prune) -> None:
+        pruned = 0
+        try:
+            if self._store is not None:
+                pruned = self._store.prune(self._parts.wall() - KEEP_SECONDS)
+        except JournalError as error:
+            self._fail(error)
+        self._meter.pruned += pruned
+        more = pruned >= PRUNE_ROWS  # the rest has its turn after whoever waits now
+        self.after(0.0 if more else PRUNE_SECONDS, _Prune(), key=_Prune)
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _usable(self) -> JournalStore:
+        if self._store is None:
+            raise self._refusal
+        return self._store
+
+    def _commit(self) -> None:
+        if not self._waiting:
+            return
+        begun = time.perf_counter()
+        try:
+            self._usable().write([keep.page for keep in self._waiting])
+        except JournalError as error:
+            self._meter.write_failures += 1
+            self._fail(error)
+            self._say_no(error)
+            return
+        self._meter.commit_seconds.observe(time.perf_counter() - begun)
+        self._meter.commits += 1
+        self._meter.pages += len(self._waiting)
+        self._note(usable=True, trouble="")
+        kept, self._waiting = self._waiting, []
+        for keep in kept:
+            _tell(keep.answer, Kept(keep.token))
+
+    def _say_no(self, error: JournalError) -> None:
+        refused, self._waiting = self._waiting, []
+        for keep in refused:
+            _tell(keep.answer, NotKept(keep.token, error.trouble, str(error)))
+
+    def _fail(self, error: JournalError) -> None:
+        if self._store is None:
+            return  # known, and looked after already
+        if error.trouble is Trouble.FULL:
+            self._note(usable=False, trouble=str(error))  # the file is as it was: the next page tries again
+        else:
+            self._close()
+            self._give_up(error)
+
+    def _give_up(self, error: JournalError) -> None:
+        self._refusal = error
+        self.after(REOPEN_SECONDS, _Reopen(), key=_Reopen)
+        self._note(usable=False, trouble=str(error))
+
+    def _close(self) -> None:
+        store, self._store = self._store, None
+        if store is not None:
+            store.close()
+
+    def _note(self, *, usable: bool, trouble: str) -> None:
+        meter = self._meter
+        if (meter.usable, meter.trouble) == (usable, trouble):
+            return
+        meter.usable, meter.trouble = usable, trouble
+        self._parts.log("journal_usable" if usable else "journal_unusable", trouble=trouble)
+        self._parts.changed(usable, trouble)
+
+
+def _tell(answer: Answer, what: JournalAnswer) -> None:
+    with contextlib.suppress(Exception):  # the asker's failure, not the journal's
+        answer(what)
