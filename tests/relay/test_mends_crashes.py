@@ -49,18 +49,33 @@ def asked(event, *_):
     return isinstance(event, ClientAsked)
 
 
-def wait_taken(message_kind, monkeypatch):
-    """An event that is set when the book has taken a message of this kind for the session."""
-    taken, original = threading.Event(), Book.send
+def wait_taken(message_kind, monkeypatch, *, name="session", times=1):
+    """An event that is set when the book has taken so many messages of this kind for an actor."""
+    taken, original, left = threading.Event(), Book.send, [times]
 
-    def send(self, name, message):
-        sent = original(self, name, message)
-        if sent and name == "session" and isinstance(message, message_kind):
-            taken.set()
+    def send(self, to, message):
+        sent = original(self, to, message)
+        if sent and to == name and isinstance(message, message_kind):
+            left[0] -= 1
+            if not left[0]:
+                taken.set()
         return sent
 
     monkeypatch.setattr(Book, "send", send)
     return taken
+
+
+def wait_logged(house, event, **fields):
+    """An event that is set when the tree has told this."""
+    told, log = threading.Event(), house.manager.root._log
+
+    def watch(name, /, **given):
+        log(name, **given)
+        if name == event and fields.items() <= given.items():
+            told.set()
+
+    house.manager.root._log = watch
+    return told
 
 
 def test_a_writer_that_dies_ends_its_connection_and_the_id_is_free(build, simulator, monkeypatch):
@@ -70,9 +85,11 @@ def test_a_writer_that_dies_ends_its_connection_and_the_id_is_free(build, simula
     trap.spring()
     house = build(simulator.address)
     client = house.client().connect(7)
+    gone = wait_logged(house, "child_exited", id=house.manager.root.book.inner_names()[-1], kind="normal")
     trap.arm()
     outlets[0]._filled.set()
     client.expect_closed()
+    assert gone.wait(10), "no upstream connection for nobody"
     house.wait(lambda status: not status.connections)
     simulator.wait_for(lambda state: state["clients"]["7"]["sockets"] == 0)
     house.client().connect(7)
@@ -167,9 +184,10 @@ def test_what_backstay_says_while_its_dispatcher_dies_is_said_by_the_next_one_in
     trap.arm()
     client.send(3, 1, 0, "AAPL", "STK")  # refused by a word, which is the one that kills
     assert trap.caught.wait(10)
+    waiting = wait_taken(Deliver, monkeypatch, name="dispatcher", times=18)
     for order_id in range(2, 20):
         client.send(3, order_id, 0, "AAPL", "STK")
-    client.send(*SETTING)
+    assert waiting.wait(10)
     trap.spring()
     told = [client.expect_error(321).id for _ in range(2, 20)]
     assert told == list(range(2, 20))
