@@ -36,20 +36,22 @@ class Credit:
 
     def take(self, size_bytes: int, kicks: int) -> bool:
         """Use up credit, and wait while there is too little. False if kicked since it was `kicks`."""
-        self.owe(size_bytes)
-        return self.wait(kicks)
+        with self._changed:
+            self._used += size_bytes
+            return self._has_room() or self._wait(kicks)
 
     def wait(self, kicks: int) -> bool:
         """Wait while there is too little credit. False if kicked since it was `kicks`."""
         with self._changed:
-            if self._has_room():
-                return True
-            self.waiting = True
-            try:
-                self._changed.wait_for(lambda: self._has_room() or self._kicks != kicks)
-            finally:
-                self.waiting = False
-            return self._kicks == kicks
+            return self._has_room() or self._wait(kicks)
+
+    def _wait(self, kicks: int) -> bool:
+        self.waiting = True
+        try:
+            self._changed.wait_for(lambda: self._has_room() or self._kicks != kicks)
+        finally:
+            self.waiting = False
+        return self._kicks == kicks
 
     def _has_room(self) -> bool:
         return self._used + self._noted <= self._limit

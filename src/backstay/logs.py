@@ -29,7 +29,9 @@ FLUSH_SECONDS = 1.0
 LEVELS: tuple[str, ...] = ("debug", "info", "warning", "error", "critical")
 
 EVENT_LEVELS: Mapping[str, str] = {
+    "accept_failed": "warning",
     "actor_stuck": "error",
+    "bury_failed": "warning",
     "child_abandoned": "warning",
     "child_refused": "error",
     "child_restarted": "warning",
