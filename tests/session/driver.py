@@ -16,38 +16,33 @@ from typing import Any
 import speech
 from driver_client import Asked, Client
 from driver_gateway import MANNERS, Upstream
+from driver_network import Network
+from driver_wire import PREFIX, Wire
 
 from backstay.metrics.blocks import ConnectionMeter
-from backstay.protocol.commands import current_time
 from backstay.protocol.framing import Splitter
 from backstay.protocol.handshake import VersionRange
 from backstay.protocol.messages import message_id
 from backstay.protocol.vocabulary import Kind
-from backstay.session.causes import Cause
 from backstay.session.core import Core, Owed
 from backstay.session.lifecycle import Event, State
 from backstay.session.settings import Settings
-from backstay.session.sieve import CURRENT_TIME, MANAGED_ACCOUNTS, NEXT_VALID_ID, Sieve
+from backstay.session.sieve import Sieve
 from backstay.session.vocabulary import (
-    Answered,
     Arm,
     BackOff,
     ClientAsked,
     ClientGreeted,
     ClientLeft,
     ClientStarted,
-    Connected,
     Count,
     Deliver,
     Dial,
-    DialFailed,
     Disarm,
     HangUp,
     Hush,
     Leave,
-    Lost,
     Mute,
-    Noted,
     Observe,
     Ordered,
     PassClock,
@@ -62,15 +57,13 @@ from backstay.session.vocabulary import (
 )
 from backstay.supervisor.backoff import Backoff
 
-PREFIX = 4
 ENDPOINTS = (("gw0", 4001), ("gw1", 4001))
-TINY = 1e-6
 MAX_STEPS_AT_ONCE = 200
 ORDERS = (3, 21)
 LOSSES = ("connection_lost", "connect_failed")
 
 
-class World:
+class World(Network):
     def __init__(self, seed: int, *, settings: Settings | None = None, version: int = 200, chaos: float = 0.0) -> None:
         self.chance = random.Random(seed)
         self.now = 1000.0
@@ -102,16 +95,8 @@ class World:
         self.reports: Counter[int] = Counter()
         self.log: list[tuple[float, str, dict[str, object]]] = []
         self.delays: list[tuple[float, float]] = []
-        self.identified: dict[int, set[int]] = {}
-        self.verified: set[int] = set()
-        self.sent_at: dict[int, deque[float]] = {}
-        self.clock_sent_at = float("-inf")
         self.clock_answered_for = float("-inf")
-        self.clock_spacings: list[float] = []
-        self.ranks: dict[int, tuple[int, int]] = {}
-        self.restored_at: dict[int, float] = {}
-        self.data_lost: set[int] = set()
-        self.settings_sent: dict[tuple[int, int], Asked] = {}
+        self.wire = Wire(self)
         self.duplicates = 0
         self.taken = self.refunded = 0
         self.left = False
@@ -164,7 +149,7 @@ class World:
             for payload in event.payloads:
                 if payload in self.client.by_payload:
                     self.client.by_payload[payload].at = self.now
-        self._take_note(event)
+        self.wire.take_note(event)
         if isinstance(event, ClientGreeted):
             self.wanted = True
         elif isinstance(event, Ordered):
@@ -172,7 +157,7 @@ class World:
         before = self.core.state
         effects = self.core.step(event, self.now, heard_at=self.heard_at)
         if before is State.VERIFYING and self.core.state in (State.SYNCING, State.READY):
-            self.restored_at[self.owed.epoch] = self.now
+            self.wire.restored_at[self.owed.epoch] = self.now
         for effect in effects:
             _EFFECTS[type(effect)](self, effect)
         if isinstance(event, ClientAsked):
@@ -184,14 +169,6 @@ class World:
         self.steps = self.steps + 1 if self.now == self.stepped_at else 0
         self.stepped_at = self.now
         assert self.steps < MAX_STEPS_AT_ONCE, "timers ring without end and without time passing"
-
-    def _take_note(self, event: Any) -> None:
-        if isinstance(event, Noted) and self.core.live and event.epoch == self.owed.epoch:
-            for number, _, _ in event.frames:
-                if number in (NEXT_VALID_ID, MANAGED_ACCOUNTS):
-                    self.identified.setdefault(event.epoch, set()).add(number)
-                if number == CURRENT_TIME:
-                    self.verified.add(event.epoch)
 
     def _check_credit(self) -> None:
         desk = self.core.desk
@@ -236,66 +213,10 @@ class World:
         frames = speech.payloads(write.data)
         assert len(frames) == write.messages
         for index, payload in enumerate(frames):
-            self.behind = frames[index + 1 :]
-            self._check_frame(write.epoch, payload)
+            self.wire.behind = frames[index + 1 :]
+            self.wire.check_frame(write.epoch, payload)
         self.orders_to_connector.append(write)
         self._connector_goes_on()
-
-    def _check_frame(self, epoch: int, payload: bytes) -> None:
-        version = self.owed.version
-        number = message_id(payload, version)
-        recent = self.sent_at.setdefault(epoch, deque())
-        while recent and recent[0] + 1.0 <= self.now + TINY:
-            recent.popleft()
-        recent.append(self.now)
-        assert len(recent) <= self.settings.messages_per_second, "the rate holds in every second"
-        if number == 49:
-            self.clock_spacings.append(self.now - self.clock_sent_at)
-            assert self.now - self.clock_sent_at >= 1.1 - TINY
-            self.clock_sent_at = self.now
-        if number == 71:
-            return
-        assert len(self.identified.get(epoch, ())) == 2, "nothing but the handshake before 9 and 15 of this epoch"
-        if payload == current_time(version)[PREFIX:]:
-            return
-        assert epoch in self.verified, "requests only after a probe was answered in this epoch"
-        asked = self.client.by_payload.get(payload)
-        if asked is None:
-            assert speech.REQUESTS[number].kind is Kind.CANCEL or number == 6, "only cancels are of our own making"
-            return
-        self._check_request(epoch, asked)
-
-    def _check_request(self, epoch: int, asked: Asked) -> None:
-        if self.settings.read_only:
-            assert not speech.REQUESTS[asked.number].changes, "read-only lets no change out"
-        if asked.kind in (Kind.ORDER, Kind.COMMAND):
-            assert not asked.writes, "an order is never written twice"
-        if asked.kind is Kind.SETTING:
-            self.settings_sent[epoch, asked.number] = asked
-        again = epoch in asked.writes
-        asked.writes.append(epoch)
-        assert not again or epoch in self.data_lost, "once an epoch, but for 1101"
-        if asked.cancel_taken and asked.kind in (Kind.STREAM, Kind.ONESHOT, Kind.SNAPSHOT):
-            wanted = self.owed.ledger.find(asked.number, asked.key) is not None
-            version = self.owed.version
-            followed = any(
-                speech.REQUESTS[message_id(p, version)].kind is Kind.CANCEL or message_id(p, version) == 6
-                for p in (*self.behind, *(item.payload for lane in self.core.desk.outbox.lanes for item in lane))
-            )
-            assert wanted or followed, "what was cancelled never comes back"
-        if not again and asked.number != 49 and asked.at < self.restored_at.get(epoch, 0.0):
-            self._check_rank(epoch, asked)
-
-    def _check_rank(self, epoch: int, asked: Asked) -> None:
-        rank = {
-            Kind.SETTING: (0, 0),
-            Kind.STREAM: (1, speech.REQUESTS[asked.number].priority),
-            Kind.ONESHOT: (2, 0),
-            Kind.SNAPSHOT: (2, 0),
-        }.get(asked.kind)
-        if rank is not None:
-            assert rank >= self.ranks.get(epoch, (0, 0)), "settings, then streams by priority, then reads"
-            self.ranks[epoch] = rank
 
     def _hang_up(self, hang_up: HangUp) -> None:
         assert self.link_open == hang_up.epoch
@@ -357,84 +278,6 @@ class World:
     def _hush(self, effect: Hush) -> None:
         if effect.epoch == self.sieve.epoch:
             self.sieve.hush()
-
-    # -- the connector: one after the other, and a dial blocks ---------------------------------------------------------
-
-    def _connector_goes_on(self) -> None:
-        while self.orders_to_connector and not self.connector_busy:
-            order = self.orders_to_connector.popleft()
-            if isinstance(order, Dial):
-                self.connector_busy = True
-                self._begin_dial(order)
-            elif isinstance(order, HangUp):
-                self._close()
-            elif self.socket is not None and self.socket.epoch == order.epoch:
-                upstream, data = self.socket, order.data
-                self.after(0.001, lambda u=upstream, d=data: u.receive(d))
-
-    def _begin_dial(self, dial: Dial) -> None:
-        assert self.socket is None, "one socket at a time"
-        fate = "refused" if self.refusing else "ok"
-        if self.dials_fail and self.chance.random() < self.chaos * 0.5:
-            fate = self.chance.choice(("refused", "dns", "timeout", "unreachable", "slow"))
-        life = self.connector_life
-        if fate in ("ok", "slow"):
-            took = 0.001 if fate == "ok" else self.chance.uniform(0.0, 5.0)
-            self.after(took, lambda: self._dialled(dial) if life == self.connector_life else None)
-            return
-        cause = {"refused": Cause.REFUSED, "dns": Cause.DNS, "timeout": Cause.DIAL_TIMEOUT}.get(fate, Cause.UNREACHABLE)
-        took = dial.timeout_seconds + (5.2 if self.chance.random() < 0.2 else 0.0) if fate == "timeout" else 0.001
-        self.after(took, lambda: self._dial_failed(dial, cause) if life == self.connector_life else None)
-
-    def _dial_failed(self, dial: Dial, cause: Cause) -> None:
-        self.connector_busy = False
-        self.post(DialFailed(dial.epoch, cause, "x"))
-        self._connector_goes_on()
-
-    def _dialled(self, dial: Dial) -> None:
-        self.connector_busy = False
-        manner = "normal"
-        if self.chance.random() < self.chaos:
-            manner = self.chance.choice(self.manners)
-        self.socket = Upstream(self, dial.epoch, manner, random.Random(self.chance.random()))
-        self.sockets.append(self.socket)
-        self.reader = (dial.epoch, Splitter(), False)
-        self.post(Connected(dial.epoch))
-        upstream = self.socket
-        self.after(0.001, lambda: upstream.receive(dial.greeting))
-        self._connector_goes_on()
-
-    def _close(self) -> None:
-        if self.socket is not None:
-            epoch, self.socket.open = self.socket.epoch, False
-            self.socket = None
-            self.post(Lost(epoch, Cause.EOF, "our own doing", received=self.reader[2]))
-
-    # -- the reader and the dispatcher ---------------------------------------------------------------------------------
-
-    def to_reader(self, upstream: Upstream, data: bytes | str) -> None:
-        self.after(0.001, lambda: self._read(upstream, data))
-
-    def _read(self, upstream: Upstream, data: bytes | str) -> None:
-        if self.socket is not upstream:
-            return
-        epoch, splitter, received = self.reader
-        if isinstance(data, str):
-            self.post(Lost(epoch, {"eof": Cause.EOF, "reset": Cause.RESET}[data], "", received))
-            return
-        self.reader = (epoch, splitter, True)
-        self.heard_at = self.now
-        chunk = splitter.push(data)
-        if chunk is not None and self.sieve.epoch == epoch:
-            sifted = self.sieve.sift(chunk)
-            for piece in sifted.out:
-                self.client.hear(piece)
-            if sifted.answer is not None:
-                self.post(Answered(epoch, sifted.answer))
-            if sifted.notes:
-                self.post(Noted(epoch, sifted.notes))
-        if splitter.broken is not None:
-            self.post(Lost(epoch, Cause.BAD_FRAME, "bad", received=True))
 
     # -- the client ----------------------------------------------------------------------------------------------------
 

@@ -293,7 +293,7 @@ class Upstream:
         if data_lost and self.chance.random() < 0.5:
             self.streams.clear()
         if data_lost:
-            self.world.data_lost.add(self.epoch)
+            self.world.wire.data_lost.add(self.epoch)
         self.say(speech.error(self.version, -1, 1101 if data_lost else 1102, "restored"))
 
     def move_port(self) -> None:

@@ -176,7 +176,7 @@ def check_streams(world: World) -> None:
     for slot, asked in client.wanted.items():
         if slot in replaced:
             continue
-        assert slot[1] in unclear or asked.writes.count(epoch) == 1 or epoch in world.data_lost
+        assert slot[1] in unclear or asked.writes.count(epoch) == 1 or epoch in world.wire.data_lost
 
 
 def check_reads(world: World) -> None:
@@ -225,7 +225,7 @@ def check_books(world: World) -> None:
     assert world.taken == world.refunded
     assert len(world.core.desk.outbox) == 0
     for number, last in world.last_settings().items():
-        assert world.settings_sent.get((world.owed.epoch, number)) is last, "the last setting of its kind holds"
+        assert world.wire.settings_sent.get((world.owed.epoch, number)) is last, "the last setting of its kind holds"
 
 
 def check(world: World) -> None:

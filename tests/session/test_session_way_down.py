@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from script import Script, lose, only
-from speech import ask, chunk, error, next_id, tell
+from speech import ask, chunk, error, next_id, order_status, tell
 
 from backstay.protocol.framing import PREFIX_BYTES, text
 from backstay.session.causes import Cause
@@ -186,6 +186,15 @@ def test_what_the_client_had_from_the_old_socket_is_not_asked_again():
     script.connect().hello().identify().verify()
     assert script.written() == [ask(V, 9, 3)]
     assert (2, 504) in script.codes()
+
+
+def test_word_of_an_order_that_comes_late_makes_its_next_loss_no_doubt():
+    script = Script().ready().ask(ask(V, 3, 500))
+    notes = script.sieve.sift(chunk(order_status(V, 501))).notes
+    script.step(Ordered(Event.PAUSE))
+    assert (500, 2165) in script.codes()
+    script.step(Noted(1, notes))
+    assert script.owed.ledger.order_known(501)
 
 
 def test_a_half_answer_may_still_find_its_end_before_the_old_socket_does():

@@ -188,6 +188,22 @@ def test_an_error_that_answers_our_own_cancel_is_kept_back_once(version):
     assert told(machine.sift(chunk(error(version, 7, 300), error(version, 7, 300)))) == [(4, False), (4, True)]
 
 
+def test_an_error_that_is_not_awaited_any_more_is_passed_on():
+    machine = sieve()
+    machine.mute(Mute(1, 7, frozenset({300})))
+    machine.mute(Mute(1, 7, frozenset()))
+    machine.mute(Mute(1, 8, frozenset()))
+    assert told(machine.sift(chunk(error(200, 7, 300)))) == [(4, True)]
+
+
+def test_a_hushed_sieve_is_of_no_epoch_until_the_next_begins():
+    machine = sieve()
+    machine.hush()
+    assert machine.epoch not in range(100)
+    machine.tune(Tune(2, hold_next_id=False, hold_accounts=False))
+    assert machine.epoch == 2
+
+
 def test_the_number_of_awaited_errors_is_bounded():
     machine = sieve()
     for key in range(2 * MAX_MUTES):

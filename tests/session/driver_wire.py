@@ -1,0 +1,100 @@
+"""What may be seen on the wire of a session: asserted where each frame is about to leave."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import speech
+from driver_client import Asked
+
+from backstay.protocol.commands import current_time
+from backstay.protocol.messages import message_id
+from backstay.protocol.vocabulary import Kind
+from backstay.session.sieve import CURRENT_TIME, MANAGED_ACCOUNTS, NEXT_VALID_ID
+from backstay.session.vocabulary import Noted
+
+if TYPE_CHECKING:
+    from driver import World
+
+PREFIX = 4
+TINY = 1e-6
+
+
+class Wire:
+    """Knows what each epoch has been told, and what has left in it."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.identified: dict[int, set[int]] = {}
+        self.verified: set[int] = set()
+        self.sent_at: dict[int, deque[float]] = {}
+        self.clock_sent_at = float("-inf")
+        self.ranks: dict[int, tuple[int, int]] = {}
+        self.restored_at: dict[int, float] = {}
+        self.data_lost: set[int] = set()
+        self.settings_sent: dict[tuple[int, int], Asked] = {}
+        self.behind: list[bytes] = []  # of the frames that leave together
+
+    def take_note(self, event: Any) -> None:
+        if isinstance(event, Noted) and self.world.core.live and event.epoch == self.world.owed.epoch:
+            for number, _, _ in event.frames:
+                if number in (NEXT_VALID_ID, MANAGED_ACCOUNTS):
+                    self.identified.setdefault(event.epoch, set()).add(number)
+                if number == CURRENT_TIME:
+                    self.verified.add(event.epoch)
+
+    def check_frame(self, epoch: int, payload: bytes) -> None:
+        version = self.world.owed.version
+        number = message_id(payload, version)
+        recent = self.sent_at.setdefault(epoch, deque())
+        while recent and recent[0] + 1.0 <= self.world.now + TINY:
+            recent.popleft()
+        recent.append(self.world.now)
+        assert len(recent) <= self.world.settings.messages_per_second, "the rate holds in every second"
+        if number == 49:
+            assert self.world.now - self.clock_sent_at >= 1.1 - TINY
+            self.clock_sent_at = self.world.now
+        if number == 71:
+            return
+        assert len(self.identified.get(epoch, ())) == 2, "nothing but the handshake before 9 and 15 of this epoch"
+        if payload == current_time(version)[PREFIX:]:
+            return
+        assert epoch in self.verified, "requests only after a probe was answered in this epoch"
+        asked = self.world.client.by_payload.get(payload)
+        if asked is None:
+            assert speech.REQUESTS[number].kind is Kind.CANCEL or number == 6, "only cancels are of our own making"
+            return
+        self._check_request(epoch, asked)
+
+    def _check_request(self, epoch: int, asked: Asked) -> None:
+        if self.world.settings.read_only:
+            assert not speech.REQUESTS[asked.number].changes, "read-only lets no change out"
+        if asked.kind in (Kind.ORDER, Kind.COMMAND):
+            assert not asked.writes, "an order is never written twice"
+        if asked.kind is Kind.SETTING:
+            self.settings_sent[epoch, asked.number] = asked
+        again = epoch in asked.writes
+        asked.writes.append(epoch)
+        assert not again or epoch in self.data_lost, "once an epoch, but for 1101"
+        if asked.cancel_taken and asked.kind in (Kind.STREAM, Kind.ONESHOT, Kind.SNAPSHOT):
+            wanted = self.world.owed.ledger.find(asked.number, asked.key) is not None
+            version = self.world.owed.version
+            followed = any(
+                speech.REQUESTS[message_id(p, version)].kind is Kind.CANCEL or message_id(p, version) == 6
+                for p in (*self.behind, *(item.payload for lane in self.world.core.desk.outbox.lanes for item in lane))
+            )
+            assert wanted or followed, "what was cancelled never comes back"
+        if not again and asked.number != 49 and asked.at < self.restored_at.get(epoch, 0.0):
+            self._check_rank(epoch, asked)
+
+    def _check_rank(self, epoch: int, asked: Asked) -> None:
+        rank = {
+            Kind.SETTING: (0, 0),
+            Kind.STREAM: (1, speech.REQUESTS[asked.number].priority),
+            Kind.ONESHOT: (2, 0),
+            Kind.SNAPSHOT: (2, 0),
+        }.get(asked.kind)
+        if rank is not None:
+            assert rank >= self.ranks.get(epoch, (0, 0)), "settings, then streams by priority, then reads"
+            self.ranks[epoch] = rank
