@@ -110,8 +110,7 @@ class Dispatcher(Actor):
         if sifted.answer is not None:
             self._tell(Answered(arrived.epoch, sifted.answer))
         if sifted.notes:
-            self._credit.note(notes_bytes(sifted.notes))
-            self._tell(Noted(arrived.epoch, sifted.notes))
+            self._note(Noted(arrived.epoch, sifted.notes))
 
     def _deliver(self, deliver: Deliver) -> None:
         self._credit.owe(len(deliver.data))
@@ -135,6 +134,15 @@ class Dispatcher(Actor):
     def _finish(self, _message: Finish) -> None:
         name, book = self.context.id, self.book
         self._sink.finish(lambda: book.send(SESSION, Finished(name)))
+
+    def _note(self, noted: Noted) -> None:
+        size_bytes = notes_bytes(noted.frames)
+        self._credit.note(size_bytes)
+        try:
+            self._tell(noted)
+        except SessionOverflowError:
+            self._credit.noted(size_bytes)
+            raise
 
     def _tell(self, event: Answered | Noted | Lost) -> None:
         if not self.book.send(SESSION, event) and SESSION in self.book.names():

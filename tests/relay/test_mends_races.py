@@ -14,7 +14,7 @@ from backstay.relay import intake
 from backstay.relay.lobby import Chair, Lobby, Reception, Visit
 from backstay.relay.outlet import Outlet
 from backstay.session.core import Core
-from backstay.session.vocabulary import ClientAsked
+from backstay.session.vocabulary import ClientAsked, Noted
 from backstay.supervisor.book import Book
 
 
@@ -121,6 +121,36 @@ def test_copies_for_the_session_use_up_credit_until_it_has_dealt_with_them():
     assert not credit_has_room(credit, 8)
     credit.forget_notes()
     assert credit_has_room(credit, 8)
+
+
+def test_copies_that_a_full_session_did_not_take_use_up_no_credit(build, simulator, monkeypatch):
+    nothing_left, original = threading.Event(), Credit.noted
+
+    def noted(self: Credit, size_bytes: int) -> None:
+        original(self, size_bytes)
+        if not self._noted:
+            nothing_left.set()
+
+    monkeypatch.setattr(Credit, "noted", noted)
+    house = build(simulator.address, pulse={"idle_seconds": 10.0})
+    client = house.client().connect(7)
+    house.wait_state("ready")
+    left = [1]
+
+    def refuse(name: str, message: object) -> bool:
+        if name != "session" or not isinstance(message, Noted) or not left[0]:
+            return False
+        left[0] -= 1
+        return True
+
+    refusing(monkeypatch, refuse)
+    client.send(49, 1)
+    client.expect_error(1102)
+    nothing_left.clear()
+    client.send(49, 1)
+    client.expect(49)
+    assert nothing_left.wait(10)
+    assert [exit_["id"] for exit_ in house.told("child_exited") if exit_["kind"] == "crash"] == ["dispatcher"]
 
 
 def credit_has_room(credit: Credit, size_bytes: int) -> bool:
