@@ -213,7 +213,7 @@ class Journal(Actor):
 
     def _usable(self) -> JournalStore:
         if self._store is None:
-            raise self._refusal
+            raise self._refusal.with_traceback(None)  # or its traceback would grow with each order that is refused
         return self._store
 
     def _commit(self) -> None:

@@ -46,7 +46,7 @@ class IntentTable:
         self._concluded: dict[IntentKey, Intent] = {}
         self._by_perm_id: dict[int, IntentKey] = {}
         self._strangers: dict[IntentKey, None] = {}  # orders TWS spoke of that no intent is for, oldest first
-        self._high: dict[int, int] = {}
+        self._high: dict[int, int] = {}  # of the client ids that are ours
         self._unsaved: dict[IntentKey, None] = {}
         self._unsaved_high: set[int] = set()
 
@@ -293,7 +293,7 @@ class IntentTable:
             self._by_perm_id.pop(oldest.perm_id, None)
 
     def _raise(self, client_id: int, order_id: int) -> None:
-        if self._high.get(client_id, 0) < order_id <= MAX_ORDER_ID:
+        if self._high.setdefault(client_id, 0) < order_id <= MAX_ORDER_ID:
             self._high[client_id] = order_id
             self._unsaved_high.add(client_id)
 
