@@ -18,7 +18,7 @@ def descriptors() -> int:
 
 
 def test_no_thread_socket_or_memory_is_left_after_five_hundred_reconnects(build, gateway, monkeypatch):
-    """Whole rounds: dialled, started, probed, streams put back, the client told. Only the spacing of probes is taken out,
+    """Whole rounds: dialled, started, probed, put back, the client told. Only the spacing of probes is taken out,
     which would make each round last a second.
     """
     monkeypatch.setattr("backstay.session.pulse.CLOCK_SPACING_SECONDS", 0.0)
