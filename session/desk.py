@@ -33,7 +33,14 @@ MAX_SUMMARIES, SUMMARY_CONTENT = 2, 2
 """Account summaries that TWS allows at a time; where in one, behind VERSION and request id, its content begins."""
 
 USUAL_CANCEL_CODES = frozenset({300})
-CANCEL_CODES = {10: frozenset({310}), 20: frozenset({366, 162}), 22: frozenset({365, 162}), 50: frozenset({300, 366})}
+CANCEL_CODES = {
+    10: frozenset({310}),
+    20: frozenset({366, 162}),
+    22: frozenset({365, 162}),
+    50: frozenset({300, 366}),
+    92: frozenset({10185}),
+    94: frozenset({10185}),
+}
 """What TWS says on the id of a cancel it does not need, by the request cancelled; the client never sent these."""
 
 
@@ -279,7 +286,7 @@ class Desk(Counter):
         elif key is not None and number in ORDERS:
             self.ledger.order_sent(key)
         elif key is not None and number == CANCEL_ORDER:
-            self.ledger.cancels_out[key] = item.payload
+            self.ledger.cancel_sent(key, item.payload)
 
     @property
     def idle(self) -> bool:

@@ -228,6 +228,12 @@ class Ledger:
         """Whether this order was sent, and TWS has not spoken of it yet."""
         return self.orders.get(order_id) is False
 
+    def cancel_sent(self, order_id: int, payload: bytes) -> None:
+        """A cancel of an order is about to be written."""
+        self.cancels_out[order_id] = payload
+        if len(self.cancels_out) > MAX_ORDERS:
+            del self.cancels_out[next(iter(self.cancels_out))]
+
     def cancel_answered(self, order_id: int) -> None:
         """TWS has said something about this order since its cancel was written."""
         self.cancels_out.pop(order_id, None)

@@ -97,6 +97,7 @@ class Sieve:
     _keys: frozenset[bytes] = frozenset()
     _numbers: dict[bytes, int] = field(default_factory=dict[bytes, int])
     _width: int = 3
+    _least: int = 2  # bytes of the shortest payload that has an id
 
     def tune(self, tune: Tune) -> None:
         """Begin a new epoch."""
@@ -144,9 +145,9 @@ class Sieve:
             return Sifted([], answer=answer)
         self.version = hello.version
         if hello.version <= LAST_TEXT_VERSION:
-            self._keys, self._numbers, self._width = _TEXT_KEYS, _TEXT_HEADS, 3
+            self._keys, self._numbers, self._width, self._least = _TEXT_KEYS, _TEXT_HEADS, 3, 2
         else:
-            self._keys, self._numbers, self._width = _RAW_KEYS, _RAW_HEADS, 4
+            self._keys, self._numbers, self._width, self._least = _RAW_KEYS, _RAW_HEADS, 4, 4
         rest = Chunk(chunk.data[end:], [start - end for start in chunk.starts[1:]])
         sifted = self.sift(rest) if rest.starts else Sifted([])
         sifted.answer = answer
@@ -161,6 +162,8 @@ class Sieve:
         for hit, number in hits:
             start = starts[hit]
             end = starts[hit + 1] - PREFIX_BYTES if hit < last else len(data)
+            if end - start < self._least:
+                continue  # the head that was looked at reaches into the next frame
             payload = data[start:end]
             decide = _DECISIONS.get(number)
             passed = decide is None or decide(self, payload)

@@ -220,6 +220,17 @@ def test_the_number_of_orders_remembered_is_bounded(remember, monkeypatch):
     assert list(ledger.orders) == [7, 8, 9]
 
 
+def test_cancels_are_kept_until_they_are_answered_and_their_number_is_bounded(monkeypatch):
+    monkeypatch.setattr(ledger_module, "MAX_ORDERS", 3)
+    ledger = Ledger()
+    for order_id in range(10):
+        ledger.cancel_sent(order_id, b"%d" % order_id)
+    ledger.cancel_answered(8)
+    ledger.cancel_answered(99)
+    assert ledger.take_cancels_out() == [b"7", b"9"]
+    assert ledger.take_cancels_out() == []
+
+
 # -- over a reconnect --------------------------------------------------------------------------------------------------
 
 

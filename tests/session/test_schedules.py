@@ -61,6 +61,7 @@ class Schedule:
         if self.paused:
             world.order(Event.RESUME)
         world.heal()
+        world.run(1.0)  # what a frozen gateway had not said yet
         assert world.run(RECOVERY_SECONDS, lambda: world.ready), f"not ready, but {world.core.view()}"
         assert world.run(QUEUE_SECONDS, lambda: world.core.desk.idle), "what is queued leaves"
         world.run(SETTLING_SECONDS)

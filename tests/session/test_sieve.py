@@ -89,6 +89,18 @@ def test_strange_frames_do_no_harm(version):
     assert b"".join(sifted.out) == arrived.data or version == 200
 
 
+@pytest.mark.parametrize(("version", "short"), [(226, b""), (226, b"\0"), (226, b"\0\0\0"), (200, b"9")])
+def test_a_frame_too_short_for_an_id_borrows_none_from_the_next(version, short):
+    """Behind an empty frame the length of the next one stands where an id would: nine bytes are no nextValidId."""
+    lengths = sorted(WATCHED | {number + 200 for number in WATCHED} - {0, 1, 2, 3})
+    machine = sieve(version)
+    for length in (length for length in lengths if length >= 4):
+        unwatched = frame((b"\0\0\0\x7f" if version > 200 else b"1\0") + b"x" * (length - 4))
+        sifted = machine.sift(chunk(frame(short), unwatched))
+        assert sifted.notes == ()
+    assert not machine.seen_next_id
+
+
 def test_the_first_frame_is_the_answer_and_is_never_for_the_client():
     fresh = Sieve()
     fresh.tune(Tune(3, hold_next_id=False, hold_accounts=False))
