@@ -76,6 +76,7 @@ class Executions:
 
     def __init__(self) -> None:
         self._fills: dict[str, tuple[int, ExecutionFacts]] = {}
+        self._by_order: dict[tuple[int, int], dict[str, None]] = {}
 
     def __len__(self) -> int:
         return len(self._fills)
@@ -89,14 +90,24 @@ class Executions:
         known = self._fills.get(fill)
         if known is not None and known[0] >= number:
             return False
+        if known is not None:
+            self._forget(fill)
+        elif len(self._fills) >= MAX_EXECUTIONS:
+            self._forget(next(iter(self._fills)))
         self._fills[fill] = (number, facts)
-        if len(self._fills) > MAX_EXECUTIONS:
-            del self._fills[next(iter(self._fills))]
+        self._by_order.setdefault((facts.client_id, facts.order_id), {})[fill] = None
         return True
 
     def of(self, client_id: int, order_id: int) -> tuple[ExecutionFacts, ...]:
         """The fills of one order."""
-        return tuple(fill for fill in self if (fill.client_id, fill.order_id) == (client_id, order_id))
+        return tuple(self._fills[fill][1] for fill in self._by_order.get((client_id, order_id), ()))
+
+    def _forget(self, fill: str) -> None:
+        _, facts = self._fills.pop(fill)
+        key = (facts.client_id, facts.order_id)
+        del self._by_order[key][fill]
+        if not self._by_order[key]:
+            del self._by_order[key]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +123,10 @@ class Evidence:
 
     orders: dict[tuple[int, int], _Sighting] = field(default_factory=dict[tuple[int, int], _Sighting])
     nameless: list[OrderFacts] = field(default_factory=list[OrderFacts])  # completed, and open ones of no API client
+    by_perm_id: dict[int, OrderFacts] = field(default_factory=dict[int, OrderFacts])
     executions: Executions = field(default_factory=Executions)
     owners: dict[int, tuple[int, int]] = field(default_factory=dict[int, tuple[int, int]])
+    numbers: dict[tuple[int, int], set[int]] = field(default_factory=dict[tuple[int, int], set[int]])
     overflowed: bool = False
 
     def add_order(self, facts: OrderFacts) -> None:
@@ -124,22 +137,26 @@ class Evidence:
             self.overflowed = True
         elif facts.message_id == COMPLETED_ORDER or not facts.order_id or facts.client_id is None:
             self.nameless.append(facts)
+            self.by_perm_id[facts.perm_id] = facts
         else:
             self._add_sighting((facts.client_id, facts.order_id), facts)
 
     def add_execution(self, facts: ExecutionFacts) -> None:
         """Take in a fill; it also tells whose a permanent id is, which a completed order does not."""
         self.executions.add(facts)
-        if facts.perm_id:
-            self.owners[facts.perm_id] = (facts.client_id, facts.order_id)
+        self._own(facts.perm_id, (facts.client_id, facts.order_id))
 
     def _add_sighting(self, key: tuple[int, int], facts: OrderFacts) -> None:
         new = _Sighting(order_event(facts), facts.perm_id, facts.order_ref)
         old = self.orders.get(key, new)
         event = max(old.event, new.event, key=_STRENGTH.__getitem__)  # no order comes back from its end
         self.orders[key] = _Sighting(event, new.perm_id or old.perm_id, new.order_ref or old.order_ref)
-        if facts.perm_id:
-            self.owners[facts.perm_id] = key
+        self._own(facts.perm_id, key)
+
+    def _own(self, perm_id: int, key: tuple[int, int]) -> None:
+        if perm_id:
+            self.owners[perm_id] = key
+            self.numbers.setdefault(key, set()).add(perm_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,19 +210,18 @@ def judge(intent: Intent, evidence: Evidence, ground: Ground) -> Verdict:
 def _doubt(intent: Intent, evidence: Evidence, ground: Ground) -> str:
     """Why an order that is not open may all the same have been at TWS; empty if it can not."""
     never_spoken_of = intent.state is IntentState.IN_DOUBT and not intent.was_acknowledged
-    rows: tuple[tuple[bool, str], ...] = (
+    rows = (
         (not never_spoken_of, "TWS had it"),
         (bool(evidence.executions.of(intent.key.client_id, intent.key.order_id)), "it has executed in part"),
         (bool(intent.changes) or intent.life > 1, "its id was used more than once"),
         (not intent.order.transmit, "TWS keeps orders that are not transmitted to itself"),
         (not ground.history_known, "completed orders or executions were not listed"),
         (intent.sent_wall < ground.reaches_back_to, "it was sent before the day that TWS lists"),
-        (
-            any(_may_be(intent, row, evidence, ground=ground) for row in evidence.nameless),
-            "another order is alike",
-        ),
     )
-    return next((why for applies, why in rows if applies), "")
+    why = next((why for applies, why in rows if applies), "")
+    if not why and any(_may_be(intent, row, evidence, ground=ground) for row in evidence.nameless):
+        return "another order is alike"
+    return why
 
 
 def _is_filled_by(intent: Intent, fills: tuple[ExecutionFacts, ...]) -> bool:
@@ -221,10 +237,10 @@ def _completed_row(intent: Intent, evidence: Evidence, ground: Ground) -> OrderF
     By a reference only cancelled ones are found: a fill of the day has an execution that names its order.
     """
     key = (intent.key.client_id, intent.key.order_id)
-    for row in evidence.nameless:
-        if row.perm_id and (row.perm_id == intent.perm_id or _owner(row, evidence, ground) == key):
-            return row
-    if not intent.order.order_ref or key in evidence.orders:
+    for perm_id in (intent.perm_id, *sorted(evidence.numbers.get(key, ()))):
+        if perm_id in evidence.by_perm_id and perm_id:
+            return evidence.by_perm_id[perm_id]
+    if not intent.order.order_ref or intent.was_acknowledged or key in evidence.orders:
         return None
     alike = [row for row in evidence.nameless if _may_be(intent, row, evidence, ground=ground)]
     is_ours = len(alike) == 1 and alike[0].order_ref == intent.order.order_ref

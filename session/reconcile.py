@@ -150,6 +150,7 @@ class Reconciliation:
         what was sent before this day began, their silence proves nothing. `has_completed`: the server knows
         completed orders (version 150 and up).
         """
+        self.lost()
         self._epoch = epoch
         self._reaches_back_to = reaches_back_to
         self._has_completed = has_completed
@@ -218,7 +219,7 @@ class Reconciliation:
     # -- inside ------------------------------------------------------------------------------------------------------
 
     def _start(self, at: Moment) -> list[ReconcileEffect]:
-        self._round = _Round(at.now)
+        self._round = _Round(at.now, repeated=self._round is not None)
         sources = (Source.OPEN, Source.COMPLETED, Source.EXECUTIONS)
         asked = (source for source in sources if self._has_completed or source is not Source.COMPLETED)
         return [effect for source in asked for effect in self._ask(source, at)]
