@@ -32,8 +32,10 @@ from backstay.session.vocabulary import (
     Arm,
     BackOff,
     ClientAsked,
+    ClientAway,
     ClientGreeted,
     ClientLeft,
+    ClientReturned,
     ClientStarted,
     Count,
     Deliver,
@@ -103,6 +105,7 @@ class World(Network):
         self.steps = 0
         self.stepped_at = 0.0
         self.wanted = False
+        self.client_returned = False
 
     # -- time ----------------------------------------------------------------------------------------------------------
 
@@ -144,16 +147,8 @@ class World(Network):
         if self.left:
             return []
         self._check_progress()
-        if isinstance(event, ClientAsked):
-            self.taken += sum(len(payload) + PREFIX for payload in event.payloads)
-            for payload in event.payloads:
-                if payload in self.client.by_payload:
-                    self.client.by_payload[payload].at = self.now
+        self._before(event)
         self.wire.take_note(event)
-        if isinstance(event, ClientGreeted):
-            self.wanted = True
-        elif isinstance(event, Ordered):
-            self.wanted = event.event not in (Event.STOP, Event.DRAIN, Event.PAUSE)
         before = self.core.state
         effects = self.core.step(event, self.now, heard_at=self.heard_at)
         if before is State.VERIFYING and self.core.state in (State.SYNCING, State.READY):
@@ -164,6 +159,19 @@ class World(Network):
             self.client.cancels_taken(event.payloads)
         self._check_credit()
         return effects
+
+    def _before(self, event: Any) -> None:
+        if isinstance(event, ClientAsked):
+            self.taken += sum(len(payload) + PREFIX for payload in event.payloads)
+            for payload in event.payloads:
+                if payload in self.client.by_payload:
+                    self.client.by_payload[payload].at = self.now
+        elif isinstance(event, ClientAway | ClientReturned):
+            self._another_client()
+        elif isinstance(event, ClientGreeted):
+            self.wanted = True
+        elif isinstance(event, Ordered):
+            self.wanted = event.event not in (Event.STOP, Event.DRAIN, Event.PAUSE)
 
     def _check_progress(self) -> None:
         self.steps = self.steps + 1 if self.now == self.stepped_at else 0
@@ -294,6 +302,20 @@ class World(Network):
         wanted = tuple(payload for payload in payloads if payload is not None)
         if wanted:
             self.post(ClientAsked(wanted))
+
+    def client_goes(self) -> None:
+        """The client closes its socket, and its connection is kept."""
+        self.client_returned = True
+        self.post(ClientAway())
+
+    def client_returns(self) -> None:
+        self.post(ClientReturned())
+
+    def _another_client(self) -> None:
+        """It knows nothing yet; what the one before has asked for may still leave."""
+        former, self.client = self.client, Client(self)
+        self.client.version = former.version
+        self.client.by_payload = former.by_payload
 
     def order(self, event: Event) -> None:
         self.post(Ordered(event, "test"))

@@ -55,7 +55,7 @@ class Schedule:
         world, chance = self.world, self.chance
         world.refusing = chance.random() < 0.1
         world.greet(cached=chance.random() < 0.3)
-        for _ in range(chance.randrange(4, 30)):
+        for _ in range(chance.randrange(4, 26)):
             world.run(chance.choice((0.0, 0.005, 0.05, 0.3, 1.0, 3.0, chance.uniform(0.0, 30.0))))
             self._act()
         if self.paused:
@@ -237,11 +237,49 @@ def check(world: World) -> None:
     check_books(world)
 
 
+def live(seed: int) -> None:
+    """A whole life."""
+    world = Schedule(seed).run()
+    check(world)
+    if seed % 5 == 0:
+        go_and_return(world, cut=seed % 2 == 0)
+    leave(world)
+
+
+def go_and_return(world: World, *, cut: bool) -> None:
+    """The client goes, its connection is kept, and one with the same id comes: to a clean table."""
+    world.client_goes()
+    world.run(30.0, lambda: world.core.desk.idle and not world.inbox)
+    world.run(2.0)
+    assert world.socket is not None
+    assert world.socket.streams == {}, "what the client had asked for is over"
+    if cut:
+        world.socket.close("eof")
+        world.run(0.01)
+    world.client_returns()
+    assert world.run(RECOVERY_SECONDS, lambda: world.ready and world.client.heard[9] > 0)
+    world.run(5.0)
+    told = world.client.heard
+    assert (told[9], told[15], told[49]) == (1, 1, 0)
+    assert world.client.outages == ([1100, 1102] if cut else [])
+
+
+def leave(world: World) -> None:
+    """What the client asked for last still leaves; then the session is over, and owes nothing."""
+    last = [world.client.ask(9) for _ in range(3)]
+    world.send(*(asked.payload for asked in last))
+    world.leave()
+    assert world.run(world.settings.drain_seconds + 1.0, lambda: world.left)
+    assert all(asked.writes for asked in last)
+    assert world.taken == world.refunded
+    assert world.link_open is None
+
+
 @pytest.mark.parametrize("share", range(SHARES))
 def test_promises_hold_in_every_schedule_and_the_session_recovers(share: int) -> None:
     for seed in range(share, SCHEDULES, SHARES):
         try:
-            check(Schedule(seed).run())
+            live(seed)
         except Exception as error:
             error.add_note(f"seed {seed}")
             raise
