@@ -53,7 +53,7 @@ def _on_client_started(core: Core, event: ClientStarted) -> None:
 def _on_client_asked(core: Core, event: ClientAsked) -> None:
     for payload in event.payloads:
         core.desk.take(payload, core.now)
-        core.desk.release(core.now)  # one by one: the lanes are for when the pace holds something back
+        core.desk.let_out(core.now)  # one by one: the lanes are for when the pace holds something back
 
 
 def _on_client_refused(core: Core, event: ClientRefused) -> None:

@@ -219,6 +219,12 @@ class Desk(Counter):
 
     def release(self, now: float) -> None:
         """Write what may leave now; arm the timer for what may not."""
+        self.let_out(now)
+        if self.open:
+            self._plan_release(now)
+
+    def let_out(self, now: float) -> None:
+        """Write what may leave now."""
         if not self.open:
             return
         batch: list[bytes] = []
@@ -228,7 +234,6 @@ class Desk(Counter):
                 self.outbox.take_back()
         if batch:
             self._write(batch)
-        self._plan_release(now)
 
     def _write(self, batch: list[bytes]) -> None:
         """One message to the Connector for all that leaves in a row, however many requests were taken one by one."""

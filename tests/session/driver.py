@@ -316,6 +316,7 @@ class World(Network):
         former, self.client = self.client, Client(self)
         self.client.version = former.version
         self.client.by_payload = former.by_payload
+        self.client.asked = [asked for asked in former.asked if asked.number in ORDERS]
 
     def order(self, event: Event) -> None:
         self.post(Ordered(event, "test"))

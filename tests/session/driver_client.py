@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -51,7 +51,7 @@ class Client:
     asked: list[Asked] = field(default_factory=list)
     by_payload: dict[bytes, Asked] = field(default_factory=dict)
     by_key: dict[int, Asked] = field(default_factory=dict)
-    cancels: dict[bytes, Asked] = field(default_factory=dict)
+    cancels: dict[bytes, deque[Asked]] = field(default_factory=dict)
     wanted: dict[tuple[int, int | None], Asked] = field(default_factory=dict)
     heard: Counter[int] = field(default_factory=Counter)
     outages: list[int] = field(default_factory=list)
@@ -91,13 +91,13 @@ class Client:
         if self.wanted.get((asked.number, asked.key)) is asked:
             del self.wanted[asked.number, asked.key]
         payload = frame[PREFIX_BYTES:]
-        self.cancels[payload] = asked
+        self.cancels.setdefault(payload, deque()).append(asked)
         return payload
 
     def cancels_taken(self, payloads: tuple[bytes, ...]) -> None:
         for payload in payloads:
-            if payload in self.cancels:
-                self.cancels[payload].cancel_taken = True
+            if self.cancels.get(payload):
+                self.cancels[payload].popleft().cancel_taken = True
 
     def token_of(self, payload: bytes) -> str:
         asked = self.by_payload.get(payload)

@@ -118,6 +118,14 @@ def test_the_clients_questions_for_the_time_are_spaced_and_only_their_answers_pa
     assert script.written() == [second]
 
 
+def test_while_a_question_for_the_time_waits_the_others_leave_together():
+    script = Script().ready()
+    reads = [ask(V, 9, key) for key in range(5)]
+    script.ask(ask(V, 49), *reads)
+    assert [effect.messages for effect in script.new if isinstance(effect, Write)] == [5]
+    assert script.armed(Timer.RELEASE) == pytest.approx(1.1)
+
+
 def test_the_same_question_twice_is_one_and_passes_one_answer():
     script = Script().ready()
     script.ask(ask(V, 49), ask(V, 49))
