@@ -132,6 +132,8 @@ def _hear_late_frames(core: Core, event: Noted) -> None:
     for number, payload, passed in event.frames:
         if not passed:
             continue
+        core.owed.next_id_given |= number == NEXT_VALID_ID
+        core.owed.accounts_given |= number == MANAGED_ACCOUNTS
         if number in (ORDER_STATUS, EXECUTION):
             _NOTES[number](core, payload, passed)
         error = read_error(payload, core.desk.version)
