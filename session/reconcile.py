@@ -1,7 +1,8 @@
 """What has become of our orders, according to TWS: asks for everything it knows of, and judges each intent by it.
 
-A round asks for open orders, all open orders, completed orders and executions, and ends when each has said its end on
-the socket of this epoch. What is found proves itself, whenever it comes. What is *not* found proves something only if
+A round asks for open orders, all open orders, and only then for completed orders and executions: an order that ends
+meanwhile is on the first lists or on the last, and never between. It is over when each list has said its end on the
+socket of this epoch. What is found proves itself, whenever it comes. What is *not* found proves something only if
 the round is settled: it was asked once the gateway's link had been up for `settle_seconds`, with nothing written for
 that order as long, so that nothing of it can still be on its way. Rounds are repeated until every intent is decided.
 
@@ -10,7 +11,7 @@ Nobody else may ask for open or completed orders during a round: their ends do n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, unique
 
@@ -53,6 +54,12 @@ ENDS: dict[int, tuple[Source, ...]] = {
     EXECUTIONS_END: (Source.EXECUTIONS,),
 }
 """End messages, and whose end each may be; the two questions for open orders share one, and follow each other."""
+
+FOLLOWERS: dict[Source, tuple[Source, ...]] = {
+    Source.OPEN: (Source.ALL_OPEN,),
+    Source.ALL_OPEN: (Source.COMPLETED, Source.EXECUTIONS),
+}
+"""What is asked once another list has ended."""
 
 OPEN_SOURCES = frozenset((Source.OPEN, Source.ALL_OPEN))
 HISTORY_SOURCES = frozenset((Source.COMPLETED, Source.EXECUTIONS))
@@ -109,6 +116,9 @@ class Reconciliation:
 
     `owner_of` tells whose a permanent id is, as (client id, order id).
     """
+
+    first: tuple[Source, ...] = (Source.OPEN,)
+    followers: Mapping[Source, tuple[Source, ...]] = FOLLOWERS
 
     def __init__(
         self,
@@ -210,25 +220,21 @@ class Reconciliation:
             return []
         if self._round is None:
             return self._start(at)
-        effects: list[ReconcileEffect] = []
-        for source, question in tuple(self._round.waiting.items()):
-            if at.now >= question.due:
-                effects += self._ask_again(source, question, at)
-        return effects
+        overdue = [(source, asked) for source, asked in self._round.waiting.items() if at.now >= asked.due]
+        return [effect for source, question in overdue for effect in self._ask_again(source, question, at)]
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
     def _start(self, at: Moment) -> list[ReconcileEffect]:
         self._round = _Round(at.now, repeated=self._round is not None)
-        sources = (Source.OPEN, Source.COMPLETED, Source.EXECUTIONS)
-        asked = (source for source in sources if self._has_completed or source is not Source.COMPLETED)
-        return [effect for source in asked for effect in self._ask(source, at)]
+        return self._ask(self.first, at)
 
-    def _ask(self, source: Source, at: Moment) -> list[ReconcileEffect]:
+    def _ask(self, sources: tuple[Source, ...], at: Moment) -> list[ReconcileEffect]:
         assert self._round is not None  # noqa: S101  # asked in a round only
-        self._round.waiting[source] = _Question(at.now + self.settings.ask_seconds)
+        asked = [source for source in sources if self._has_completed or source is not Source.COMPLETED]
+        self._round.waiting.update((source, _Question(at.now + self.settings.ask_seconds)) for source in asked)
         self._plan_asking()
-        return [Ask(source)]
+        return [Ask(source) for source in asked]
 
     def _ask_again(self, source: Source, question: _Question, at: Moment) -> list[ReconcileEffect]:
         assert self._round is not None  # noqa: S101  # nobody is waited for otherwise
@@ -248,12 +254,8 @@ class Reconciliation:
     def _close(self, source: Source, at: Moment) -> list[ReconcileEffect]:
         assert self._round is not None  # noqa: S101  # closed in a round only
         del self._round.waiting[source]
-        if source is Source.OPEN:
-            return self._ask(Source.ALL_OPEN, at)
-        if self._round.waiting:
-            self._plan_asking()
-            return []
-        return [self._finish(self._round, at)]
+        effects = self._ask(self.followers.get(source, ()), at)
+        return effects if self._round.waiting else [self._finish(self._round, at)]
 
     def _finish(self, ended: _Round, at: Moment) -> Judged:
         self._round = None

@@ -64,13 +64,13 @@ def kinds(judged):
     return [verdict.kind for verdict in judged.verdicts]
 
 
-def test_open_orders_are_asked_for_one_after_the_other_and_the_rest_at_once():
+def test_what_has_ended_is_asked_for_once_all_that_is_open_was_listed():
     bench = Bench()
-    assert bench.begin() == [Ask(Source.OPEN), Ask(Source.COMPLETED), Ask(Source.EXECUTIONS)]
+    assert bench.begin() == [Ask(Source.OPEN)]
     assert bench.end(Source.OPEN) == [Ask(Source.ALL_OPEN)]
+    assert bench.end(Source.ALL_OPEN) == [Ask(Source.COMPLETED), Ask(Source.EXECUTIONS)]
     assert bench.end(Source.COMPLETED) == []
-    assert bench.end(Source.EXECUTIONS) == []
-    (judged,) = bench.end(Source.ALL_OPEN)
+    (judged,) = bench.end(Source.EXECUTIONS)
     assert isinstance(judged, Judged)
     assert (judged.verdicts, judged.missing) == ((), frozenset())
     assert bench.work.reconciled
@@ -80,7 +80,9 @@ def test_open_orders_are_asked_for_one_after_the_other_and_the_rest_at_once():
 def test_a_server_without_completed_orders_is_not_asked_for_them():
     bench = Bench(settle_seconds=0.0)
     bench.doubtful()
-    assert bench.begin(has_completed=False) == [Ask(Source.OPEN), Ask(Source.EXECUTIONS)]
+    bench.begin(has_completed=False)
+    bench.end(Source.OPEN)
+    assert bench.end(Source.ALL_OPEN) == [Ask(Source.EXECUTIONS)]
     assert kinds(bench.finish_round()) == [VerdictKind.OVER]
     assert bench.work.reconciled
 
@@ -104,7 +106,7 @@ def test_an_order_that_is_not_found_is_decided_by_a_second_round_after_the_settl
     assert bench.work.reconciled, "new orders need not wait"
     assert (bench.work.phase, bench.work.due) == (Phase.WAITING, 110.0)
     assert bench.tick(109.9) == []
-    assert bench.tick(110.0) == [Ask(Source.OPEN), Ask(Source.COMPLETED), Ask(Source.EXECUTIONS)]
+    assert bench.tick(110.0) == [Ask(Source.OPEN)]
     second = bench.finish_round()
     assert (kinds(second), second.settled) == ([VerdictKind.UNKNOWN], True)
     assert bench.work.due is None
@@ -129,7 +131,7 @@ def test_nothing_is_settled_while_the_link_is_down():
     assert kinds(bench.finish_round()) == [VerdictKind.UNDECIDED]
     assert bench.work.due is None, "the link coming back begins a round"
     bench.now = 200.0
-    assert len(bench.work.link(at(200.0), up=True)) == 3
+    assert bench.work.link(at(200.0), up=True) == [Ask(Source.OPEN)]
     bench.finish_round()
     assert bench.work.due == 210.0
     bench.tick(210.0)
@@ -180,7 +182,7 @@ def test_what_was_just_written_is_not_missed_before_it_has_settled():
 def test_a_question_without_an_answer_is_repeated_and_then_given_up():
     bench = Bench()
     bench.begin()
-    for source in (Source.COMPLETED, Source.OPEN, Source.ALL_OPEN):
+    for source in (Source.OPEN, Source.ALL_OPEN, Source.COMPLETED):
         bench.end(source)
     assert bench.work.due == 110.0
     assert bench.tick(110.0) == [Ask(Source.EXECUTIONS)]
@@ -190,25 +192,27 @@ def test_a_question_without_an_answer_is_repeated_and_then_given_up():
     assert judged.missing == frozenset({Source.EXECUTIONS})
     assert not bench.work.reconciled
     assert bench.work.due == 190.0
-    assert len(bench.tick(190.0)) == 3
+    assert bench.tick(190.0) == [Ask(Source.OPEN)]
 
 
-def test_each_question_has_a_time_of_its_own():
+def test_a_question_that_is_answered_is_not_repeated():
     bench = Bench()
     bench.begin()
-    bench.now = 105.0
     bench.end(Source.OPEN)
-    assert bench.tick(110.0) == [Ask(Source.COMPLETED), Ask(Source.EXECUTIONS)]
-    assert bench.work.due == 115.0
-    assert bench.tick(115.0) == [Ask(Source.ALL_OPEN)]
+    bench.end(Source.ALL_OPEN)
+    bench.now = 105.0
+    bench.end(Source.EXECUTIONS)
+    assert bench.tick(110.0) == [Ask(Source.COMPLETED)]
+    bench.end(Source.COMPLETED)
+    assert bench.work.phase is Phase.IDLE
 
 
 def test_a_gateway_that_answers_nothing_is_asked_all_the_same():
     bench = Bench(asks=1)
     bench.begin()
-    effects = bench.tick(110.0)
-    assert effects == [Ask(Source.ALL_OPEN)]
-    (judged,) = bench.tick(120.0)
+    assert bench.tick(110.0) == [Ask(Source.ALL_OPEN)]
+    assert bench.tick(120.0) == [Ask(Source.COMPLETED), Ask(Source.EXECUTIONS)]
+    (judged,) = bench.tick(130.0)
     assert judged.missing == frozenset(Source)
 
 
@@ -217,6 +221,8 @@ def test_a_refused_question_is_missing():
     bench.doubtful()
     bench.begin()
     assert bench.work.refused(Source.COMPLETED, at(100.0)) == []
+    bench.end(Source.OPEN)
+    bench.end(Source.ALL_OPEN)
     assert bench.work.refused(Source.COMPLETED, at(100.0)) == []
     judged = bench.finish_round()
     assert (kinds(judged), judged.missing) == ([VerdictKind.OVER], frozenset({Source.COMPLETED}))
@@ -286,7 +292,7 @@ def test_a_lost_socket_ends_the_round():
     bench.work.lost()
     assert (bench.work.phase, bench.work.due, bench.work.reconciled) == (Phase.IDLE, None, False)
     assert bench.end(Source.ALL_OPEN) == []
-    assert bench.begin(epoch=3) == [Ask(Source.OPEN), Ask(Source.COMPLETED), Ask(Source.EXECUTIONS)]
+    assert bench.begin(epoch=3) == [Ask(Source.OPEN)]
 
 
 def test_time_passes_without_effect_when_nothing_is_waited_for():
@@ -337,7 +343,7 @@ def test_a_round_begins_anew_when_the_link_comes_back_in_the_middle_of_it():
     bench.doubtful()
     bench.begin()
     bench.end(Source.OPEN)
-    assert len(bench.work.link(at(101.0), up=True)) == 3
+    assert bench.work.link(at(101.0), up=True) == [Ask(Source.OPEN)]
     bench.now = 101.0
     assert kinds(bench.finish_round()) == [VerdictKind.UNDECIDED], "its ends may be those of the first questions"
     assert bench.work.reconciled
