@@ -55,7 +55,7 @@ class Schedule:
         world, chance = self.world, self.chance
         world.refusing = chance.random() < 0.1
         world.greet(cached=chance.random() < 0.3)
-        for _ in range(chance.randrange(4, 26)):
+        for _ in range(chance.randrange(4, 24)):
             world.run(chance.choice((0.0, 0.005, 0.05, 0.3, 1.0, 3.0, chance.uniform(0.0, 30.0))))
             self._act()
         if self.paused:

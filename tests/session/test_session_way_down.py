@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from script import Script, lose, only
-from speech import ask, chunk, error, next_id, order_status, tell
+from speech import accounts, ask, chunk, error, next_id, order_status, tell
 
 from backstay.protocol.framing import PREFIX_BYTES, text
 from backstay.session.causes import Cause
@@ -186,6 +186,13 @@ def test_what_the_client_had_from_the_old_socket_is_not_asked_again():
     script.connect().hello().identify().verify()
     assert script.written() == [ask(V, 9, 3)]
     assert (2, 504) in script.codes()
+
+
+def test_marks_that_reached_the_client_late_are_not_given_to_it_again():
+    script = Script().greet().connect().hello().start()
+    late(script, next_id(V), accounts(V))
+    assert (script.owed.next_id_given, script.owed.accounts_given) == (True, True)
+    assert script.core.state is State.CONNECTING
 
 
 def test_word_of_an_order_that_comes_late_makes_its_next_loss_no_doubt():
