@@ -21,7 +21,7 @@ from backstay.session.lifecycle import Event, State
 from backstay.session.settings import HeldSettings, Settings
 from backstay.session.vocabulary import Answered, Connected, DialFailed, Lost, Noted
 
-SCHEDULES = 3_000
+SCHEDULES = 1_500
 SHARES = 30
 RECOVERY_SECONDS = 120.0
 QUEUE_SECONDS = 200.0
