@@ -3,9 +3,9 @@
 Whatever is wrong with the file is an answer (`NotKept`), never a crash: orders are refused and data goes on. The
 journal looks after a broken file again every few seconds, for as long as it takes.
 
-Pages that are waiting at the same time share one commit. Answers are called in the journal's thread and must not
-block. A page that the actor takes along in its own death is answered as not kept; one that had not reached it is not
-answered at all, so whoever waits for an answer waits with a limit.
+Pages that are waiting at the same time share one commit. Answers are called in the journal's thread (or in that which
+buries the message, if the journal ends first) and must not block. Whatever reached the inbox is answered once, also
+when the journal dies of it; only a disk that hangs leaves an answer open, so whoever waits for one waits with a limit.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from backstay.actors.journal_store import PRUNE_ROWS, JournalError, JournalStore
 from backstay.metrics.blocks import Histogram
 from backstay.session.intents import JournalPage
 from backstay.supervisor.actor import Actor
-from backstay.supervisor.messages import ExitKind, ExitReason
+from backstay.supervisor.messages import Command, ExitKind, ExitReason
 from backstay.supervisor.specs import Context
 
 JOURNAL = "journal"
@@ -69,24 +69,38 @@ class Recalled:
 
 
 JournalAnswer = Kept | NotKept | Recalled
-Answer = Callable[[JournalAnswer], object]
+Tell = Callable[[JournalAnswer], object]
+
+
+class _Question(Command):
+    """A message that is answered even when the journal ends before it has seen it: the inbox buries commands so."""
+
+    __slots__ = ()
+
+    token: Hashable
+    tell: Tell
+
+    def reply(self, refusal: str | None) -> None:
+        """Called by whoever buries the message."""
+        del refusal
+        _tell(self.tell, NotKept(self.token, Trouble.DENIED, "the journal has ended"))
 
 
 @dataclass(frozen=True, slots=True)
-class Keep:
+class Keep(_Question):
     """To the journal: keep this page, then answer."""
 
     page: JournalPage
     token: Hashable
-    answer: Answer
+    tell: Tell
 
 
 @dataclass(frozen=True, slots=True)
-class Recall:
+class Recall(_Question):
     """To the journal: what do you know of this connection (of all, without one)? With or without what is concluded."""
 
     token: Hashable
-    answer: Answer
+    tell: Tell
     connection: str | None = None
     concluded: bool = False
 
@@ -181,9 +195,12 @@ class Journal(Actor):
             page = self._usable().read(recall.connection, concluded=recall.concluded)
         except JournalError as error:
             self._fail(error)
-            _tell(recall.answer, NotKept(recall.token, error.trouble, str(error)))
+            _tell(recall.tell, NotKept(recall.token, error.trouble, str(error)))
+        except BaseException as error:
+            _tell(recall.tell, NotKept(recall.token, Trouble.BROKEN, type(error).__name__))
+            raise
         else:
-            _tell(recall.answer, Recalled(recall.token, page))
+            _tell(recall.tell, Recalled(recall.token, page))
 
     def _reopen(self, _message: _Reopen | None) -> None:
         if self._store is not None:
@@ -233,12 +250,12 @@ class Journal(Actor):
         self._note(usable=True, trouble="")
         kept, self._waiting = self._waiting, []
         for keep in kept:
-            _tell(keep.answer, Kept(keep.token))
+            _tell(keep.tell, Kept(keep.token))
 
     def _say_no(self, error: JournalError) -> None:
         refused, self._waiting = self._waiting, []
         for keep in refused:
-            _tell(keep.answer, NotKept(keep.token, error.trouble, str(error)))
+            _tell(keep.tell, NotKept(keep.token, error.trouble, str(error)))
 
     def _fail(self, error: JournalError) -> None:
         if self._store is None:
@@ -268,6 +285,6 @@ class Journal(Actor):
         self._parts.changed(usable, trouble)
 
 
-def _tell(answer: Answer, what: JournalAnswer) -> None:
+def _tell(tell: Tell, answer: JournalAnswer) -> None:
     with contextlib.suppress(Exception):  # the asker's failure, not the journal's
-        answer(what)
+        tell(answer)
