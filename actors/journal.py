@@ -97,7 +97,7 @@ class Keep(_Question):
 
 @dataclass(frozen=True, slots=True)
 class Recall(_Question):
-    """To the journal: what do you know of this connection (of all, without one)? With or without what is concluded."""
+    """To the journal: what do you know of this connection (of all, without one)? With the latest `concluded` or not."""
 
     token: Hashable
     tell: Tell

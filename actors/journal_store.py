@@ -33,6 +33,9 @@ LOG_BYTES = 8 * 1024 * 1024
 PRUNE_ROWS = 500
 """Deleted in one commit: few enough for an order not to wait for it."""
 
+RECALL_ROWS = 1_000
+"""Concluded intents read at once, the latest: orders wait for this thread, and a person reads no more."""
+
 _SCHEMA = """
 CREATE TABLE intents (
     connection TEXT NOT NULL, client_id INTEGER NOT NULL, order_id INTEGER NOT NULL,
@@ -58,6 +61,10 @@ _PUT_HIGH_WATER = """
 INSERT INTO high_waters (connection, client_id, order_id) VALUES (?, ?, ?)
 ON CONFLICT DO UPDATE SET order_id = max(order_id, excluded.order_id)
 """
+_READ = f"SELECT {_COLUMNS} FROM intents WHERE (?1 IS NULL OR connection = ?1)"  # noqa: S608 - our own words
+_READ_OPEN = f"{_READ} AND outcome IS NULL ORDER BY changed_wall"
+_READ_CONCLUDED = f"{_READ} AND outcome IS NOT NULL ORDER BY changed_wall DESC LIMIT ?2"
+_READ_HIGH_WATERS = "SELECT connection, client_id, order_id FROM high_waters WHERE (?1 IS NULL OR connection = ?1)"
 _PRUNE = """
 DELETE FROM intents WHERE (connection, client_id, order_id) IN (
     SELECT connection, client_id, order_id FROM intents
@@ -142,21 +149,17 @@ class JournalStore:
             db.executemany(_PUT_HIGH_WATER, ((mark.connection, mark.client_id, mark.order_id) for mark in marks))
 
     def read(self, connection: str | None = None, *, concluded: bool = False) -> JournalPage:
-        """What is kept, of one connection or of all; with what is `concluded`, or without."""
+        """What is kept, of one connection or of all: every open intent, and the latest of those `concluded` if asked.
+
+        Each kind in the order of its last change.
+        """
+        limit = RECALL_ROWS if concluded else 0
         with _translated():
             db = self._opened()
-            wanted = (connection, connection, concluded)
-            rows = db.execute(
-                f"SELECT {_COLUMNS} FROM intents"  # noqa: S608 - our own words
-                " WHERE (?1 IS NULL OR connection = ?2) AND (?3 OR outcome IS NULL) ORDER BY changed_wall",
-                wanted,
-            )
-            intents = tuple(map(_intent, rows))
-            marks = db.execute(
-                "SELECT connection, client_id, order_id FROM high_waters WHERE (?1 IS NULL OR connection = ?2)",
-                wanted[:2],
-            )
-            return JournalPage(intents, tuple(HighWater(*mark) for mark in marks))
+            opened = tuple(map(_intent, db.execute(_READ_OPEN, (connection,))))
+            ended = tuple(map(_intent, db.execute(_READ_CONCLUDED, (connection, limit))))
+            marks = tuple(HighWater(*mark) for mark in db.execute(_READ_HIGH_WATERS, (connection,)))
+        return JournalPage((*ended[::-1], *opened), marks)
 
     def prune(self, before_wall: float) -> int:
         """Forget intents concluded before this time, at most `PRUNE_ROWS`; returns how many. High waters stay."""

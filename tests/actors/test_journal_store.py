@@ -94,6 +94,14 @@ def test_connections_are_told_apart(store):
     assert store.read("other") == JournalPage()
 
 
+def test_of_what_is_concluded_the_latest_are_read(store, monkeypatch):
+    monkeypatch.setattr(journal_store, "RECALL_ROWS", 2)
+    ended = [intent(n, **DONE, changed_wall=float(n)) for n in (1, 2, 3)]
+    store.write([JournalPage((*ended, intent(4, changed_wall=2.0), intent(5, changed_wall=1.0)))])
+    assert order_ids(store.read()) == [5, 4]
+    assert order_ids(store.read(concluded=True)) == [2, 3, 5, 4]
+
+
 def test_a_high_water_only_rises(store):
     for order_id in (10, 30, 20):
         store.write([JournalPage((), (HighWater("paper", ME, order_id),))])
@@ -136,7 +144,7 @@ def test_old_concluded_intents_are_forgotten_in_portions_and_high_waters_are_not
     assert store.prune(50.0) == 2
     assert store.prune(50.0) == 1
     assert store.prune(50.0) == 0
-    assert order_ids(store.read(concluded=True)) == [5, 4]
+    assert order_ids(store.read(concluded=True)) == [4, 5]
     assert store.read().high_waters == (HighWater("paper", ME, 5),)
 
 
