@@ -20,8 +20,8 @@ LAST_RECORDS = 3
 class Writer:
     """The program that keeps orders, until it is killed."""
 
-    def __init__(self, path, first, under_way):
-        command = [sys.executable, str(HERE / "journal_writer.py"), str(path), str(first), str(under_way)]
+    def __init__(self, path, first, under_way, *more):
+        command = [sys.executable, str(HERE / "journal_writer.py"), str(path), str(first), str(under_way), *more]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE)
 
     def kill_after(self, count):
@@ -40,7 +40,7 @@ def kept_in(path):
     store.open()
     read = store.read()
     store.close()
-    return {intent.key.order_id for intent in read.intents}, read.high_waters[0].order_id
+    return {intent.key.order_id for intent in read.intents}, max((m.order_id for m in read.high_waters), default=0)
 
 
 def test_every_order_that_was_told_as_kept_is_on_disk_wherever_the_process_is_killed(tmp_path):
@@ -55,6 +55,13 @@ def test_every_order_that_was_told_as_kept_is_on_disk_wherever_the_process_is_ki
         assert high_water == max(on_disk), "and the floor is above all of them"
         first = high_water + 1
     assert len(told) > ROUNDS
+
+
+def test_a_journal_that_tells_too_early_is_found_out(tmp_path):
+    path = tmp_path / "orders.db"
+    told = {order_id for order_id, _ in Writer(path, 1, 5, "hasty").kill_after(20)}
+    on_disk, _ = kept_in(path)
+    assert not told <= on_disk
 
 
 def crash(path):
