@@ -118,7 +118,7 @@ def say_until_blocked(sock, burst):
 
 def test_a_client_that_reads_nothing_makes_the_gateway_wait_and_loses_nothing(build, gateway):
     """The bytes it does not take stay in TCP, not in this process, and no probe mistakes that for a dead gateway."""
-    house = build(gateway.address, pulse={"idle_seconds": 0.8, "probe_seconds": 1.1, "probes": 2})
+    house = build(gateway.address, pulse={"idle_seconds": 2.0, "probe_seconds": 3.0, "probes": 3})
     client = connect(house, gateway)
     tick = text(2, 6, 11, 0, 300)
     burst = tick * 20_000
