@@ -38,6 +38,9 @@ CANCEL_CODES = {
     20: frozenset({366, 162}),
     22: frozenset({365, 162}),
     50: frozenset({300, 366}),
+    62: frozenset({300, 321}),
+    74: frozenset({321}),
+    76: frozenset({321}),
     92: frozenset({10185}),
     94: frozenset({10185}),
 }
