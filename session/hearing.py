@@ -36,7 +36,6 @@ from backstay.session.vocabulary import (
 
 if TYPE_CHECKING:
     from backstay.session.core import Core
-    from backstay.session.ledger import Ledger
 
 DATA_LOST = 1101
 EITHER_CODES = frozenset({200, 203, 320, 321, 322, 323})
@@ -221,17 +220,15 @@ def _note_error_on_key(core: Core, error: ErrorMessage) -> None:
     ledger = core.owed.ledger
     if error.id < 0:
         return
-    about_order = code_info(error.code).about is About.ORDER
-    if about_order or error.id not in ledger.by_key or _may_be_order(ledger, error):
+    means_order = code_info(error.code).about is About.ORDER or (
+        error.code in EITHER_CODES and ledger.order_unanswered(error.id)
+    )
+    if means_order or error.id not in ledger.by_key:
         if error.id in ledger.orders:
             ledger.order_seen(error.id)
         ledger.cancel_answered(error.id)
-    if not about_order and not _may_be_order(ledger, error):
+    if not means_order:
         ledger.note_error(error.id, error.code)
-
-
-def _may_be_order(ledger: Ledger, error: ErrorMessage) -> bool:
-    return error.code in EITHER_CODES and error.id in ledger.orders and ledger.order_unanswered(error.id)
 
 
 def _code_link_down(core: Core, _error: ErrorMessage) -> None:
@@ -259,13 +256,12 @@ def _code_id_taken(core: Core, error: ErrorMessage) -> None:
 def _code_port_changed(core: Core, error: ErrorMessage) -> None:
     """TWS names its new port; the one of before stays in the list, in case it was right after all."""
     port = moved_port(error.text)
-    if port is not None:
-        core.detour = (core.dialled[0], port)
-        if core.detour not in core.endpoints:
-            core.endpoints.append(core.detour)
     core.fail(Event.LOST, Cause.PORT_CHANGED, error.text)
-    if port is not None and core.detour in core.endpoints:
-        core.endpoint_index = core.endpoints.index(core.detour)
+    if port is not None:
+        moved = (core.dialled[0], port)
+        if moved not in core.endpoints:
+            core.endpoints.append(moved)
+        core.endpoint_index = core.endpoints.index(moved)  # after the failure, which may have turned to the next
 
 
 HEARINGS: dict[type, Callable[..., None]] = {
