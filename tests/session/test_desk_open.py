@@ -252,3 +252,13 @@ def test_a_third_account_summary_takes_the_place_of_one_that_asks_the_same(versi
     assert script.written() == [*asked[:2], cancel(asked[0]), *asked[2:]]
     lose(script).ask(ask(version, 62, 5))
     assert script.again().written() == [asked[2], asked[3], ask(version, 62, 5)]
+
+
+@pytest.mark.parametrize("code", [200, 203, 320, 321, 322, 323])
+def test_an_error_on_an_order_without_an_answer_leaves_the_stream_of_the_same_number_alone(code):
+    script = Script(version=V).ready().ask(ask(V, 1, 5)).ask(ask(V, 3, 5), after=1.1)
+    script.hear(error(V, 5, code))
+    assert script.owed.ledger.find(1, 5) is not None
+    assert script.owed.ledger.orders_in_doubt() == []
+    script.hear(error(V, 5, 200))
+    assert script.owed.ledger.find(1, 5) is None, "the order is answered: now it is the stream that is meant"
