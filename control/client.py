@@ -182,7 +182,7 @@ def require_ready(status: Mapping[str, Any]) -> None:
 
 
 def locate_socket(config: str | None, control: str | None, environ: Mapping[str, str]) -> Path:
-    """Where the daemon's socket is: as said, as the environment says, as the configuration says, or in this folder.
+    """Where the daemon's socket is: as said, as the environment says, as the configuration says or beside it.
 
     The same answer as `backstay.config` gives, without the price of importing it. Raises MisusedError for a
     configuration that was named and cannot be read.
@@ -202,7 +202,7 @@ def locate_socket(config: str | None, control: str | None, environ: Mapping[str,
     socket_path = cast("dict[str, object]", table).get("socket") if isinstance(table, dict) else None
     if isinstance(socket_path, str) and socket_path:
         return file.parent / socket_path
-    return Path(DEFAULT_SOCKET)
+    return file.parent / DEFAULT_SOCKET
 
 
 def _request(method: str, target: str, body: str = "") -> bytes:

@@ -1,7 +1,8 @@
 """The configuration: one frozen tree built once, checked as a whole, and every problem told at once with its place.
 
-Keys and defaults are those of `backstay.toml`; `BACKSTAY_SECTION__KEY` in the environment overrides them. Paths in the
-file are relative to the file, so that commands started elsewhere find the same daemon.
+Keys and defaults are those of `backstay.toml`; `BACKSTAY_SECTION__KEY` in the environment overrides them. Paths are
+relative to the file, those that it does not give too, so that commands started elsewhere find the same daemon. A path
+from the environment, or without a file, is relative to the current folder.
 """
 
 from __future__ import annotations
@@ -72,7 +73,10 @@ LONGEST_GOT = 60
 """Characters of an offending value that an error repeats; the rest helps nobody."""
 
 _NAMED = {"gateways": GatewayConfig, "relays": RelayConfig, "connections": ConnectionConfig}
-_PATHS = (("journal", "path"), ("control", "socket"))
+_PATHS: tuple[tuple[str, type[Section], str], ...] = (
+    ("journal", JournalConfig, "path"),
+    ("control", ControlConfig, "socket"),
+)
 _WILDCARDS = {"0.0.0.0", "::"}  # noqa: S104  # compared with, not bound
 _THIS_MACHINE = {"localhost", "127.0.0.1", "::1", *_WILDCARDS}
 
@@ -144,10 +148,7 @@ def load(path: Path | str | None, environ: Mapping[str, str]) -> Config:
         return _build({}, origin="environment", environ=environ)
     file = Path(path)
     tree = _read_toml(file)
-    for section, key in _PATHS:
-        table = tree.get(section)
-        if isinstance(table, dict) and isinstance(value := cast("_Tree", table).get(key), str) and value:
-            table[key] = str(file.parent / value)
+    _lay_beside(file, tree)
     return _build(tree, origin=str(file), environ=environ)
 
 
@@ -236,6 +237,18 @@ def _read_toml(file: Path) -> _Tree:
         raise ConfigError([Problem(str(file), "", f"is not UTF-8 (byte {error.start})")]) from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError([_broken_toml(file, text, str(error))]) from error
+
+
+def _lay_beside(file: Path, tree: _Tree) -> None:
+    """Paths that the file gives are relative to it, and those it leaves to their defaults lie beside it."""
+    for section, kind, key in _PATHS:
+        table = tree.setdefault(section, {})
+        if not isinstance(table, dict):
+            continue  # told as a problem later
+        members = cast("_Tree", table)
+        value = members.setdefault(key, str(kind.model_fields[key].default))
+        if isinstance(value, str) and value:
+            members[key] = str(file.parent / value)
 
 
 def _broken_toml(file: Path, text: str, message: str) -> Problem:

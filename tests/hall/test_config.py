@@ -124,6 +124,25 @@ def test_the_commands_find_the_socket_the_daemon_listens_on(file, monkeypatch, t
     assert daemon.absolute() == commands.absolute()
 
 
+@pytest.mark.parametrize("text", ["", "[journal]\n[control]\n"])
+def test_files_that_nobody_placed_lie_beside_the_configuration(file, tmp_path, monkeypatch, text):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    file.write_text(SMALL + text)
+    config = load(file, {})
+    assert (config.journal.path, config.control.socket) == (tmp_path / "backstay.db", tmp_path / "backstay.sock")
+    assert locate_socket(str(file), None, {}) == config.control.socket
+    environ = {"BACKSTAY_CONTROL__SOCKET": "here.sock", "BACKSTAY_JOURNAL__PATH": "here.db"}
+    moved = load(file, environ)
+    assert (moved.journal.path, moved.control.socket) == (Path("here.db"), Path("here.sock"))
+    assert locate_socket(str(file), None, environ) == moved.control.socket
+
+
+def test_without_a_file_they_lie_in_the_current_folder():
+    config = Config.simulator_defaults("127.0.0.1:4002")
+    assert (config.journal.path, config.control.socket) == (Path("backstay.db"), Path("backstay.sock"))
+
+
 def test_port_zero_never_clashes(file):
     relay = '[relays.r{0}]\ngateway = "paper"\nlisten = "127.0.0.1:0"\nclient_ids = "{0}"\n'
     file.write_text(GATEWAY + relay.format(1) + relay.format(2) + '[http]\nlisten = "127.0.0.1:0"\n')
