@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 HIGHEST_PORT = 65535
 
-_ADDRESS = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.%\w]+)\]|(?P<host>[^\s:\[\]/]+)):(?P<port>[0-9]{1,5})", re.ASCII)
+_ADDRESS = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.%\w]+)\]|(?P<host>[^\s:\[\]/]+)):(?P<port>[0-9]{1,20})", re.ASCII)
 
 _REASONS = {
-    errno.EADDRINUSE: "the port is in use by another process",
-    errno.EACCES: "not permitted (ports below 1024 need a privilege)",
-    errno.EADDRNOTAVAIL: "this machine has no such address",
+    errno.EADDRINUSE: "{} is in use by another process",
+    errno.EACCES: "not permitted to listen on {} (ports below 1024 need a privilege)",
+    errno.EADDRNOTAVAIL: "cannot listen on {}: this machine has no such address",
 }
 
 
@@ -40,7 +40,7 @@ def parse_address(text: str) -> Address:
         raise ValueError("must be HOST:PORT, an IPv6 host in brackets, as in [::1]:7400")
     port = int(match["port"])
     if port > HIGHEST_PORT:
-        raise ValueError(f"the port must be at most {HIGHEST_PORT}")
+        raise ValueError(f"the port must be 0 to {HIGHEST_PORT}")
     return Address(match["six"] or match["host"], port)
 
 
@@ -66,10 +66,10 @@ def open_listener(address: Address) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
-        raise ListenError(f"cannot listen on {address}: {_reason(error)}") from error
+        raise ListenError(_reason(error, address)) from error
     return listener
 
 
-def _reason(error: OSError) -> str:
+def _reason(error: OSError, address: Address) -> str:
     number = error.errno or 0
-    return _REASONS.get(number) or os.strerror(number)
+    return _REASONS.get(number, f"cannot listen on {{}}: {os.strerror(number)}").format(address)

@@ -80,14 +80,26 @@ _PATHS: tuple[tuple[str, type[Section], str], ...] = (
 _WILDCARDS = {"0.0.0.0", "::"}  # noqa: S104  # compared with, not bound
 _THIS_MACHINE = {"localhost", "127.0.0.1", "::1", *_WILDCARDS}
 
+_NAME_RULE = "a name has lower-case letters, digits, dots, dashes and single underscores, 64 at the most"
+_BOOLEAN, _WHOLE, _NUMBER = "must be true or false", "must be a whole number", "must be a number"
 _REASONS = {
     "missing": "is required",
     "too_short": "must not be empty",
     "dict_type": "must be a table",
     "model_type": "must be a table",
     "tuple_type": "must be a list",
+    "path_type": "must be a path in quotes",
+    "string_type": "must be text in quotes",
+    "string_pattern_mismatch": _NAME_RULE,
+    "string_too_long": _NAME_RULE,
+    "bool_type": _BOOLEAN,
+    "bool_parsing": _BOOLEAN,
+    "int_type": _WHOLE,
+    "int_parsing": _WHOLE,
+    "int_from_float": _WHOLE,
+    "float_type": _NUMBER,
+    "float_parsing": _NUMBER,
 }
-_NAME_RULE = "a name has lower-case letters, digits, dots, dashes and single underscores, 64 at the most"
 
 # What an orchestrator adds by itself for a service called backstay or backstay-http; no attempt to set anything.
 _SERVICE_VARIABLE = re.compile(r"_(SERVICE|PORT)(_|$)")

@@ -56,17 +56,14 @@ class Daemon:
     def start(self) -> None:
         """Open every door. Raises StartError with a sentence; then nothing is left behind."""
         with ExitStack() as stops:
-            try:
-                # The sockets first: a start that is refused must not have dialled a gateway, or greeted a client.
-                stops.callback(self._control.stop)
-                self._control.start()
-                if self._http is not None:
-                    stops.callback(self._http.stop)
-                    self._http.start()
-                stops.callback(self._stop_manager)
-                self.manager.start()
-            except ListenError as error:
-                raise StartError(str(error)) from error
+            # The sockets first: a start that is refused must not have dialled a gateway, or greeted a client.
+            stops.callback(self._control.stop)
+            _open("control.socket", self._control.start)
+            if self._http is not None:
+                stops.callback(self._http.stop)
+                _open("http.listen", self._http.start)
+            stops.callback(self._stop_manager)
+            self.manager.start()
             watchdog = Watchdog(self._actors, self._tell_stuck)
             watchdog.start()
             stops.callback(watchdog.stop)
@@ -115,6 +112,13 @@ class Daemon:
 
     def _stop_manager(self) -> None:
         self.manager.stop(TREE_STOP_SECONDS)
+
+
+def _open(key: str, start: Callable[[], object]) -> None:
+    try:
+        start()
+    except ListenError as error:
+        raise StartError(f"{key}: {error}") from error
 
 
 _HANDLERS: Mapping[str, Handler] = {}

@@ -171,15 +171,13 @@ def test_a_simulation_takes_the_place_of_the_gateways_of_a_file(launch, tmp_path
     assert program.end(signal.SIGTERM) == 0
 
 
-@pytest.mark.parametrize("door", ["listen", "http"])
-def test_a_port_in_use_is_one_sentence_and_nothing_stays_behind(command, tmp_path, taken, door):
+@pytest.mark.parametrize(("door", "key"), [("listen", "relays.door.listen"), ("http", "http.listen")])
+def test_a_port_in_use_is_one_sentence_and_nothing_stays_behind(command, tmp_path, taken, door, key):
     write_config(tmp_path, **{door: taken})
     ended = command("run")
     assert ended.returncode == 1
     assert ended.stdout == ""
-    (sentence,) = ended.stderr.splitlines()
-    assert sentence.startswith("backstay: ")
-    assert f"cannot listen on {taken}: the port is in use by another process" in sentence
+    assert ended.stderr == f"backstay: {key}: {taken} is in use by another process\n"
     assert [path.name for path in tmp_path.iterdir()] == ["backstay.toml"]
 
 
@@ -189,7 +187,7 @@ def test_a_second_daemon_does_not_take_the_socket_of_the_first(launch, tmp_path,
     program.ready()
     ended = command("run")
     assert ended.returncode == 1
-    assert ended.stderr == ("backstay: cannot listen on backstay.sock: another daemon answers there\n")
+    assert ended.stderr == ("backstay: control.socket: cannot listen on backstay.sock: another daemon answers there\n")
     assert program.end(signal.SIGTERM) == 0
 
 
