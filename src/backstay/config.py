@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import Any, Self, cast
 
 from pydantic import Field, ValidationError, model_validator
-from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsError
 
+from backstay.config_environment import got, overrides
 from backstay.config_sections import (
     BackoffConfig,
     ConnectionConfig,
@@ -32,6 +31,7 @@ from backstay.config_sections import (
     LifecycleConfig,
     LogConfig,
     Name,
+    OrdersConfig,
     PacingConfig,
     PulseConfig,
     RelayConfig,
@@ -55,22 +55,15 @@ __all__ = [
     "LifecycleConfig",
     "LogConfig",
     "MaintenanceWindow",
+    "OrdersConfig",
     "PacingConfig",
     "PulseConfig",
     "RelayConfig",
-    "json_schema",
     "load",
 ]
 
-ENVIRONMENT_PREFIX = "BACKSTAY_"
-RESERVED_VARIABLES = frozenset({"BACKSTAY_CONFIG"})
-"""Tells the commands where the file is; not a setting."""
-
 SIMULATOR_RELAY = Address("127.0.0.1", 7400)
 SIMULATOR_HTTP = Address("127.0.0.1", 9464)
-
-LONGEST_GOT = 60
-"""Characters of an offending value that an error repeats; the rest helps nobody."""
 
 _NAMED = {"gateways": GatewayConfig, "relays": RelayConfig, "connections": ConnectionConfig}
 _PATHS: tuple[tuple[str, type[Section], str], ...] = (
@@ -101,9 +94,6 @@ _REASONS = {
     "float_parsing": _NUMBER,
 }
 
-# What an orchestrator adds by itself for a service called backstay or backstay-http; no attempt to set anything.
-_SERVICE_VARIABLE = re.compile(r"_(SERVICE|PORT)(_|$)")
-
 _Tree = dict[str, Any]
 _Path = tuple[str | int, ...]
 _Contradiction = tuple[_Path, str]
@@ -129,6 +119,7 @@ class Config(Section):
     pulse: PulseConfig = PulseConfig()
     held: HeldConfig = HeldConfig()
     journal: JournalConfig = JournalConfig()
+    orders: OrdersConfig = OrdersConfig()
     http: HttpConfig = HttpConfig()
     control: ControlConfig = ControlConfig()
     log: LogConfig = LogConfig()
@@ -162,19 +153,6 @@ def load(path: Path | str | None, environ: Mapping[str, str]) -> Config:
     tree = _read_toml(file)
     _lay_beside(file, tree)
     return _build(tree, origin=str(file), environ=environ)
-
-
-def json_schema() -> dict[str, Any]:
-    """JSON Schema of `backstay.toml`, for editors and checkers."""
-    schema = Config.model_json_schema(schema_generator=_SchemaWithText)
-    return {"$schema": GenerateJsonSchema.schema_dialect, **schema}
-
-
-class _SchemaWithText(GenerateJsonSchema):
-    """Defaults of the values that a file gives as text are text here too."""
-
-    def encode_default(self, dft: Any) -> Any:
-        return str(dft) if isinstance(dft, Address | ClientIds) else super().encode_default(dft)
 
 
 # -- contradictions --------------------------------------------------------------------------------------------------
@@ -272,47 +250,6 @@ def _broken_toml(file: Path, text: str, message: str) -> Problem:
     return Problem(f"{file}:{line}:{column}", "", match[1])
 
 
-def _overrides(environ: Mapping[str, str]) -> tuple[dict[_Path, tuple[str, _Tree]], list[Problem]]:
-    """What each variable sets, by the path of its key, and the variables that set nothing there is."""
-    found: dict[_Path, tuple[str, _Tree]] = {}
-    problems: list[Problem] = []
-    for variable, value in sorted(environ.items()):
-        if not variable.startswith(ENVIRONMENT_PREFIX) or variable in RESERVED_VARIABLES or not value:
-            continue
-        path = tuple(variable.removeprefix(ENVIRONMENT_PREFIX).lower().split("__"))
-        known = path[0] in Config.model_fields
-        if len(path) == 1 and not known and not _looks_misspelt(path[0]):
-            continue
-        try:
-            tree = _decode(variable, value) if known else {}
-        except SettingsError:
-            problems.append(Problem(f"environment {variable}", path[0], f"must be JSON {_got(value)}"))
-            continue
-        if tree:
-            found[path] = variable, tree
-        else:
-            form = f"{ENVIRONMENT_PREFIX}SECTION__KEY, with two underscores between"
-            problems.append(Problem(f"environment {variable}", "", f"names no setting; the form is {form}"))
-    return found, problems
-
-
-def _looks_misspelt(rest: str) -> bool:
-    is_section = any(rest.startswith(f"{section}_") for section in Config.model_fields)
-    return is_section and not _SERVICE_VARIABLE.search(rest.upper())
-
-
-def _decode(variable: str, value: str) -> _Tree:
-    # One source a variable: a value that cannot be decoded then hides no other, and each key knows its variable.
-    source = EnvSettingsSource(
-        cast("type[BaseSettings]", Config),  # only its fields are looked at
-        case_sensitive=False,
-        env_prefix=ENVIRONMENT_PREFIX,
-        env_nested_delimiter="__",
-    )
-    source.env_vars = {variable.lower(): value}
-    return source()
-
-
 def _merge(base: _Tree, over: _Tree) -> _Tree:
     merged = dict(base)
     for key, value in over.items():
@@ -326,14 +263,14 @@ def _merge(base: _Tree, over: _Tree) -> _Tree:
 
 
 def _build(tree: _Tree, *, origin: str, environ: Mapping[str, str]) -> Config:
-    overrides, problems = _overrides(environ)
-    for _, setting in overrides.values():
+    found, problems = overrides(environ, sections=Config.model_fields, named=_NAMED)
+    for _, setting in found.values():
         tree = _merge(tree, setting)
 
     def place(path: _Path) -> str:
         for length in range(len(path), 0, -1):
-            if path[:length] in overrides:
-                return f"environment {overrides[path[:length]][0]}"
+            if path[:length] in found:
+                return f"environment {found[path[:length]][0]}"
         return origin
 
     config = _check(tree, place=place, problems=problems)
@@ -387,8 +324,8 @@ def _problem(detail: ErrorDetails, place: Callable[[_Path], str]) -> Problem:
         reason = str(detail.get("ctx", {}).get("error"))
     else:
         reason = _REASONS.get(detail["type"]) or f"{detail['msg'][:1].lower()}{detail['msg'][1:]}"
-    got = "" if isinstance(detail["input"], dict) else f" {_got(detail['input'])}"
-    return Problem(place(path), _key(path), f"{reason}{got}")
+    given = "" if isinstance(detail["input"], dict) else f" {got(detail['input'])}"
+    return Problem(place(path), _key(path), f"{reason}{given}")
 
 
 def _key(path: _Path) -> str:
@@ -399,11 +336,6 @@ def _key(path: _Path) -> str:
 
 def _bare(part: str) -> str:
     return part if re.fullmatch(r"[A-Za-z0-9_-]+", part) else json.dumps(part)
-
-
-def _got(value: object) -> str:
-    text = repr(value)
-    return f"(got {text if len(text) <= LONGEST_GOT else text[:LONGEST_GOT] + '...'})"
 
 
 def _suggestion(path: _Path) -> str:

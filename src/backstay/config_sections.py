@@ -21,7 +21,6 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
-from pydantic_settings import NoDecode
 
 from backstay.config_values import HIGHEST_CLIENT_ID, ClientIds, MaintenanceWindow, parse_client_ids, parse_window
 from backstay.metrics.listening import Address, parse_address
@@ -78,24 +77,17 @@ def _listed(value: object) -> object:
     return tuple(item.strip() for item in value.split(",") if item.strip())
 
 
-# NoDecode: the environment gives these as they stand in the file, not as JSON.
 _TEXT = WithJsonSchema({"type": "string"})
-Listen = Annotated[
-    Address, NoDecode, _reader(Address, parse_address, "HOST:PORT"), PlainSerializer(str, return_type=str), _TEXT
-]
-Endpoint = Annotated[
-    Address, NoDecode, _reader(Address, _endpoint, "HOST:PORT"), PlainSerializer(str, return_type=str), _TEXT
-]
+Listen = Annotated[Address, _reader(Address, parse_address, "HOST:PORT"), PlainSerializer(str, return_type=str), _TEXT]
+Endpoint = Annotated[Address, _reader(Address, _endpoint, "HOST:PORT"), PlainSerializer(str, return_type=str), _TEXT]
 Window = Annotated[
     MaintenanceWindow,
-    NoDecode,
     _reader(MaintenanceWindow, parse_window, "HH:MM-HH:MM ZONE"),
     PlainSerializer(str, return_type=str),
     _TEXT,
 ]
 Ids = Annotated[
     ClientIds,
-    NoDecode,
     _reader(ClientIds, parse_client_ids, "client ids, as in 1,5,7-9,"),
     BeforeValidator(_single_id),
     PlainSerializer(str, return_type=str),
@@ -103,25 +95,28 @@ Ids = Annotated[
 ]
 Whole = Annotated[int, BeforeValidator(_no_bool)]
 Number = Annotated[float, BeforeValidator(_no_bool)]
-Seconds = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, le=86_400)]
-ClientId = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=HIGHEST_CLIENT_ID)]
+Seconds = Annotated[float, Field(gt=0, le=86_400), BeforeValidator(_no_bool)]
+ClientId = Annotated[int, Field(ge=0, le=HIGHEST_CLIENT_ID), BeforeValidator(_no_bool)]
 File = Annotated[Path, BeforeValidator(_no_empty)]
 # Lower case and no double underscore, so that the environment can name it; it becomes a label and part of an address.
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*(_[a-z0-9.-]+)*$", max_length=64)]
 
 
 class Section(BaseModel):
-    """Base of all sections: frozen, and an unknown key is an error."""
+    """Base of all sections: frozen, and an unknown key is an error.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+    The text below a key is its meaning; `backstay.config_reference` reads it there, and not at every start.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class GatewayConfig(Section):
     """A TWS or IB Gateway, or several that stand in for one another."""
 
-    endpoints: Annotated[tuple[Endpoint, ...], NoDecode, BeforeValidator(_listed)] = Field(min_length=1, max_length=32)
+    endpoints: Annotated[tuple[Endpoint, ...], BeforeValidator(_listed)] = Field(min_length=1, max_length=32)
     """HOST:PORT of each; tried in order, then round again."""
-    maintenance: Annotated[tuple[Window, ...], NoDecode, BeforeValidator(_listed)] = Field(default=(), max_length=32)
+    maintenance: Annotated[tuple[Window, ...], BeforeValidator(_listed)] = Field(default=(), max_length=32)
     """Planned downtime as HH:MM-HH:MM ZONE: no alarm, no new orders shortly before."""
 
 
@@ -243,7 +238,20 @@ class JournalConfig(Section):
     """Where intents of orders are kept."""
 
     path: File = Path("backstay.db")
-    """An SQLite file."""
+    """An SQLite file; relative to the configuration file."""
+    durability: Literal["full", "process"] = "full"
+    """What an intent has to survive before its order leaves: a crash of the machine, or only one of the process."""
+
+
+class OrdersConfig(Section):
+    """What becomes of an order that was under way when its connection broke."""
+
+    resend: Literal["never", "settled"] = "never"
+    """Whether backstay may send it again, under the same id, once TWS's settled lists prove that it never had it."""
+    settle_seconds: Number = Field(default=10.0, ge=1, le=600)
+    """How long the link must have been up, and the order been written, before TWS's lists prove anything."""
+    ttl_seconds: Number = Field(default=60.0, ge=0, le=86_400)
+    """An order older than that is never sent again: its price is stale. Its client is told that it is not there."""
 
 
 class HttpConfig(Section):
@@ -259,7 +267,7 @@ class ControlConfig(Section):
     """The operator's socket."""
 
     socket: File = Path("backstay.sock")
-    """A unix socket, mode 0600."""
+    """A unix socket, mode 0600; relative to the configuration file."""
 
     @model_validator(mode="after")
     def _check_length(self) -> Self:

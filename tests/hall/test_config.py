@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from backstay.config import Address, Config, GatewayConfig, json_schema, load
+from backstay.config import Address, Config, GatewayConfig, load
+from backstay.config_reference import json_schema, reference
 from backstay.config_sections import Section
 from backstay.config_values import HIGHEST_CLIENT_ID, ClientIds, parse_client_ids, parse_window
 from backstay.control.client import locate_socket
@@ -42,6 +43,11 @@ probe_seconds = 10
 probes = 2
 [journal]
 path = "backstay.db"
+durability = "full"
+[orders]
+resend = "never"
+settle_seconds = 10
+ttl_seconds = 60
 [http]
 listen = "127.0.0.1:9464"
 [control]
@@ -173,6 +179,10 @@ def test_the_same_port_on_two_hosts_is_two_ports(file):
         ("[pulse]\nidle_seconds = 0.1\nprobe_seconds = 1.1\nprobes = 1\n", "pulse: idle_seconds + probes x probe_se"),
         ('[log]\nformat = "xml"\n', "log.format: input should be 'logfmt' or 'json' (got 'xml')"),
         ('[journal]\npath = ""\n', "journal.path: must not be empty (got '')"),
+        ('[journal]\ndurability = "some"\n', "journal.durability: input should be 'full' or 'process' (got 'some')"),
+        ('[orders]\nresend = "always"\n', "orders.resend: input should be 'never' or 'settled' (got 'always')"),
+        ("[orders]\nsettle_seconds = 0\n", "orders.settle_seconds: input should be greater than or equal to 1"),
+        ("[orders]\nttl_seconds = -1\n", "orders.ttl_seconds: input should be greater than or equal to 0"),
         ("pacing = 3\n", "pacing: must be a table (got 3)"),
         ("[relays]\nb = 3\n", "relays.b: must be a table (got 3)"),
         ("[gateways]\nb = 3\n", "gateways.b: must be a table (got 3)"),
@@ -470,6 +480,13 @@ def test_the_schema_is_json_and_knows_every_key_with_its_meaning():
             assert schema["$defs"][name]["properties"][key]["description"], f"{name}.{key}"
     assert schema["$defs"]["RelayConfig"]["properties"]["client_ids"]["default"] == "0-31"
     assert schema["$defs"]["HttpConfig"]["properties"]["listen"]["default"] == "127.0.0.1:9464"
+
+
+def test_the_reference_of_the_documentation_is_the_one_that_the_sections_give():
+    written = Path(__file__).parents[2] / "docs" / "configuration.md"
+    assert written.read_text(encoding="utf-8") == reference(), (
+        "python -m backstay.config_reference > docs/configuration.md"
+    )
 
 
 def test_times_and_sizes_have_their_unit_in_their_name():
