@@ -33,7 +33,7 @@ class Command:
 
 
 COMMANDS = (
-    Command("run", "backstay.cli_daemon", "run", RUN),
+    Command("run", "backstay.cli_daemon", "run", RUN, quick=True),
     Command("check", "backstay.cli_daemon", "check", RUN),
     Command("status", "backstay.cli_status", "status", LOOK, quick=True),
     Command("health", "backstay.cli_status", "health", LOOK, quick=True),

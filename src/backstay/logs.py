@@ -6,6 +6,7 @@ are dropped and counted, and a line says how many as soon as one gets through ag
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
@@ -16,9 +17,8 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TextIO, cast
 
-from structlog.processors import JSONRenderer, LogfmtRenderer
-
 from backstay.config import LogConfig
+from backstay.event_names import EVENTS
 
 QUEUE_LINES = 10_000
 """Some megabytes; a healthy reader of stderr is never more than a few lines behind."""
@@ -28,44 +28,17 @@ FLUSH_SECONDS = 1.0
 
 LEVELS: tuple[str, ...] = ("debug", "info", "warning", "error", "critical")
 
-EVENT_LEVELS: Mapping[str, str] = {
-    "accept_failed": "warning",
-    "actor_stuck": "error",
-    "bury_failed": "warning",
-    "child_abandoned": "warning",
-    "child_refused": "error",
-    "child_restarted": "warning",
-    "child_start_failed": "error",
-    "child_started": "debug",
-    "client_refused": "warning",
-    "interrupt_failed": "warning",
-    "message_unknown": "warning",
-    "restart_intensity_reached": "error",
-    "stop_timed_out": "warning",
-    "thread_died": "error",
-}
-"""Events of which the name alone tells the level; all others are `info`, or have a row in `_DEPENDING`."""
-
-QUIET_STATES = frozenset(
-    {"waiting", "connecting", "handshaking", "awaiting_acceptance", "starting", "verifying", "syncing", "draining"}
-)
-"""On the way to somewhere: what ended and what was reached is worth a line, the steps between are not."""
-
 _ACCOUNT = re.compile(r"\b(D?[UFI])\d{5,12}")
 """Account numbers as IBKR writes them: U1234567, F1234567, I1234567, and DU..., DF..., DI... on paper."""
 
-_DEPENDING: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
-    "child_exited": lambda fields: "error" if fields.get("kind") == "crash" else "debug",
-    "library_message": lambda fields: fields.get("severity", "warning"),
-    "state_changed": lambda fields: "debug" if fields.get("to") in QUIET_STATES else "info",
-    "tree_ended": lambda fields: "info" if fields.get("kind") in {"normal", "shutdown"} else "error",
-}
+_WORD = re.compile(r"[^\s\"=\\\x00-\x1f\x7f]+")
+"""What logfmt can have without quotes."""
 
 
 def level_of(event: str, fields: Mapping[str, Any]) -> str:
     """How severe an event is."""
-    depending = _DEPENDING.get(event)
-    return depending(fields) if depending is not None else EVENT_LEVELS.get(event, "info")
+    row = EVENTS.get(event)
+    return row.level_of(fields) if row is not None else "info"
 
 
 class LineWriter:
@@ -141,7 +114,7 @@ class EventLog:
         self._least = LEVELS.index(config.level)
         self._follow = follow
         self._lock = threading.Lock()
-        self._render: Any = _RENDERERS[config.format]
+        self._render = _RENDERERS[config.format]
 
     def __call__(self, event: str, /, **fields: Any) -> None:
         """Tell one event; values may be anything that can be printed."""
@@ -168,7 +141,7 @@ class EventLog:
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         line: dict[str, Any] = {"time": now, "level": level, "event": event}
         line |= {f"{key}_" if key in line else key: value for key, value in fields.items()}
-        return str(self._render(None, "", line))
+        return self._render(line)
 
 
 def masked(value: Any) -> Any:
@@ -222,7 +195,18 @@ class _Handler(logging.Handler):
         self._log("library_message", logger=record.name, severity=severity, text=text, error=error)
 
 
-_RENDERERS: Mapping[str, Any] = {
-    "json": JSONRenderer(default=str),
-    "logfmt": LogfmtRenderer(bool_as_flag=False),
-}
+def _logfmt(line: Mapping[str, Any]) -> str:
+    """key=value with spaces between; a value that is more than a word is in quotes, escaped as in JSON."""
+    return " ".join(f"{key}={_logfmt_value(value)}" for key, value in line.items())
+
+
+def _logfmt_value(value: Any) -> str:
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return text if _WORD.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+
+
+def _json(line: Mapping[str, Any]) -> str:
+    return json.dumps(line, default=str)
+
+
+_RENDERERS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {"json": _json, "logfmt": _logfmt}

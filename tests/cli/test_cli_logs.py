@@ -33,6 +33,26 @@ def test_an_event_is_one_line_with_time_level_and_name():
     assert line.endswith("Z level=info event=connection_lost connection=paper/1 code=507")
 
 
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("plain:word/1", "plain:word/1"),
+        ("two words", '"two words"'),
+        ("a=b", '"a=b"'),
+        ('say "no"', r'"say \"no\""'),
+        ("back\\slash", r'"back\\slash"'),
+        ("line\nline", r'"line\nline"'),
+        ("\x1b[31mred", r'"\u001b[31mred"'),
+        (True, "true"),
+        (7, "7"),
+        ("größe", "größe"),
+    ],
+)
+def test_a_value_in_logfmt_can_be_told_from_the_next_key(value, written):
+    (line,) = logged(("x", {"value": value}), form="logfmt")
+    assert line.endswith(f" value={written}")
+
+
 def test_a_traceback_stays_on_its_line():
     for form in ("json", "logfmt"):
         (line,) = logged(("child_exited", {"kind": "crash", "traceback": "a\n  b\nc"}), form=form)

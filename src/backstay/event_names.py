@@ -1,0 +1,158 @@
+"""Every event that is logged: its name, how severe it is, what it means, and what it carries.
+
+The names are a contract with those who search and alert on logs. `python -m backstay.event_names` writes the reference.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+QUIET_STATES = frozenset(
+    {"waiting", "connecting", "handshaking", "awaiting_acceptance", "starting", "verifying", "syncing", "draining"}
+)
+"""On the way to somewhere: what ended and what was reached is worth a line, the steps between are not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One event. `level` may depend on the fields; `levels` then says in words on what."""
+
+    meaning: str
+    fields: str = ""
+    level: str | Callable[[Mapping[str, Any]], str] = "info"
+    levels: str = ""
+
+    def level_of(self, fields: Mapping[str, Any]) -> str:
+        """How severe it is with these fields."""
+        return self.level if isinstance(self.level, str) else self.level(fields)
+
+
+def _of_exit(fields: Mapping[str, Any]) -> str:
+    return "error" if fields.get("kind") == "crash" else "debug"
+
+
+def _of_state(fields: Mapping[str, Any]) -> str:
+    return "debug" if fields.get("to") in QUIET_STATES else "info"
+
+
+def _of_end(fields: Mapping[str, Any]) -> str:
+    return "info" if fields.get("kind") in {"normal", "shutdown"} else "error"
+
+
+def _of_library(fields: Mapping[str, Any]) -> str:
+    return str(fields.get("severity", "warning"))
+
+
+GROUPS: Mapping[str, Mapping[str, Row]] = {
+    "The process": {
+        "started": Row("All doors are open.", "version pid doors"),
+        "stopping": Row("It has been told to stop.", "reason"),
+        "stopped": Row("Nothing is left; the last line."),
+        "lines_dropped": Row("So many lines could not be written: nobody read the log.", "count", "warning"),
+        "log_failed": Row("An event had a value that cannot be printed.", "about error", "error"),
+        "thread_died": Row("An exception that nobody caught ended a thread.", "thread error traceback", "error"),
+        "library_message": Row(
+            "What a library, or a server of backstay's own, has to say.",
+            "logger severity text error",
+            _of_library,
+            "as the library has it",
+        ),
+    },
+    "Connections": {
+        "state_changed": Row(
+            "The connection went from one state to another.",
+            "connection epoch from to on reason",
+            _of_state,
+            "info for ready, paused, parked and stopped, debug for the steps between",
+        ),
+        "connect_failed": Row(
+            "An attempt came to nothing; `code` is the one a TWS user knows.", "connection epoch cause code detail"
+        ),
+        "connection_lost": Row("A connection that had been ready is gone.", "connection epoch cause code detail"),
+        "retry_planned": Row("The next attempt is in so many seconds.", "connection seconds attempt"),
+        "upstream_lost": Row("The gateway has lost IB's servers (1100, 2110); its socket stays.", "connection epoch"),
+        "upstream_restored": Row(
+            "The gateway has them back; `data` is lost (1101) or kept (1102).", "connection epoch data"
+        ),
+        "farm_changed": Row("A data farm broke or works again.", "connection farm of working"),
+    },
+    "Clients of a relay": {
+        "client_refused": Row("A client may not come in.", "relay connection address reason", "warning"),
+        "client_left": Row("A client closed its socket, and its connection goes with it.", "connection address"),
+        "client_away": Row(
+            "A client closed its socket, and its connection is kept for so long.", "connection address seconds"
+        ),
+        "client_returned": Row("A client took up the connection that was kept for it.", "connection address"),
+        "accept_failed": Row("A relay could not take a client that knocked.", "relay reason", "warning"),
+    },
+    "Orders": {
+        "journal_usable": Row("Intents of orders can be kept again.", "trouble"),
+        "journal_unusable": Row("They cannot: orders are refused, data goes on.", "trouble", "error"),
+    },
+    "Supervision": {
+        "child_started": Row("An actor began its first life.", "supervisor id incarnation", "debug"),
+        "child_restarted": Row("An actor began another one.", "supervisor id incarnation", "warning"),
+        "child_exited": Row(
+            "An actor ended; `handling` is the message it died of.",
+            "supervisor id incarnation kind restart reason where handling error traceback",
+            _of_exit,
+            "error for a crash, debug for an end that somebody wanted",
+        ),
+        "child_start_failed": Row("An actor could not begin.", "supervisor id error traceback", "error"),
+        "child_refused": Row("A child could not be added or changed.", "supervisor id reason", "error"),
+        "child_abandoned": Row(
+            "An actor did not stop in time; its thread is left to itself.",
+            "supervisor id incarnation seconds",
+            "warning",
+        ),
+        "restart_intensity_reached": Row(
+            "Too many restarts in too short a time: the supervisor gives up.", "supervisor id reason", "error"
+        ),
+        "actor_stuck": Row(
+            "An actor has work and does not move, or its thread is gone.",
+            "path seconds gone traceback",
+            "error",
+        ),
+        "message_unknown": Row("A supervisor was sent what it does not know.", "supervisor message", "warning"),
+        "bury_failed": Row("What a dead actor left could not be dealt with.", "path error", "warning"),
+        "interrupt_failed": Row("A blocking wait could not be broken.", "path error", "warning"),
+        "stop_timed_out": Row("Not everything ended in time.", "seconds alive", "warning"),
+        "tree_ended": Row(
+            "The supervision tree has ended.",
+            "kind reason error",
+            _of_end,
+            "info for an end that somebody wanted, else error: the process ends with code 1",
+        ),
+    },
+}
+"""By what they are about, in the order of the documentation."""
+
+EVENTS: Mapping[str, Row] = {name: row for group in GROUPS.values() for name, row in group.items()}
+
+INTRODUCTION = """# Events
+
+Written by `python -m backstay.event_names` from [`event_names.py`](../src/backstay/event_names.py).
+
+Each is one line in the log, with `time`, `level`, `event` and the fields below; those that are empty are left out.
+Events of level info and above are also told by `backstay events` and by `/api/v1/events`, without tracebacks. Account
+numbers are masked in every field.
+"""
+
+
+def reference() -> str:
+    """All events as Markdown."""
+    parts = [INTRODUCTION]
+    for title, rows in GROUPS.items():
+        parts.append(f"## {title}\n\n| event | level | meaning | fields |\n|---|---|---|---|")
+        for name, row in rows.items():
+            fields = ", ".join(f"`{field}`" for field in row.fields.split())
+            parts.append(f"| `{name}` | {row.levels or row.level} | {row.meaning} | {fields} |")
+        parts.append("")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())
