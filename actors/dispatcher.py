@@ -11,7 +11,7 @@ from backstay.actors.messages import SESSION, Arrived, Ended, Finish, Finished, 
 from backstay.actors.traffic import Credit
 from backstay.metrics.blocks import ConnectionMeter
 from backstay.session.sieve import Sieve
-from backstay.session.vocabulary import Answered, Deliver, Hush, Lost, Mute, Noted, PassClock, Tune
+from backstay.session.vocabulary import Answered, Await, Deliver, Hush, Lost, Mute, Noted, PassClock, Swallow, Tune
 from backstay.supervisor.actor import Actor
 from backstay.supervisor.specs import Context
 
@@ -76,6 +76,8 @@ class Dispatcher(Actor):
             Tune: self._sieve.tune,
             PassClock: self._pass_clock,
             Mute: self._mute,
+            Await: self._await,
+            Swallow: self._swallow,
             Hush: self._hush,
             Finish: self._finish,
         }
@@ -126,6 +128,14 @@ class Dispatcher(Actor):
     def _mute(self, message: Mute) -> None:
         if message.epoch == self._sieve.epoch:
             self._sieve.mute(message)
+
+    def _await(self, message: Await) -> None:
+        if message.epoch == self._sieve.epoch:
+            self._sieve.await_(message)
+
+    def _swallow(self, message: Swallow) -> None:
+        if message.epoch == self._sieve.epoch:
+            self._sieve.swallow(message)
 
     def _hush(self, message: Hush) -> None:
         if message.epoch == self._sieve.epoch:

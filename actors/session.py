@@ -28,6 +28,7 @@ from backstay.session.lifecycle import Event
 from backstay.session.settings import Settings
 from backstay.session.vocabulary import (
     Arm,
+    Await,
     BackOff,
     ClientAsked,
     ClientAway,
@@ -41,6 +42,7 @@ from backstay.session.vocabulary import (
     Deliver,
     Dial,
     Disarm,
+    FarmChanged,
     HangUp,
     Hush,
     Leave,
@@ -55,6 +57,7 @@ from backstay.session.vocabulary import (
     Remember,
     Report,
     Settle,
+    Swallow,
     Timer,
     Tune,
     Write,
@@ -134,6 +137,8 @@ class Session(Actor):
             Tune: self._to_dispatcher,
             PassClock: self._to_dispatcher,
             Mute: self._to_dispatcher,
+            Await: self._to_dispatcher,
+            Swallow: self._to_dispatcher,
             Hush: self._to_dispatcher,
             Deliver: self._speak,
             Refund: self._refund,
@@ -144,6 +149,7 @@ class Session(Actor):
             Remember: self._remember,
             Count: self._count,
             Observe: self._observe,
+            FarmChanged: self._farm_changed,
             Report: self._report,
             Leave: self._leave_for_good,
         }
@@ -308,6 +314,9 @@ class Session(Actor):
 
     def _observe(self, effect: Observe) -> None:
         getattr(self._meter, effect.name).observe(effect.seconds)
+
+    def _farm_changed(self, effect: FarmChanged) -> None:
+        self._meter.set_farm(effect.farm, up=effect.works)
 
     def _report(self, effect: Report) -> None:
         self._charge.outside.log(effect.event, connection=self._meter.name, **dict(effect.fields))

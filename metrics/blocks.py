@@ -90,6 +90,9 @@ COUNTERS = frozenset(
         "stale_dropped",
         "events_dropped",
         "pacing_violations",
+        "requests_repeated",
+        "requests_unanswered",
+        "subscriptions_renewed",
     }
 )
 """The plain numbers of a meter that only rise."""
@@ -163,6 +166,9 @@ class ConnectionMeter:
     stale_dropped: int = 0
     events_dropped: int = 0
     pacing_violations: int = 0
+    requests_repeated: int = 0
+    requests_unanswered: int = 0
+    subscriptions_renewed: int = 0
 
     connect_failures: dict[str, int] = field(default_factory=lambda: _zeroes(CONNECT_FAILURE_REASONS))
     disconnects: dict[str, int] = field(default_factory=lambda: _zeroes(DISCONNECT_REASONS))

@@ -10,6 +10,7 @@ from backstay.protocol.framing import PREFIX_BYTES
 from backstay.session.causes import Cause
 from backstay.session.lifecycle import Event, State
 from backstay.session.pulse import Verdict
+from backstay.session.repair import look_after
 from backstay.session.vocabulary import (
     ClientAsked,
     ClientAway,
@@ -133,6 +134,10 @@ def _ring_held(core: Core) -> None:
     core.desk.expire(core.now)
 
 
+def _ring_verify(core: Core) -> None:
+    look_after(core)
+
+
 def _ring_pulse(core: Core) -> None:
     verdict, wait = core.pulse.look(core.now, core.heard_at)
     if verdict is Verdict.QUIET:
@@ -176,4 +181,5 @@ _RINGS: dict[Timer, Callable[[Core], None]] = {
     Timer.STABLE: _ring_stable,
     Timer.RELEASE: _ring_release,
     Timer.HELD: _ring_held,
+    Timer.VERIFY: _ring_verify,
 }

@@ -18,9 +18,10 @@ from backstay.protocol.handshake import Hello, VersionRange, answer, greeting
 from backstay.session.calling import CALLS
 from backstay.session.causes import Cause
 from backstay.session.desk import Desk
+from backstay.session.firsts import NEVER_DUE
 from backstay.session.hearing import HEARINGS, hear_late
 from backstay.session.ledger import Ledger
-from backstay.session.lifecycle import LINKED_STATES, SOCKET_STATES, Action, Event, Link, State, public_state, step
+from backstay.session.lifecycle import SOCKET_STATES, Action, Event, Link, State, public_state, step
 from backstay.session.notices import Notice
 from backstay.session.pacing import Outbox, Waiting
 from backstay.session.pulse import Pulse
@@ -82,7 +83,6 @@ class View:
     streams: int
     reads: int
     held: int
-    link_up: bool
     round_trip_seconds: float | None
 
 
@@ -115,9 +115,9 @@ class Core:
         self.dialled_at = 0.0
         self.offered = VersionRange(0, 0)
         self.lost_at: float | None = None
+        self.broken_farms: set[tuple[str, str]] = set()
         self.cached: Hello | None = None
         self.round_trip: float | None = None
-        self.stale = 0
 
     # -- the outside -------------------------------------------------------------------------------------------------
 
@@ -127,7 +127,6 @@ class Core:
         self.effects = self.desk.effects = []
         epoch: int | None = getattr(event, "epoch", None)
         if epoch is not None and (epoch != self.owed.epoch or not self.live):
-            self.stale += 1
             if epoch <= self.owed.epoch:
                 hear_late(self, event)
             return self.effects
@@ -152,7 +151,6 @@ class Core:
             streams=ledger.streams,
             reads=ledger.reads(),
             held=0 if self.desk.open else len(ledger.held()) + len(self.desk.trades),
-            link_up=self.state in LINKED_STATES and self.link is not Link.DOWN,
             round_trip_seconds=self.round_trip,
         )
 
@@ -175,13 +173,13 @@ class Core:
         if before is State.READY:
             self.effects.append(Disarm(Timer.STABLE))
         if before in SOCKET_STATES and after not in SOCKET_STATES:
-            self.effects += [Disarm(Timer.PULSE), Disarm(Timer.RELEASE)]
+            self.effects += [Disarm(Timer.PULSE), Disarm(Timer.RELEASE), Disarm(Timer.VERIFY)]
+            self.desk.look_due = NEVER_DUE
         seconds = {
             State.CONNECTING: self.settings.dial_seconds + RESOLVE_SECONDS,
             State.HANDSHAKING: self.settings.handshake_seconds,
             State.AWAITING_ACCEPTANCE: self.settings.acceptance_seconds,
             State.DRAINING: self.settings.drain_seconds,
-            State.READY: None,
         }.get(after)
         if seconds is not None:
             self.effects.append(Arm(Timer.STATE, seconds))
@@ -207,6 +205,7 @@ class Core:
         self.live, self.was_ready = True, False
         self.identified = set()
         self.link = Link.UNKNOWN
+        self.broken_farms = set()
         self.dialled_at = self.now
         self.desk.epoch = owed.epoch
         self.pulse.begin()
@@ -302,9 +301,6 @@ class Core:
         self.streak = 0
         self.effects.append(Settle())
 
-    def _flush(self) -> None:
-        """Nothing to start: `_settle_queue` ends the draining once the last frame has left."""
-
     def _end(self) -> None:
         self.desk.open = False
         self.desk.farewell()
@@ -350,6 +346,5 @@ _ACTIONS: dict[Action, Callable[[Core], None]] = {
     Action.RESTORE: Core._restore,
     Action.ANNOUNCE: Core._announce,
     Action.SETTLE: Core._settle,
-    Action.FLUSH: Core._flush,
     Action.END: Core._end,
 }

@@ -18,6 +18,9 @@ from backstay.session.pulse import Pulse
 from backstay.session.settings import Settings
 from backstay.session.vocabulary import Arm, Count, Deliver, Effect, Refund, Timer
 
+MAX_HELD_TRADES = 1_000
+"""Orders and cancels kept until the gateway is back: more than a client has orders."""
+
 
 @dataclass(slots=True)
 class Counter:
@@ -104,6 +107,16 @@ class Counter:
         if due < self.held_due and due < float("inf"):
             self.held_due = due
             self.effects.append(Arm(Timer.HELD, max(0.0, due - now)))
+
+    def _hold_trade(self, item: Item) -> None:
+        """Orders and cancels wait in one line: a cancel must not overtake its order."""
+        if len(self.trades) < MAX_HELD_TRADES:
+            self.trades.append(item)
+            self._expire_at(self._trade_due(item), item.since)
+        elif item.is_order:
+            self._refuse_order(item, "too many orders are waiting")
+        else:
+            self._refuse_cancel(item, "too many cancels are waiting")
 
     def settle_refund(self) -> None:
         """Turn what came free in this step into one effect."""

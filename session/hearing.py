@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from backstay.protocol.codes import About, code_info, metric_category, moved_port
+from backstay.protocol.codes import About, code_info, is_pacing, metric_category, moved_port
 from backstay.protocol.errors import NO_REQUEST, ErrorMessage, read_error, read_next_valid_id
 from backstay.protocol.handshake import BadAnswer, Hello, Redirect, VersionRange, read_answer
 from backstay.protocol.messages import execution_order_id, order_status_client, response_key, ticks_done
 from backstay.protocol.responses import HISTORICAL_TICKS
 from backstay.session.causes import Cause
+from backstay.session.gate import DUPLICATE_CODES
 from backstay.session.lifecycle import HANDSHAKE_STATES, Event, Link, State
+from backstay.session.repair import FARM_CODES, RENEW_SECONDS, farm_changed, pace, renew_on, watch_streams
 from backstay.session.settings import capped
 from backstay.session.sieve import (
     CURRENT_TIME,
@@ -143,10 +145,12 @@ def _hear_late_frames(core: Core, event: Noted) -> None:
 
 
 def _note_answer(core: Core, number: int, payload: bytes) -> None:
-    if not core.owed.ledger.reads():
+    ledger, firsts, version = core.owed.ledger, core.desk.firsts, core.desk.version
+    if not ledger.entries:
         return
-    final = number not in HISTORICAL_TICKS or ticks_done(payload, core.desk.version)
-    core.owed.ledger.note_answer(number, response_key(payload, core.desk.version), final=final)
+    final = number not in HISTORICAL_TICKS or ticks_done(payload, version)
+    for entry in ledger.note_answer(number, response_key(payload, version), final=final):
+        firsts.heard(entry, core.now, over=not ledger.has(entry))
 
 
 def _note_next_id(core: Core, payload: bytes, passed: bool) -> None:
@@ -208,8 +212,14 @@ def _note_error(core: Core, payload: bytes, passed: bool) -> None:
     handler = _CODES.get(error.code)
     if handler is not None:
         handler(core, error)
+    elif is_pacing(error.code, error.text):
+        pace(core, error, payload)
     elif passed:
         _note_error_on_key(core, error)
+    elif error.code in DUPLICATE_CODES:
+        for entry in core.owed.ledger.on_key(error.id):
+            core.desk.wait_no_more(entry)  # one that was repeated had arrived
+            core.desk.firsts.heard(entry, core.now)
 
 
 def _note_error_on_key(core: Core, error: ErrorMessage) -> None:
@@ -227,8 +237,10 @@ def _note_error_on_key(core: Core, error: ErrorMessage) -> None:
         if error.id in ledger.orders:
             ledger.order_seen(error.id)
         ledger.cancel_answered(error.id)
-    if not means_order:
-        ledger.note_error(error.id, error.code)
+    if means_order or (error.code in RENEW_SECONDS and renew_on(core, error)):
+        return
+    for entry in ledger.note_error(error.id, error.code):
+        core.desk.firsts.refused(entry)
 
 
 def _code_link_down(core: Core, _error: ErrorMessage) -> None:
@@ -242,7 +254,9 @@ def _code_link_up(core: Core, error: ErrorMessage) -> None:
     data = "lost" if error.code == DATA_LOST else "kept"
     core.effects.append(Count("upstream_interruptions", data))
     core.effects.append(Report("upstream_restored", (("epoch", core.owed.epoch), ("data", data))))
-    if error.code == DATA_LOST and core.desk.open:
+    if error.code != DATA_LOST:
+        watch_streams(core, core.settings.verify.watch_seconds)
+    elif core.desk.open:
         core.desk.resubscribe()
 
 
@@ -288,4 +302,5 @@ _CODES: dict[int, Callable[[Core, ErrorMessage], None]] = {
     1102: _code_link_up,
     326: _code_id_taken,
     1300: _code_port_changed,
+    **dict.fromkeys(FARM_CODES, farm_changed),
 }

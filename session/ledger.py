@@ -61,6 +61,15 @@ class Entry:
     queued: bool = False
     rows: bool = False
     shadowed: Entry | None = None  # what held the same slot before, should TWS call this one a duplicate
+    born_at: float = 0.0
+    sent_at: float = 0.0
+    awaited: bool = False  # the sieve has been told to note its first sign
+    heard: bool = False  # since it was sent, or since it is watched
+    flowed: bool = False  # TWS has shown on this socket that it knows it
+    due: float = float("inf")  # when to look whether it was heard
+    repeats: int = 0  # written again on the same socket without a word in between
+    renewals: int = 0
+    renew_wanted: bool = False
 
     @property
     def slot(self) -> Slot:
@@ -115,7 +124,7 @@ class Ledger:
         """Enter a stream or a read."""
         self.sequence += 1
         kind, key = kind_of(payload, version), request_key(payload, version)
-        entry = Entry(request, kind, key, payload, self.sequence, now, ends(payload, version))
+        entry = Entry(request, kind, key, payload, self.sequence, now, ends(payload, version), born_at=now)
         previous = self.entries.get(entry.slot)
         if previous is not None and previous.epoch != NEVER:
             previous.shadowed = None
@@ -162,28 +171,36 @@ class Ledger:
             return next((e for e in self.unkeyed.get(request_id, {}).values() if e.epoch != NEVER), None)
         return entry
 
-    def note_answer(self, message_id: int, key: int | None, *, final: bool) -> None:
-        """A frame arrived that may answer reads: mark the row, or close the read.
+    def note_answer(self, message_id: int, key: int | None, *, final: bool) -> list[Entry]:
+        """A frame arrived that may answer something: mark the row, or close the read. Returns what it may be about.
 
         `final`: the frame does not say of itself that more will follow (historical ticks do).
         """
+        answered: list[Entry] = []
         for request in REQUESTS_BY_ANSWER.get(message_id, ()):
             entry = self.find(request.id, key)
-            if entry is None or entry.is_stream or entry.epoch == NEVER:
+            if entry is None or entry.epoch == NEVER:
+                continue
+            answered.append(entry)
+            if entry.is_stream:
                 continue
             if final and message_id in entry.ends:
                 self.drop(entry)
-                return
+                return answered
             entry.rows = True
+        return answered
 
-    def note_error(self, key: int, code: int) -> bool:
-        """An error arrived on this key: close what it ends. True if it belonged to something in the ledger."""
-        slots = tuple(self.by_key.get(key, ()))
-        for slot in slots:
-            entry = self.entries[slot]
+    def note_error(self, key: int, code: int) -> list[Entry]:
+        """An error arrived on this key: close what it ends. Returns what it may be about."""
+        entries = self.on_key(key)
+        for entry in entries:
             if self._ends(entry, code):
                 self._conclude(entry)
-        return bool(slots)
+        return entries
+
+    def on_key(self, key: int) -> list[Entry]:
+        """What has been asked for under this request id."""
+        return [self.entries[slot] for slot in self.by_key.get(key, ())]
 
     def _ends(self, entry: Entry, code: int) -> bool:
         if code in entry.request.ends_with_code:

@@ -87,7 +87,6 @@ class Action(Enum):
     RESTORE = "put settings, streams and reads back"
     ANNOUNCE = "tell the client that all is back"
     SETTLE = "forget failed attempts"
-    FLUSH = "let what is queued out"
     END = "end for good"
 
 
@@ -146,7 +145,7 @@ ROWS: tuple[tuple[tuple[State, ...], Event, State | None, tuple[Action, ...]], .
     ((*IDLE_STATES, _S.DRAINING), _E.RESTART, None, ()),
     (RESTING_STATES, _E.RESET, _S.CONNECTING, (_A.SETTLE, _A.DIAL)),
     ((*IDLE_STATES, *BUSY_STATES, _S.DRAINING), _E.RESET, None, (_A.SETTLE,)),
-    ((_S.READY, _S.SYNCING), _E.DRAIN, _S.DRAINING, (_A.FLUSH,)),
+    ((_S.READY, _S.SYNCING), _E.DRAIN, _S.DRAINING, ()),
     ((*IDLE_STATES, *RESTING_STATES, _S.CONNECTING, *HANDSHAKE_STATES), _E.DRAIN, _S.STOPPED, (_A.HANG_UP, _A.END)),
     ((_S.STARTING, _S.VERIFYING), _E.DRAIN, _S.STOPPED, (_A.HANG_UP, _A.END)),
     ((_S.DRAINING,), _E.DRAIN, None, ()),

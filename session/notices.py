@@ -42,6 +42,7 @@ class Notice(Enum):
         2165, "order in doubt: it was sent, then the connection broke before an answer ({detail})"
     )
     HALF_ANSWER = NoticeRow(504, "the connection broke in the middle of the answer; ask again")
+    NO_ANSWER = NoticeRow(504, "sent more than once, and the gateway never answered; ask again if it still matters")
     READ_ONLY = NoticeRow(321, "this relay is read-only: not sent")
     ID_IN_USE = NoticeRow(326, "client id {detail} is already in use on this gateway; connect with another one")
     ID_NOT_ALLOWED = NoticeRow(326, "client id {detail} is not among those this relay allows")

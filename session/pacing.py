@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 WINDOW_SECONDS = 1.0
 
+SLOW_SECONDS = 60.0
+"""How long half the rate has to do after TWS said that it was too much."""
+
+PAUSE_SECONDS = 1.0
+"""TWS counts by the second; the third violation costs the socket."""
+
 
 class Lane(IntEnum):
     """The lanes in the order in which they are served."""
@@ -48,6 +54,8 @@ class Outbox:
     per_second: int
     reserved: bool = False  # the next free moment belongs to a probe; the lanes wait behind it
     bulk_turn: bool = False
+    slow_until: float = float("-inf")
+    paused_until: float = float("-inf")
     lanes: tuple[deque[Item], ...] = field(default_factory=lambda: tuple(deque[Item]() for _ in Lane))
     sent_at: deque[float] = field(default_factory=deque[float])
 
@@ -62,8 +70,15 @@ class Outbox:
         """How long until something may leave; 0 if it may leave now."""
         while self.sent_at and self.sent_at[0] + WINDOW_SECONDS <= now:
             self.sent_at.popleft()
-        excess = len(self.sent_at) - self.per_second
-        return 0.0 if excess < 0 else self.sent_at[excess] + WINDOW_SECONDS - now
+        limit = self.per_second if now >= self.slow_until else max(1, self.per_second // 2)
+        excess = len(self.sent_at) - limit
+        window = 0.0 if excess < 0 else self.sent_at[excess] + WINDOW_SECONDS - now
+        return max(window, self.paused_until - now, 0.0)
+
+    def slow_down(self, now: float) -> None:
+        """TWS says that it was too much: nothing for a second, half the rate for a minute."""
+        self.slow_until = now + SLOW_SECONDS
+        self.paused_until = now + PAUSE_SECONDS
 
     def pop(self, now: float) -> Item | None:
         """The next item, if there is one and the rate allows it."""

@@ -36,6 +36,19 @@ class HeldSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class VerifySettings:
+    """How long a request may go without an answer on a link that answers, before it is sent again or given up."""
+
+    first_seconds: float = 5.0
+    longest_seconds: float = 20.0
+    repeats: int = 12  # with waits of 5, 10, 20, 20 ... s: nearly four minutes of a gateway that drops all
+    deadline_seconds: float = 240.0  # a read without a word; IB's slowest reads take one minute
+    rows_deadline_seconds: float = 1_800.0  # a read of which there was a part: the rest may take its time
+    watch_seconds: float = 20.0  # streams after 1102: what trades at all has traded
+    farm_seconds: float = 10.0  # streams of a farm that is back
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All that a session needs to know besides what happens to it."""
 
@@ -54,6 +67,7 @@ class Settings:
     read_only: bool = False
     pulse: PulseSettings = field(default_factory=PulseSettings)
     held: HeldSettings = field(default_factory=HeldSettings)
+    verify: VerifySettings = field(default_factory=VerifySettings)
 
 
 def capped(offer: VersionRange) -> VersionRange:

@@ -12,12 +12,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from backstay.protocol.codes import is_pacing
 from backstay.protocol.errors import read_error
 from backstay.protocol.framing import LAST_TEXT_VERSION, PREFIX_BYTES, Chunk
 from backstay.protocol.handshake import Hello, VersionRange, read_answer
+from backstay.protocol.messages import response_key, ticks_done
 from backstay.protocol.requests import REQUESTS
+from backstay.protocol.responses import HISTORICAL_TICKS
 from backstay.protocol.vocabulary import Kind
-from backstay.session.vocabulary import Mute, Tune
+from backstay.session.vocabulary import Await, Mute, Swallow, Tune
 
 ORDER_STATUS, ERROR, OPEN_ORDER, NEXT_VALID_ID, EXECUTION = 3, 4, 5, 9, 11
 MANAGED_ACCOUNTS, CURRENT_TIME, OPEN_ORDER_END = 15, 49, 53
@@ -64,7 +67,19 @@ def _text_heads(ids: Iterable[int]) -> dict[bytes, int]:
     return heads
 
 
+def _stream_ids() -> frozenset[int]:
+    """What answers a stream, or a calculation, and is not watched: noted once, while it is awaited."""
+    ids: set[int] = set()
+    for request in REQUESTS.values():
+        if request.kind in (Kind.STREAM, Kind.ONESHOT):
+            ids |= request.answers | request.rows
+    return frozenset(ids - WATCHED)
+
+
 WATCHED = _watched_ids()
+STREAMED = _stream_ids()
+_TEXT_STREAM_HEADS = _text_heads(STREAMED)
+_RAW_STREAM_HEADS = {(number + offset).to_bytes(4, "big"): number for number in STREAMED for offset in (0, 200)}
 _TEXT_HEADS = _text_heads(WATCHED)
 _RAW_HEADS = {(number + offset).to_bytes(4, "big"): number for number in WATCHED for offset in (0, 200)}
 _TEXT_KEYS, _RAW_KEYS = frozenset(_TEXT_HEADS), frozenset(_RAW_HEADS)
@@ -77,6 +92,16 @@ class Sifted:
     out: list[bytes]
     notes: tuple[tuple[int, bytes, bool], ...] = ()
     answer: bytes | None = None
+
+
+@dataclass(slots=True)
+class Repeated:
+    """A read that was written more than once: how many whole answers are still to come, and are one too many."""
+
+    numbers: frozenset[int]
+    ends: frozenset[int]
+    copies: int = 2
+    had_one: bool = False
 
 
 @dataclass(slots=True)
@@ -94,8 +119,11 @@ class Sieve:
     gave_accounts: bool = False
     clocks_owed: int = 0
     mutes: dict[int, frozenset[int]] = field(default_factory=dict[int, frozenset[int]])
+    awaited: dict[int | None, list[frozenset[int]]] = field(default_factory=dict[int | None, list[frozenset[int]]])
+    repeated: dict[int, Repeated] = field(default_factory=dict[int, Repeated])
     _keys: frozenset[bytes] = frozenset()
     _numbers: dict[bytes, int] = field(default_factory=dict[bytes, int])
+    _streamed: dict[bytes, int] = field(default_factory=dict[bytes, int])
     _width: int = 3
     _least: int = 2  # bytes of the shortest payload that has an id
 
@@ -110,6 +138,8 @@ class Sieve:
         self.seen_next_id = self.seen_accounts = False
         self.clocks_owed = 0
         self.mutes = {}
+        self.awaited = {}
+        self.repeated = {}
 
     def mute(self, mute: Mute) -> None:
         """Keep the next error on this key with one of these codes from the client; without codes, let it pass again."""
@@ -117,6 +147,28 @@ class Sieve:
             self.mutes.pop(mute.key, None)
         elif len(self.mutes) < MAX_MUTES:
             self.mutes[mute.key] = mute.codes
+
+    def await_(self, awaited: Await) -> None:
+        """Note the first of these messages, or do so no longer."""
+        waiting = [numbers for numbers in self.awaited.get(awaited.key, ()) if numbers != awaited.numbers]
+        if awaited.wanted:
+            waiting.append(awaited.numbers)
+        self._wait_for(awaited.key, waiting)
+
+    def _wait_for(self, key: int | None, waiting: list[frozenset[int]]) -> None:
+        if waiting:
+            self.awaited[key] = waiting
+        else:
+            self.awaited.pop(key, None)
+
+    def swallow(self, swallow: Swallow) -> None:
+        """Let one answer of a repeated read pass, and no other; without numbers, let all pass again."""
+        if not swallow.numbers:
+            self.repeated.pop(swallow.key, None)
+        elif swallow.key in self.repeated:
+            self.repeated[swallow.key].copies += 1
+        elif len(self.repeated) < MAX_MUTES:
+            self.repeated[swallow.key] = Repeated(swallow.numbers, swallow.ends)
 
     def hush(self) -> None:
         """Nothing that comes from now on is of the present epoch; the next `tune` ends this."""
@@ -128,11 +180,43 @@ class Sieve:
             return self._before_version(chunk)
         data, keys, width = chunk.data, self._keys, self._width
         heads = [data[start : start + width] for start in chunk.starts]
+        numbers = self._numbers
+        if self.awaited:
+            return self._pick(chunk, self._hits_with_streams(heads))
         if keys.isdisjoint(heads):
             return Sifted([data])
-        numbers = self._numbers
         hits = [(index, numbers[head]) for index, head in enumerate(heads) if head in keys]
         return self._pick(chunk, hits)
+
+    def _hits_with_streams(self, heads: list[bytes]) -> list[tuple[int, int]]:
+        """As usual, and whatever may be the first sign of a stream: those that are not are taken out again."""
+        numbers, streamed = self._numbers, self._streamed
+        found = ((index, numbers.get(head) or streamed.get(head)) for index, head in enumerate(heads))
+        return [(index, number) for index, number in found if number is not None]
+
+    def _was_awaited(self, number: int, payload: bytes) -> bool:
+        key = response_key(payload, self.version or 0)
+        waiting = self.awaited.get(key, ())
+        left = [numbers for numbers in waiting if number not in numbers]
+        if len(left) == len(waiting):
+            return False
+        self._wait_for(key, left)
+        return True
+
+    def _is_extra(self, number: int, payload: bytes) -> bool:
+        """Whether this belongs to an answer that the client has had."""
+        version = self.version or 0
+        key = response_key(payload, version)
+        found = None if key is None else self.repeated.get(key)
+        if found is None or key is None or number not in found.numbers:
+            return False
+        extra = found.had_one
+        if number in found.ends and (number not in HISTORICAL_TICKS or ticks_done(payload, version)):
+            found.had_one = True
+            found.copies -= 1
+            if not found.copies:
+                del self.repeated[key]
+        return extra
 
     def _before_version(self, chunk: Chunk) -> Sifted:
         if self.greeted or not chunk.starts:
@@ -146,8 +230,10 @@ class Sieve:
         self.version = hello.version
         if hello.version <= LAST_TEXT_VERSION:
             self._keys, self._numbers, self._width, self._least = _TEXT_KEYS, _TEXT_HEADS, 3, 2
+            self._streamed = _TEXT_STREAM_HEADS
         else:
             self._keys, self._numbers, self._width, self._least = _RAW_KEYS, _RAW_HEADS, 4, 4
+            self._streamed = _RAW_STREAM_HEADS
         rest = Chunk(chunk.data[end:], [start - end for start in chunk.starts[1:]])
         sifted = self.sift(rest) if rest.starts else Sifted([])
         sifted.answer = answer
@@ -165,8 +251,11 @@ class Sieve:
             if end - start < self._least:
                 continue  # the head that was looked at reaches into the next frame
             payload = data[start:end]
+            if self.awaited and not self._was_awaited(number, payload) and number in STREAMED:
+                continue
             decide = _DECISIONS.get(number)
             passed = decide is None or decide(self, payload)
+            passed = passed and not (self.repeated and self._is_extra(number, payload))
             notes.append((number, payload, passed))
             if not passed:
                 if passed_until < start - PREFIX_BYTES:
@@ -211,7 +300,8 @@ class Sieve:
         if error.code in self.mutes.get(error.id, ()):
             del self.mutes[error.id]
             return False
-        return True
+        self.awaited.pop(error.id, None)  # whatever it says, TWS knows of the request
+        return not is_pacing(error.code, error.text)  # the pace is ours; the session passes on what it can not mend
 
 
 _DECISIONS: dict[int, Callable[[Sieve, bytes], bool]] = {

@@ -24,6 +24,7 @@ class Timer(Enum):
     STABLE = "stable"
     RELEASE = "release"
     HELD = "held"
+    VERIFY = "verify"
 
 
 # -- events ----------------------------------------------------------------------------------------------------------
@@ -216,6 +217,32 @@ class Mute:
 
 
 @dataclass(frozen=True, slots=True)
+class Await:
+    """Note the next message with one of these ids on `key` (None: without a key), also if it is not watched.
+
+    Not `wanted`: no longer.
+    """
+
+    epoch: int
+    key: int | None
+    numbers: frozenset[int]
+    wanted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Swallow:
+    """The read on `key` is written once more: of its answers (`numbers`, concluded by `ends`) the client gets one.
+
+    Without numbers: the client uses the key anew, and gets what comes.
+    """
+
+    epoch: int
+    key: int
+    numbers: frozenset[int] = frozenset()
+    ends: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Hush:
     """We have left this epoch: what still comes of it is not for the client, who has been told so."""
 
@@ -287,6 +314,14 @@ class Observe:
 
 
 @dataclass(frozen=True, slots=True)
+class FarmChanged:
+    """A data farm of IB's works, or works no longer."""
+
+    farm: str
+    works: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """An event for the log and the event journal."""
 
@@ -306,6 +341,8 @@ Effect = (
     | Tune
     | PassClock
     | Mute
+    | Await
+    | Swallow
     | Hush
     | Deliver
     | Refund
@@ -316,6 +353,7 @@ Effect = (
     | Remember
     | Count
     | Observe
+    | FarmChanged
     | Report
     | Leave
 )

@@ -21,7 +21,6 @@ UNREACHED = View(
     streams=0,
     reads=0,
     held=0,
-    link_up=False,
     round_trip_seconds=None,
 )
 

@@ -30,6 +30,7 @@ from backstay.session.settings import Settings
 from backstay.session.sieve import Sieve
 from backstay.session.vocabulary import (
     Arm,
+    Await,
     BackOff,
     ClientAsked,
     ClientAway,
@@ -41,6 +42,7 @@ from backstay.session.vocabulary import (
     Deliver,
     Dial,
     Disarm,
+    FarmChanged,
     HangUp,
     Hush,
     Leave,
@@ -53,6 +55,7 @@ from backstay.session.vocabulary import (
     Remember,
     Report,
     Settle,
+    Swallow,
     Timer,
     Tune,
     Write,
@@ -99,7 +102,6 @@ class World(Network):
         self.delays: list[tuple[float, float]] = []
         self.clock_answered_for = float("-inf")
         self.wire = Wire(self)
-        self.duplicates = 0
         self.taken = self.refunded = 0
         self.left = False
         self.steps = 0
@@ -283,6 +285,14 @@ class World(Network):
         if effect.epoch == self.sieve.epoch:
             self.sieve.mute(effect)
 
+    def _await(self, effect: Await) -> None:
+        if effect.epoch == self.sieve.epoch:
+            self.sieve.await_(effect)
+
+    def _swallow(self, effect: Swallow) -> None:
+        if effect.epoch == self.sieve.epoch:
+            self.sieve.swallow(effect)
+
     def _hush(self, effect: Hush) -> None:
         if effect.epoch == self.sieve.epoch:
             self.sieve.hush()
@@ -352,6 +362,9 @@ _EFFECTS: dict[type, Callable[[World, Any], None]] = {
     Tune: lambda world, effect: world.sieve.tune(effect),
     PassClock: World._pass_clock,
     Mute: World._mute,
+    Await: World._await,
+    Swallow: World._swallow,
+    FarmChanged: lambda _world, _effect: None,
     Hush: World._hush,
     Deliver: lambda world, effect: world.client.hear(effect.data),
     Refund: World._refund,

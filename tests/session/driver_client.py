@@ -37,6 +37,7 @@ class Asked:
     cancelled: bool = False
     cancel_taken: bool = False  # by the session
     writes: list[int] = field(default_factory=list)  # epochs
+    written_at: float = float("-inf")
 
     @property
     def outcomes(self) -> int:

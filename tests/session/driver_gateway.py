@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 TWS_CLOCK_SPACING = 1.0
 """A second reqCurrentTime within this time is not answered."""
 
+TICKS = {1: 1, 10: 12, 20: 17, 50: 50, 92: 94, 97: 99}
+"""Streams that flow, and with what."""
+
 MANNERS = (
     "normal",
     "eof0",
@@ -258,17 +261,19 @@ class Upstream:
     def _stream(self, payload: bytes) -> None:
         number, key = message_id(payload, self.version), request_key(payload, self.version)
         if (number, key) in self.streams and key is not None:
-            self.world.duplicates += 1
             self.say(speech.error(self.version, key, 322, "Duplicate ticker id"))
             return
         if key is not None and _is_refused(payload):
             self.later(0.02, speech.error(self.version, key, 321))
             return
         self.streams[number, key] = payload
-        if key is not None:
-            tick = {1: 1, 50: 50, 97: 99, 62: 63, 10: 12, 92: 94, 20: 17}[number]
-            for delay in (0.01, 0.5):
-                self.later(delay, speech.tell(self.version, tick, key))
+        tick = TICKS.get(number) or {62: 63, 6: 6, 61: 61}.get(number)
+        for delay in (0.01, 0.5) if tick is not None else ():
+            self.world.after(delay, lambda: self._tick_one(number, key, tick))
+
+    def _tick_one(self, number: int, key: int | None, tick: int | None) -> None:
+        if (number, key) in self.streams and tick is not None:
+            self.say(speech.tell(self.version, tick, key))
 
     def _cancel(self, payload: bytes) -> None:
         number, key = message_id(payload, self.version), request_key(payload, self.version)
@@ -294,7 +299,22 @@ class Upstream:
             self.streams.clear()
         if data_lost:
             self.world.wire.data_lost.add(self.epoch)
+        else:
+            self._flow_again()
         self.say(speech.error(self.version, -1, 1101 if data_lost else 1102, "restored"))
+
+    def _flow_again(self) -> None:
+        """After 1102 streams flow by themselves; now and then TWS has let some go all the same."""
+        if self.chance.random() < 0.3:
+            self.world.wire.data_lost.add(self.epoch)
+            for slot in [slot for slot in self.streams if slot[0] in TICKS and self.chance.random() < 0.5]:
+                del self.streams[slot]
+        self.world.after(1.0, self._tick)
+
+    def _tick(self) -> None:
+        for number, key in self.streams:
+            if number in TICKS:
+                self.say(speech.tell(self.version, TICKS[number], key))
 
     def move_port(self) -> None:
         if self.identified:

@@ -79,7 +79,9 @@ class Wire:
             self.settings_sent[epoch, asked.number] = asked
         again = epoch in asked.writes
         asked.writes.append(epoch)
-        assert not again or epoch in self.data_lost, "once an epoch, but for 1101"
+        unanswered = self.world.now - asked.written_at >= self.world.settings.verify.first_seconds - TINY
+        assert not again or epoch in self.data_lost or unanswered, "once an epoch, but for 1101 and silence"
+        asked.written_at = self.world.now
         if asked.cancel_taken and asked.kind in (Kind.STREAM, Kind.ONESHOT, Kind.SNAPSHOT):
             wanted = self.world.owed.ledger.find(asked.number, asked.key) is not None
             version = self.world.owed.version

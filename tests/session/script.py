@@ -17,16 +17,19 @@ from backstay.session.sieve import Sieve
 from backstay.session.vocabulary import (
     Answered,
     Arm,
+    Await,
     ClientAsked,
     ClientGreeted,
     ClientStarted,
     Connected,
     Deliver,
     Lost,
+    Mute,
     Noted,
     Rang,
     Refund,
     Report,
+    Swallow,
     Timer,
     Tune,
     Write,
@@ -47,13 +50,15 @@ class Script:
         self.heard_at = 0.0
         self.new: list[Any] = []
         self.effects: list[Any] = []
+        self.passed = b""
 
     def step(self, event: Any, *, after: float = 0.0) -> list[Any]:
         self.now += after
         self.new = self.core.step(event, self.now, heard_at=self.heard_at)
         for effect in self.new:
-            if isinstance(effect, Tune):
-                self.sieve.tune(effect)
+            tell = _TO_SIEVE.get(type(effect))
+            if tell is not None:
+                tell(self.sieve, effect)
         self.effects += self.new
         return self.new
 
@@ -105,6 +110,7 @@ class Script:
     def hear(self, *frames: bytes, after: float = 0.0) -> Script:
         """What the gateway says, through a sieve."""
         sifted = self.sieve.sift(speech.chunk(*frames))
+        self.passed = b"".join(sifted.out)
         self.heard_at = self.now + after
         self.step(Noted(self.epoch, sifted.notes), after=after)
         return self
@@ -150,6 +156,9 @@ class Script:
 
     def reports(self, name: str) -> list[dict[str, object]]:
         return [dict(effect.fields) for effect in self.effects if isinstance(effect, Report) and effect.event == name]
+
+
+_TO_SIEVE: dict[type, Any] = {Tune: Sieve.tune, Await: Sieve.await_, Swallow: Sieve.swallow, Mute: Sieve.mute}
 
 
 def kinds(effects: list[Any]) -> list[type]:

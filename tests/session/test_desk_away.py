@@ -8,7 +8,7 @@ from speech import ask, error, order_status, tell
 
 from backstay.protocol.commands import cancel_frame
 from backstay.protocol.framing import PREFIX_BYTES, text
-from backstay.session import desk as desk_module
+from backstay.session import counter
 from backstay.session.notices import SPEAKER
 from backstay.session.settings import HeldSettings, Settings
 from backstay.session.vocabulary import Count, Timer
@@ -121,7 +121,7 @@ def test_what_goes_beyond_the_limits_is_answered_at_once(limits):
 
 
 def test_the_number_of_orders_and_cancels_held_is_bounded(monkeypatch):
-    monkeypatch.setattr(desk_module, "MAX_HELD_TRADES", 2)
+    monkeypatch.setattr(counter, "MAX_HELD_TRADES", 2)
     script = Script().greet().connect().hello().start()
     script.ask(ask(V, 3, 500), ask(V, 3, 501), ask(V, 3, 502), ask(V, 4, 503))
     assert script.codes() == [(502, 201), (503, 2166)]

@@ -62,7 +62,7 @@ def test_the_usual_way_up(version):
     assert script.armed(Timer.STABLE) == 30.0
     assert only([e for e in script.new if isinstance(e, Observe) and e.name == "connect_duration"], Observe)
     view = script.core.view()
-    assert (view.epoch, view.version, view.client_id, view.link_up) == (1, version, CLIENT_ID, True)
+    assert (view.epoch, view.version, view.client_id) == (1, version, CLIENT_ID)
 
 
 def test_options_travel_with_the_greeting_but_not_without_measure():

@@ -1,0 +1,161 @@
+"""What TWS has dropped or let go is found out and asked for again; nothing else is touched.
+
+Three ways in: a request that is not answered (`look_after`), an error that says so (`renew_on`, `pace`), and a break
+behind the gateway after which some streams may have stopped (`watch_streams`, `farm_changed`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from backstay.protocol.codes import farm_name
+from backstay.protocol.errors import ErrorMessage
+from backstay.protocol.framing import frame
+from backstay.session.firsts import Silence
+from backstay.session.ledger import Entry
+from backstay.session.lifecycle import Link, State
+from backstay.session.notices import Notice
+from backstay.session.vocabulary import Count, Deliver, FarmChanged, Report
+
+if TYPE_CHECKING:
+    from backstay.session.core import Core
+
+NOT_PROVED_SECONDS = 1.0
+"""Until the next look, where nothing at all has arrived meanwhile: a probe is out, and its answer tells."""
+
+MARKET, HISTORICAL, DEFINITIONS = "market data", "historical data", "security definitions"
+
+FARM_CODES = {
+    2103: (MARKET, False),
+    2104: (MARKET, True),
+    2105: (HISTORICAL, False),
+    2106: (HISTORICAL, True),
+    2107: (HISTORICAL, True),  # asleep until somebody asks, which is no trouble
+    2108: (MARKET, True),
+    2119: (MARKET, False),
+    2157: (DEFINITIONS, False),
+    2158: (DEFINITIONS, True),
+}
+"""Which farms, and whether the code says that it works."""
+
+MAX_FARMS = 100
+"""IB has some thirty; names are text from the wire."""
+
+FLOWS_FROM = {1: MARKET, 10: MARKET, 50: MARKET, 97: MARKET, 20: HISTORICAL, 92: "", 94: ""}
+"""Streams that flow by themselves, and from where; the others speak only when something happens."""
+
+RENEW_SECONDS = {316: 1.0, 10182: 5.0, 10197: 30.0, 10225: 0.5}
+"""Codes by which TWS lets go of a stream that is to be had again, and after how long; doubled each time."""
+
+MAX_RENEWALS = 5
+"""Of one stream on one socket: after that the code is what the client makes of it."""
+
+TOO_FAST = 100
+PACING_SECONDS = {TOO_FAST: 1.0, 162: 15.0, 420: 15.0}
+"""How long to wait before what was refused for its pace is asked again; doubled each time."""
+
+JUST_SENT_SECONDS = 2.0
+"""Error 100 may come without an id: what was sent so lately and has no answer may be what it is about."""
+
+
+def look_after(core: Core) -> None:
+    """The time of some requests has come."""
+    desk, now = core.desk, core.now
+    desk.look_due = float("inf")
+    for entry in desk.firsts.take_due(now):
+        if not core.owed.ledger.has(entry) or entry.queued or entry.epoch != core.owed.epoch:
+            continue
+        if not _may_judge(core, entry):
+            desk.firsts.plan(entry, now + core.settings.verify.first_seconds)
+        elif core.heard_at <= entry.sent_at and not entry.renew_wanted:
+            desk.firsts.plan(entry, now + NOT_PROVED_SECONDS)
+        else:
+            _act(core, entry, desk.firsts.verdict(entry, now))
+
+
+def _may_judge(core: Core, entry: Entry) -> bool:
+    """Whether silence would mean anything: the way to where the answer comes from is whole."""
+    source = FLOWS_FROM.get(entry.request.id)
+    up = core.link is not Link.DOWN and not any(kind == source for kind, _ in core.broken_farms)
+    return up and core.desk.open and core.state in (State.SYNCING, State.READY)
+
+
+def _act(core: Core, entry: Entry, silence: Silence | None) -> None:
+    desk = core.desk
+    if silence is Silence.REPEAT:
+        desk.repeat(entry)
+        core.effects.append(Count("requests_repeated"))
+    elif silence is Silence.RENEW:
+        desk.renew(entry)
+        core.effects.append(Count("subscriptions_renewed"))
+    elif silence is Silence.EXPIRE:
+        desk.abandon(entry)
+        desk.say(Notice.NO_ANSWER, key=entry.key)
+        core.effects.append(Count("requests_unanswered"))
+    elif not entry.heard:
+        desk.wait_no_more(entry)
+
+
+def watch_streams(core: Core, seconds: float, source: str | None = None) -> None:
+    """Streams (from one source) may have stopped: those that show nothing for so long are renewed."""
+    if not core.desk.open:
+        return
+    for entry in core.owed.ledger.entries.values():
+        if not entry.is_stream or entry.epoch != core.owed.epoch or entry.queued or not entry.heard:
+            continue  # one that is awaited anyway shows soon enough
+        flows = FLOWS_FROM.get(entry.request.id)
+        if flows is not None and source in (None, flows):
+            core.desk.await_first(entry)
+            core.desk.firsts.watch(entry, core.now, seconds)
+
+
+def farm_changed(core: Core, error: ErrorMessage) -> None:
+    """A farm came or went; one that comes back may have forgotten some of its streams."""
+    kind, works = FARM_CODES[error.code]
+    farm = (kind, farm_name(error.text) or "")
+    was_broken = farm in core.broken_farms
+    if works:
+        core.broken_farms.discard(farm)
+    elif len(core.broken_farms) < MAX_FARMS:
+        core.broken_farms.add(farm)
+    if was_broken == (farm in core.broken_farms):
+        return
+    core.effects.append(FarmChanged(farm[1], works))
+    core.effects.append(Report("farm_changed", (("farm", farm[1]), ("of", kind), ("working", works))))
+    if works:
+        watch_streams(core, core.settings.verify.farm_seconds, kind)
+
+
+def renew_on(core: Core, error: ErrorMessage) -> bool:
+    """TWS has let go of a stream. True if it will be asked for again, so that this code does not end it."""
+    renewed = False
+    for entry in core.owed.ledger.on_key(error.id):
+        if entry.is_stream and entry.renewals < MAX_RENEWALS and entry.epoch == core.owed.epoch:
+            delay = RENEW_SECONDS[error.code] * 2**entry.renewals
+            entry.renewals += 1
+            entry.renew_wanted = True
+            core.desk.firsts.plan(entry, core.now + delay)
+            renewed = True
+    return renewed
+
+
+def pace(core: Core, error: ErrorMessage, payload: bytes) -> None:
+    """TWS refused something because there was too much: it was not carried out, and is asked again later."""
+    desk, now, epoch = core.desk, core.now, core.owed.epoch
+    if error.code == TOO_FAST:
+        desk.outbox.slow_down(now)
+    core.effects.append(Count("pacing_violations"))
+    delay = PACING_SECONDS[error.code]
+    if error.id < 0:
+        refused = [
+            entry
+            for entry in core.owed.ledger.entries.values()
+            if entry.epoch == epoch and not entry.heard and not entry.queued and entry.sent_at > now - JUST_SENT_SECONDS
+        ]
+    else:
+        refused = [entry for entry in core.owed.ledger.on_key(error.id) if entry.epoch == epoch]
+        if not refused:
+            core.effects.append(Deliver(frame(payload)))
+    for entry in refused:
+        entry.heard = entry.flowed = False
+        desk.firsts.plan(entry, now + delay * 2**entry.repeats)

@@ -1,0 +1,255 @@
+"""Requests that TWS drops, streams that it lets go, and a pace that it refuses: found out and mended."""
+
+from __future__ import annotations
+
+import pytest
+from script import Script, lose, with_settings
+from speech import VERSIONS, ask, error, payloads, tell
+
+from backstay.protocol.commands import cancel_frame
+from backstay.protocol.framing import PREFIX_BYTES
+from backstay.session.settings import VerifySettings
+from backstay.session.vocabulary import FarmChanged, Timer
+
+V = 200
+QUOTES = ask(V, 1, 5)
+TICK = tell(V, 1, 5)
+DETAILS = ask(V, 9, 6)
+ROW, END = tell(V, 10, 6), tell(V, 52, 6)
+LOST, LOST_DATA, KEPT_DATA = error(V, -1, 1100), error(V, -1, 1101), error(V, -1, 1102)
+
+
+def cancel(payload: bytes, version: int = V) -> bytes:
+    frame = cancel_frame(payload, version)
+    assert frame is not None
+    return frame[PREFIX_BYTES:]
+
+
+def sign(script: Script) -> Script:
+    """Something arrives that has nothing to do with any request: the link answers."""
+    return script.hear(tell(script.version, 49))
+
+
+def look(script: Script, after: float) -> list[bytes]:
+    """The link answers, and the time to look comes."""
+    late = min(0.1, after / 2)
+    script.now += after - late
+    sign(script)
+    script.ring(Timer.VERIFY, after=late)
+    return script.written()
+
+
+# -- requests that were dropped ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(("number", "first"), [(1, 1), (9, 10), (50, 50), (6, 6), (61, 61), (20, 17), (7, 11)])
+def test_what_is_not_answered_is_sent_again_after_growing_waits_and_what_is_answered_is_not(version, number, first):
+    script = Script(version=version).ready()
+    payload = ask(version, number, 5, flag=number == 6)
+    script.ask(payload)
+    assert script.armed(Timer.VERIFY) == 5.0
+    waits = []
+    for wait in (5.0, 10.0, 20.0, 20.0):
+        waits.append(script.armed(Timer.VERIFY))
+        assert look(script, wait) == [payload]
+    assert waits == [5.0, 10.0, 20.0, 20.0]
+    script.hear(tell(version, first, None if number in (6, 61) else 5, done=False))
+    assert look(script, 30.0) == []
+    assert script.said(script.effects) == []
+
+
+def test_silence_of_the_whole_link_is_no_silence_of_a_request():
+    script = Script().ready().ask(QUOTES)
+    script.ring(Timer.VERIFY, after=5.0)
+    assert script.written() == []
+    assert script.armed(Timer.VERIFY) == 1.0
+    sign(script)
+    script.ring(Timer.VERIFY, after=1.0)
+    assert script.written() == [QUOTES]
+
+
+def test_while_the_gateway_has_no_link_nothing_is_judged():
+    script = Script().ready().ask(QUOTES).hear(LOST)
+    assert look(script, 5.0) == []
+    script.hear(KEPT_DATA)
+    assert look(script, 5.0) == [QUOTES]
+
+
+@pytest.mark.parametrize("code", [102, 322])
+def test_that_a_repeated_request_had_arrived_is_not_told_and_it_is_not_repeated_again(code):
+    script = Script().ready().ask(QUOTES)
+    assert look(script, 5.0) == [QUOTES]
+    script.hear(error(V, 5, code, "Duplicate ticker id"))
+    assert script.passed == b""
+    assert script.core.view().streams == 1
+    assert look(script, 60.0) == []
+    script.hear(error(V, 5, code))
+    assert script.passed == error(V, 5, code), "only the answer to what was repeated is kept back"
+
+
+def test_of_a_read_that_is_answered_twice_the_client_gets_one_answer():
+    script = Script().ready().ask(DETAILS)
+    assert look(script, 5.0) == [DETAILS]
+    script.hear(ROW, END)
+    assert script.passed == ROW + END
+    script.hear(ROW, TICK, END)
+    assert script.passed == TICK
+
+
+def test_a_read_under_the_id_of_a_repeated_one_gets_its_own_answer():
+    script = Script().ready().ask(DETAILS)
+    look(script, 5.0)
+    script.hear(ROW, END).ask(DETAILS).hear(ROW, END)
+    assert script.passed == ROW + END
+
+
+def test_a_read_that_is_never_answered_ends_with_an_error_and_its_cancel():
+    script = with_settings(verify=VerifySettings(deadline_seconds=30.0)).ready()
+    history = ask(V, 20, 6)
+    script.ask(history)
+    for wait in (5.0, 10.0):
+        look(script, wait)
+    assert look(script, 15.0) == [cancel(history)]
+    assert script.codes() == [(6, 504)]
+    assert script.core.view().reads == 0
+
+
+def test_a_read_of_which_there_was_a_part_gets_more_time_but_not_for_ever():
+    script = Script().ready().ask(DETAILS).hear(ROW)
+    assert script.armed(Timer.VERIFY) is None
+    assert look(script, 1_700.0) == []
+    look(script, 101.0)
+    assert script.codes() == [(6, 504)]
+
+
+def test_a_kind_of_read_that_is_slow_is_given_more_time_the_next():
+    script = Script().ready().ask(DETAILS)
+    sign(script)
+    script.hear(ROW, END, after=4.0)
+    script.ask(ask(V, 9, 7))
+    assert look(script, 7.9) == []
+    assert look(script, 0.2) == [ask(V, 9, 7)]
+
+
+def test_repeating_stops_when_repeats_are_answered_by_errors():
+    script = Script().ready()
+    for key in range(100, 110):
+        script.ask(ask(V, 9, key), after=2.0)
+    look(script, 30.0)
+    script.hear(*(error(V, key, 200) for key in range(100, 110)))
+    script.ask(DETAILS)
+    assert look(script, 6.0) == []
+
+
+def test_after_a_new_socket_waits_begin_anew():
+    script = Script().ready().ask(QUOTES)
+    assert look(script, 5.0) == [QUOTES]
+    lose(script).again()
+    assert look(script, 5.0) == [QUOTES]
+
+
+def test_a_stream_that_is_cancelled_is_awaited_no_longer():
+    script = Script().ready().ask(QUOTES).ask(cancel(QUOTES))
+    assert script.sieve.awaited == {}
+    assert look(script, 5.0) == []
+
+
+# -- streams that may have stopped -------------------------------------------------------------------------------------
+
+
+def test_after_1102_only_streams_that_stay_silent_are_asked_for_again():
+    bars = ask(V, 50, 8)
+    script = Script().ready().ask(QUOTES, bars).hear(TICK, tell(V, 50, 8)).hear(LOST).hear(KEPT_DATA)
+    assert script.written() == []
+    script.hear(TICK)
+    assert look(script, 20.0) == [cancel(bars), bars]
+    script.hear(tell(V, 50, 8))
+    assert look(script, 60.0) == []
+
+
+def test_what_speaks_only_when_something_happens_is_left_alone_after_1102():
+    positions = ask(V, 61)
+    script = Script().ready().ask(positions).hear(tell(V, 61)).hear(LOST).hear(KEPT_DATA)
+    assert look(script, 60.0) == []
+
+
+def test_a_farm_that_comes_back_has_only_its_own_silent_streams_repaired():
+    history = ask(V, 20, 8, flag=True)
+    script = Script().ready().ask(QUOTES, history).hear(TICK, tell(V, 17, 8))
+    script.hear(error(V, -1, 2103, "Market data farm connection is broken:usfarm"))
+    assert FarmChanged("usfarm", works=False) in script.new
+    assert look(script, 60.0) == []
+    script.hear(error(V, -1, 2104, "Market data farm connection is OK:usfarm"))
+    assert FarmChanged("usfarm", works=True) in script.new
+    assert look(script, 10.0) == [cancel(QUOTES), QUOTES]
+
+
+def test_word_of_a_farm_that_was_never_broken_changes_nothing():
+    script = Script().ready().ask(QUOTES).hear(TICK)
+    script.hear(error(V, -1, 2104, "Market data farm connection is OK:usfarm"))
+    assert script.reports("farm_changed") == []
+    assert look(script, 60.0) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "delay"), [(50, 10225, 0.5), (10, 316, 1.0), (20, 10182, 5.0), (1, 10197, 30.0)]
+)
+def test_a_stream_that_tws_lets_go_is_asked_for_again_and_not_without_end(number, code, delay):
+    payload = ask(V, number, 5, flag=number == 20)
+    script = Script().ready().ask(payload)
+    for turn in range(5):
+        script.hear(error(V, 5, code))
+        assert script.passed == error(V, 5, code), "the client hears of it"
+        assert look(script, 0.9 * delay * 2**turn) == []
+        assert look(script, 0.2 * delay * 2**turn) == [cancel(payload), payload]
+    script.hear(error(V, 5, code))
+    assert look(script, 1_000.0) == []
+
+
+# -- the pace ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_request_refused_for_its_pace_is_kept_from_the_client_and_sent_again():
+    script = Script().ready().ask(DETAILS)
+    script.hear(error(V, 6, 100, "Max rate of messages per second has been exceeded"))
+    assert script.passed == b""
+    assert look(script, 1.0) == [DETAILS]
+    script.hear(ROW, END)
+    assert script.passed == ROW + END
+
+
+def test_too_fast_pauses_for_a_second_and_halves_the_rate_for_a_minute():
+    script = with_settings(messages_per_second=10).ready()
+    script.hear(error(V, -1, 100))
+    script.ask(*(ask(V, 9, key) for key in range(30)))
+    assert script.written() == []
+    assert script.armed(Timer.RELEASE) == pytest.approx(1.0)
+    script.ring(Timer.RELEASE, after=1.0)
+    assert len(script.written()) == 5
+    script.ask(after=60.0)
+    assert len(script.written()) == 10
+
+
+def test_too_fast_without_an_id_has_all_that_was_just_sent_looked_at_soon():
+    script = Script().ready().ask(DETAILS, QUOTES)
+    script.hear(TICK)
+    script.hear(error(V, -1, 100))
+    assert look(script, 1.1) == [DETAILS]
+
+
+def test_what_is_too_fast_and_not_ours_to_mend_is_told():
+    script = Script().ready().ask(ask(V, 3, 900))
+    script.hear(error(V, 900, 100, "too fast"))
+    assert script.codes() == [(900, 100)]
+
+
+def test_a_historical_pacing_violation_is_waited_out():
+    history = ask(V, 20, 6)
+    script = Script().ready().ask(history)
+    script.hear(error(V, 6, 162, "Historical data request pacing violation"))
+    assert script.passed == b""
+    assert look(script, 14.9) == []
+    assert look(script, 0.2) == [history]
+    script.hear(error(V, 6, 162, "HMDS query returned no data"))
+    assert payloads(script.passed) == payloads(error(V, 6, 162, "HMDS query returned no data"))
