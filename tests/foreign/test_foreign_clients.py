@@ -2,6 +2,7 @@
 
 import os
 import random
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,12 +57,14 @@ socket = "control.sock"
 
 @dataclass(frozen=True)
 class Cut:
-    """One way of losing the upstream: what breaks it, and what is undone once the clients have been told."""
+    """One way of losing the upstream: what breaks it, and what is undone once the clients have been told, and after."""
 
     name: str
     begin: Callable[[Simulator, tuple[int, ...]], None]
     end: Callable[[Simulator, tuple[int, ...]], None] = lambda _simulator, _clients: None
+    afterwards: Callable[[Simulator, tuple[int, ...]], None] = lambda _simulator, _clients: None
     everybody: bool = False  # this cannot be done to one client only
+    dials: int = 0  # so many have to fail before it is undone
 
 
 def each(fault: str) -> Callable[[Simulator, tuple[int, ...]], None]:
@@ -109,6 +112,20 @@ def in_time(simulator: Simulator, clients: tuple[int, ...]) -> None:
     simulator.faults.delay_ready(0.0)
 
 
+def refuse(simulator: Simulator, clients: tuple[int, ...]) -> None:
+    simulator.faults.refuse()
+    each("eof")(simulator, clients)
+
+
+DROPPED_SECONDS = 3.0
+
+
+def drop_requests(simulator: Simulator, clients: tuple[int, ...]) -> None:
+    """What is asked right after nextValidId is lost, as by a gateway that is still joining IB's servers."""
+    simulator.faults.drop_requests(DROPPED_SECONDS)
+    each("eof")(simulator, clients)
+
+
 def again(simulator: Simulator, clients: tuple[int, ...]) -> None:
     """Cut as soon as the gateway has let them in again, while everything is still being restored."""
     wait_until(simulator, clients, "ready")
@@ -127,10 +144,18 @@ CUTS = (
     Cut("reset", each("reset")),
     Cut("bad frame", each("bad_frame")),
     Cut("freeze", lambda it, _: it.faults.freeze(), lambda it, _: it.faults.thaw(), everybody=True),
-    Cut("refused for a second", lambda it, _: it.faults.restart(1.0), everybody=True),
+    Cut("restart", lambda it, _: it.faults.restart(1.0), everybody=True),
+    Cut(
+        "refused for a while",
+        refuse,
+        lambda it, _: it.faults.accept(),
+        everybody=True,
+        dials=2,
+    ),
     Cut("split and slow bytes", split_and_slow, whole_and_fast),
     Cut("client id in use, twice", client_id_in_use_twice),
     Cut("late nextValidId", late_ready, in_time),
+    Cut("dropped requests", drop_requests, afterwards=lambda it, _: it.faults.drop_requests(0.0)),
 )
 
 
@@ -141,11 +166,35 @@ def simulator() -> Iterator[Simulator]:
         assert running.errors == []
 
 
+class Dials:
+    """How many dials came to nothing, as backstay's event log has it."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._failed = 0
+
+    def log(self, event: str, **_: object) -> None:
+        with self._changed:
+            self._failed += event == "connect_failed"
+            self._changed.notify_all()
+
+    def wait_for(self, count: int) -> None:
+        """Until so many more have failed."""
+        with self._changed:
+            wanted = self._failed + count
+            assert self._changed.wait_for(lambda: self._failed >= wanted, NOTICED_SECONDS), "nobody dials"
+
+
 @pytest.fixture
-def relay_port(simulator, tmp_path: Path) -> Iterator[int]:
+def dials() -> Dials:
+    return Dials()
+
+
+@pytest.fixture
+def relay_port(simulator, dials, tmp_path: Path) -> Iterator[int]:
     path = tmp_path / "backstay.toml"
     path.write_text(CONFIGURATION.format(port=simulator.port), encoding="utf-8")
-    manager = Manager(load(path, {}))
+    manager = Manager(load(path, {}), log=dials.log)
     with manager:
         yield manager.address("door")[1]
 
@@ -176,7 +225,7 @@ def test_without_the_relay_a_foreign_client_loses_its_socket_at_the_first_cut(pr
 
 @pytest.mark.timeout(0)  # every wait below is bounded by itself, and --cuts may ask for many
 def test_foreign_clients_keep_their_socket_and_get_their_streams_back_after_every_cut(
-    simulator, relay_port, start_foreign_client, pytestconfig
+    simulator, relay_port, dials, start_foreign_client, pytestconfig
 ):
     seed = pytestconfig.getoption("cuts_seed")
     seed = int.from_bytes(os.urandom(4)) if seed is None else seed
@@ -190,7 +239,7 @@ def test_foreign_clients_keep_their_socket_and_get_their_streams_back_after_ever
 
     for cut, both in plan(random.Random(seed), pytestconfig.getoption("cuts")):
         print(f"{cut.name}, {'both' if both else 'one'}")  # noqa: T201
-        suffer(simulator, cut, clients if both else clients[:1])
+        suffer(simulator, cut, clients if both else clients[:1], dials=dials)
         clients.reverse()
 
     state = simulator.state()
@@ -221,16 +270,18 @@ def plan(source: random.Random, count: int) -> Iterator[tuple[Cut, bool]]:
         yield cut, cut.everybody or source.random() < 0.5
 
 
-def suffer(simulator: Simulator, cut: Cut, clients) -> None:
+def suffer(simulator: Simulator, cut: Cut, clients, *, dials: Dials) -> None:
     """Cut, and wait until each client has been told so and all its streams have ticked again."""
     before = [client.last_index for client in clients]
     ids = tuple(client.client_id for client in clients)
     cut.begin(simulator, ids)
     for client, index in zip(clients, before, strict=True):
         client.expect("error", NOTICED_SECONDS, code=LOST, after=index)
+    dials.wait_for(cut.dials)
     cut.end(simulator, ids)
     for client in clients:
         client.wait_for(is_restored, RESTORED_SECONDS, f"restored after {cut.name}")
+    cut.afterwards(simulator, ids)
 
 
 def is_restored(events) -> bool:
