@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from backstay.actors.messages import READER, SESSION, Finish, Finished, Read
-from backstay.actors.traffic import Credit, Wire
+from backstay.actors.traffic import Credit, Wire, limit_sends
 from backstay.metrics.blocks import ConnectionMeter
 from backstay.session.causes import Cause
 from backstay.session.vocabulary import Connected, Dial, DialFailed, HangUp, Write
@@ -139,7 +139,7 @@ class Connector(Actor):
 
 def _tune(sock: socket.socket) -> None:
     sock.settimeout(None)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(WRITE_SECONDS))
+    limit_sends(sock, WRITE_SECONDS)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if sys.platform == "linux":
@@ -147,11 +147,6 @@ def _tune(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_SECONDS)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MILLISECONDS)
-
-
-def _timeval(seconds: float) -> bytes:
-    whole = int(seconds)
-    return whole.to_bytes(8, sys.byteorder) + int((seconds - whole) * 1e6).to_bytes(8, sys.byteorder)
 
 
 def _cause(error: OSError) -> Cause:

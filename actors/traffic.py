@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sys
 import threading
 
 from backstay.session.causes import Cause
@@ -142,14 +143,14 @@ class Wire:
         with self._lock:
             if self._sock is not None:
                 self.verdict = self.verdict or verdict
-                _shutdown(self._sock)
+                shut(self._sock)
 
     def close(self) -> None:
         """Shut down and close. Only `shutdown` wakes a thread that is blocked in `recv`; only `close` frees the id."""
         with self._lock:
             sock, self._sock = self._sock, None
             if sock is not None:
-                _shutdown(sock)
+                shut(sock)
                 sock.close()
 
     def cut(self) -> None:
@@ -157,12 +158,20 @@ class Wire:
         with self._lock:
             self._cut = True
             if self._sock is not None:
-                _shutdown(self._sock)
+                shut(self._sock)
 
 
-def _shutdown(sock: socket.socket) -> None:
+def shut(sock: socket.socket) -> None:
+    """Shut down in both directions, if it is still open: whoever waits on it finds out at once."""
     with contextlib.suppress(OSError):
         sock.shutdown(socket.SHUT_RDWR)
+
+
+def limit_sends(sock: socket.socket, seconds: float) -> None:
+    """Have a send fail that the other side takes nothing of for so long."""
+    whole = int(seconds)
+    timeval = whole.to_bytes(8, sys.byteorder) + int((seconds - whole) * 1e6).to_bytes(8, sys.byteorder)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
 
 
 class Traffic:

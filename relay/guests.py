@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import socket
-import sys
 
 from backstay.actors.connection import Parts, connection_children, connection_spec
+from backstay.actors.traffic import limit_sends
 from backstay.relay.intake import INTAKE, Guest, Intake
 from backstay.relay.outlet import WRITER, Writer
 from backstay.supervisor.specs import ChildSpec, Restart, SupervisorSpec
@@ -18,8 +18,7 @@ def prepare(sock: socket.socket) -> None:
     """Set the options of a client's socket."""
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    timeval = int(STALL_SECONDS).to_bytes(8, sys.byteorder) + bytes(8)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
+    limit_sends(sock, STALL_SECONDS)
 
 
 def guest_spec(guest: Guest, parts: Parts) -> SupervisorSpec:

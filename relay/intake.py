@@ -6,6 +6,7 @@ cannot be read ends this client with one clear message.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable
@@ -13,14 +14,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backstay.actors.messages import SESSION, wire_bytes
-from backstay.actors.traffic import Credit
+from backstay.actors.traffic import Credit, shut
 from backstay.protocol.commands import StartApi, read_start_api
+from backstay.protocol.errors import ErrorMessage, write_error
 from backstay.protocol.framing import Chunk, Splitter
-from backstay.protocol.handshake import ServerGreeting
+from backstay.protocol.handshake import Hello, ServerGreeting, VersionRange, answer
+from backstay.protocol.vocabulary import HIGHEST_VERSION, LOWEST_VERSION
 from backstay.relay.lobby import Chair, Lobby, Reception, Visit
-from backstay.relay.outlet import NO_SOCKET, WRITER, Outlet, Pump, shut
+from backstay.relay.outlet import NO_SOCKET, WRITER, Outlet, Pump
 from backstay.session.core import Owed
-from backstay.session.notices import Notice
+from backstay.session.notices import NO_ID, Notice
+from backstay.session.settings import offers_something
 from backstay.session.vocabulary import (
     ClientAsked,
     ClientAway,
@@ -62,13 +66,19 @@ class Guest:
     lobby: Lobby
     owed: Owed
     allowed: Callable[[int], bool]
-    on_started: Callable[[int], object]
+    admit: Callable[[], bool]  # it has greeted: is there room for it?
+    on_started: Callable[[int], str]  # it has said its client id; returns the connection's name from now on
     on_left: Callable[[], object]
     outlet: Outlet
     linger_seconds: float
     log: Callable[..., object]
     window: Credit = field(default_factory=lambda: Credit(REQUEST_WINDOW_BYTES))
     session_up: threading.Event = field(default_factory=threading.Event)
+    title: str = ""  # what people call the connection, once it is known
+
+    def tell(self, event: str, **fields: object) -> None:
+        """Log an event of this client."""
+        self.log(event, connection=self.title or self.name, address=self.address, **fields)
 
     def session_present(self, up: bool) -> None:
         """The session begins to take messages, or has ended. In its thread."""
@@ -111,7 +121,7 @@ class Intake(Actor):
                 self._welcome_back(visit)
         if not self._tell(ClientLeft()):
             self.leave("no session to tell")
-        guest.log("client_left", connection=guest.name, address=guest.address)
+        guest.tell("client_left")
 
     def _read_to_the_end(self) -> None:
         while (data := self._receive()) and self._take(data):
@@ -150,13 +160,31 @@ class Intake(Actor):
             if greeting is not None:
                 guest.sock.settimeout(None)
                 cached = guest.lobby.hello_for(greeting.offer)
+                if not self._is_welcome(greeting.offer, cached):
+                    return None
                 told = self._tell(ClientGreeted(greeting.offer, greeting.options, cached))
                 return greeting.rest if told else None
         self._log_bad(machine.failed or "it closed, or said nothing")
         return None
 
+    def _is_welcome(self, offer: VersionRange, cached: Hello | None) -> bool:
+        """Whether its versions can be met at all, and there is room for one more."""
+        if not offers_something(offer):
+            # Before its versions are agreed on a client can read nothing; TWS closes without a word as well.
+            readable = f"{LOWEST_VERSION} to {HIGHEST_VERSION}"
+            self._log_bad(f"it offers server versions {offer.low} to {offer.high}, of which none is in {readable}")
+            return False
+        if self._guest.admit():
+            return True
+        self._log_bad(Notice.TOO_MANY.text())
+        if cached is not None:
+            error = ErrorMessage(NO_ID, Notice.TOO_MANY.value.code, Notice.TOO_MANY.text())
+            with contextlib.suppress(OSError):  # a client that does not listen misses nothing
+                self._guest.sock.send(answer(cached) + write_error(error, cached.version), socket.MSG_DONTWAIT)
+        return False
+
     def _log_bad(self, reason: str) -> None:
-        self._guest.log("client_refused", connection=self._guest.name, address=self._guest.address, reason=reason)
+        self._guest.tell("client_refused", reason=reason)
 
     # -- requests ----------------------------------------------------------------------------------------------------
 
@@ -212,7 +240,7 @@ class Intake(Actor):
         sock.close()
         chair = self._chair = Chair(guest.owed.version or 0)
         guest.lobby.keep_chair(client_id, chair)
-        guest.log("client_away", connection=guest.name, address=guest.address, seconds=guest.linger_seconds)
+        guest.tell("client_away", seconds=guest.linger_seconds)
         visit = chair.wait(guest.linger_seconds)
         if visit is None and not guest.lobby.remove_chair(client_id, chair):
             visit = chair.wait(0.0)
@@ -225,7 +253,7 @@ class Intake(Actor):
         guest.outlet.attach(visit.sock)
         self.book.send(WRITER, Pump())
         self._splitter = visit.splitter
-        guest.log("client_returned", connection=guest.name, address=guest.address)
+        guest.tell("client_returned")
         if self._tell(ClientReturned()) and (not visit.payloads or self._ask(visit.payloads)):
             self._read_to_the_end()
 
@@ -242,7 +270,7 @@ class Intake(Actor):
 
     def _begin_session(self, start: StartApi) -> bool:
         self._client_id = start.client_id
-        self._guest.on_started(start.client_id)
+        self._guest.title = self._guest.on_started(start.client_id)
         return self._tell(ClientStarted(start.client_id, start.capabilities))
 
     def _refuse(self, notice: Notice, detail: str = "") -> bool:

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from backstay.relay.outlet import shut
+from backstay.actors.traffic import shut
 from backstay.supervisor.actor import Actor
 from backstay.supervisor.messages import ExitReason
 from backstay.supervisor.specs import Context

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from backstay.actors.traffic import Credit
+from backstay.actors.traffic import Credit, shut
 from backstay.protocol.framing import MAX_PAYLOAD
 from backstay.supervisor.actor import Actor
 from backstay.supervisor.messages import ExitReason
@@ -157,14 +157,6 @@ class Outlet:
         """End every wait on this client, from any thread."""
         shut(self._sock)
         self._filled.set()
-
-
-def shut(sock: socket.socket) -> None:
-    """Shut down in both directions, if it is still open."""
-    try:
-        sock.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return
 
 
 NO_SOCKET = socket.socket()

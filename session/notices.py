@@ -46,6 +46,7 @@ class Notice(Enum):
     READ_ONLY = NoticeRow(321, "this relay is read-only: not sent")
     ID_IN_USE = NoticeRow(326, "client id {detail} is already in use on this gateway; connect with another one")
     ID_NOT_ALLOWED = NoticeRow(326, "client id {detail} is not among those this relay allows")
+    TOO_MANY = NoticeRow(507, "this relay has as many clients as it may; closing")
     START_FIRST = NoticeRow(504, "the first message after the handshake must be startApi; closing")
     BAD_CLIENT = NoticeRow(507, "what you sent cannot be read: {detail}; closing")
 

@@ -70,6 +70,11 @@ class Settings:
     verify: VerifySettings = field(default_factory=VerifySettings)
 
 
+def offers_something(offer: VersionRange) -> bool:
+    """Whether there is a version in the offer that backstay can read."""
+    return offer.low <= HIGHEST_VERSION and offer.high >= LOWEST_VERSION
+
+
 def capped(offer: VersionRange) -> VersionRange:
     """A client's own range of versions, within what backstay can read."""
     return VersionRange(max(offer.low, LOWEST_VERSION), min(offer.high, HIGHEST_VERSION))

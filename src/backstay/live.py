@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from backstay.actors.session import Charge
@@ -42,14 +43,38 @@ class Live:
         return self.charge.outside.meter
 
 
+MAX_STRANGERS = 32
+"""Sockets of a relay that have not said what they are. One more, and the oldest yields: a client greets at once, so
+whoever is silent has had its time. They are not counted as clients and can not keep one out."""
+
+TROUBLED = ("waiting", "parked", "awaiting_acceptance", "paused")
+"""States in which a client that has not been answered waits for something to be put right."""
+
+
 @dataclass(slots=True)
 class Door:
-    """One relay: its listening socket and where it really listens."""
+    """One relay: its listening socket, where it really listens, and who has come. Guarded by the manager."""
 
     config: RelayConfig
     sock: socket.socket
     address: str
     clients: set[str] = field(default_factory=set[str])
+    strangers: dict[str, Callable[[], object]] = field(default_factory=dict[str, Callable[[], object]])  # how to end it
+    waiting: set[str] = field(default_factory=set[str])  # have greeted, and there is no gateway to answer them
+
+    def has_greeted(self, live_id: str) -> bool:
+        """A stranger turns out to be a client. False if there is no room for another."""
+        self.strangers.pop(live_id, None)
+        if len(self.clients) >= self.config.max_clients:
+            return False
+        self.clients.add(live_id)
+        return True
+
+    def forget(self, live_id: str) -> None:
+        """It has gone."""
+        self.clients.discard(live_id)
+        self.waiting.discard(live_id)
+        self.strangers.pop(live_id, None)
 
 
 def connection_status(live: Live, restarts: int) -> ConnectionStatus:

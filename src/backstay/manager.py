@@ -14,6 +14,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Self
 
 from backstay._version import __version__
@@ -24,7 +25,7 @@ from backstay.actors.session import Charge, Outside
 from backstay.actors.traffic import Credit, Traffic
 from backstay.config import Config, ConnectionConfig
 from backstay.errors import StartError
-from backstay.live import Door, Live, connection_status
+from backstay.live import MAX_STRANGERS, TROUBLED, Door, Live, connection_status
 from backstay.metrics.blocks import ConnectionMeter
 from backstay.metrics.listening import ListenError, open_listener
 from backstay.relay.guests import guest_spec, prepare
@@ -246,9 +247,8 @@ class Manager:
     def _admit(self, relay: str, sock: socket.socket, address: str, *, book: Book) -> None:
         """A client knocked. In the listener's thread."""
         door = self._doors[relay]
-        if self._stopping or len(door.clients) >= door.config.max_clients:
-            reason = STOPPING if self._stopping else "too many clients"
-            self.log("client_refused", relay=relay, address=address, reason=reason)
+        if self._stopping:
+            self.log("client_refused", relay=relay, address=address, reason=STOPPING)
             sock.close()
             return
         prepare(sock)
@@ -257,8 +257,8 @@ class Manager:
         guest, live = self._guest(live_id, relay, sock=sock, address=address, credit=credit)
         outlet = guest.outlet
         spec = guest_spec(guest, Parts(live.charge, outlet))
-        door.clients.add(live_id)
         self._register(live, "")
+        self._let_in_stranger(door, live_id, outlet)
 
         def answer(refusal: str | None) -> None:
             if refusal is not None:
@@ -283,20 +283,14 @@ class Manager:
             lobby=self._lobbies[config.gateway],
             owed=owed,
             allowed=lambda client_id: client_id in config.client_ids,
+            admit=lambda: self._has_greeted(live),
             on_started=lambda client_id: self._named(live, f"{relay}/{client_id}"),
             on_left=lambda: self._left(live_id),
             outlet=Outlet(sock, credit),
             linger_seconds=config.linger_seconds,
             log=self.log,
         )
-        charge.outside = Outside(
-            meter=charge.outside.meter,
-            show=charge.outside.show,
-            remember=charge.outside.remember,
-            refund=guest.window.give,
-            present=guest.session_present,
-            log=self.log,
-        )
+        charge.outside = replace(charge.outside, refund=guest.window.give, present=guest.session_present)
         return guest, live
 
     # -- keeping track -----------------------------------------------------------------------------------------------
@@ -309,8 +303,19 @@ class Manager:
                 live.named = True
             self._changed.notify_all()
 
-    def _named(self, live: Live, name: str) -> None:
-        """A client has said who it is: its meter goes on from that of its predecessor."""
+    def _let_in_stranger(self, door: Door, live_id: str, outlet: Outlet) -> None:
+        with self._changed:
+            while len(door.strangers) >= MAX_STRANGERS:
+                oldest = next(iter(door.strangers))
+                door.strangers.pop(oldest)()
+            door.strangers[live_id] = outlet.interrupt
+
+    def _has_greeted(self, live: Live) -> bool:
+        with self._changed:
+            return self._doors[live.relay].has_greeted(live.id)
+
+    def _named(self, live: Live, name: str) -> str:
+        """A client has said who it is: its meter goes on from that of its predecessor. Returns the name."""
         with self._changed:
             live.meter.name = name
             predecessor = self._meters.get(name)
@@ -318,13 +323,17 @@ class Manager:
                 live.meter.continue_from(predecessor)
             self._meters = {**self._meters, name: live.meter}
             live.named = True
+            self._doors[live.relay].waiting.discard(live.id)
+            self._count_waiting(live)
+        return name
 
     def _left(self, live_id: str) -> None:
         with self._changed:
             live = self._live.get(live_id)
             self._live = {key: value for key, value in self._live.items() if key != live_id}
             if live is not None and live.relay:
-                self._doors[live.relay].clients.discard(live_id)
+                self._doors[live.relay].forget(live_id)
+                self._count_waiting(live)
             self._changed.notify_all()
 
     def _show(self, live_id: str, view: View) -> None:
@@ -332,9 +341,36 @@ class Manager:
         if live is None:
             return
         before, live.view = live.view, view
+        if live.relay and not live.named:
+            with self._changed:
+                self._look_whether_waiting(live)
         if before.state != view.state:
             with self._changed:
                 self._changed.notify_all()
+
+    def _look_whether_waiting(self, live: Live) -> None:
+        """A client that nobody can answer yet has no name; it counts under one that all of its relay share."""
+        waiting = self._doors[live.relay].waiting
+        if live.charge.owed.introduced or not live.charge.wanted:
+            waiting.discard(live.id)
+        elif live.view.state in TROUBLED:
+            waiting.add(live.id)
+        self._count_waiting(live)
+
+    def _count_waiting(self, live: Live) -> None:
+        waiting = self._doors[live.relay].waiting
+        name = f"{live.relay}/waiting"
+        meter = self._meters.get(name)
+        if meter is None:
+            if not waiting:
+                return
+            meter = ConnectionMeter(name=name, gateway=live.gateway, mode="relay")
+            self._meters = {**self._meters, name: meter}
+        if meter.expected == bool(waiting):
+            return
+        meter.set_wanted(time.monotonic(), expected=bool(waiting), up=False)
+        meter.state, meter.state_since_wall = ("waiting" if waiting else "stopped"), time.time()
+        meter.reason = live.view.reason if waiting else ""
 
 
 ROOT_INTENSITY = Intensity(10, 60.0)

@@ -8,8 +8,10 @@ import pytest
 
 from backstay.config import Config
 from backstay.errors import StartError
+from backstay.live import MAX_STRANGERS
 from backstay.manager import Manager
 from backstay.protocol.framing import frame, text
+from backstay.simulator import Simulator
 
 
 def test_a_second_client_with_the_same_id_gets_326_and_is_closed_while_the_first_goes_on(build, simulator):
@@ -137,8 +139,10 @@ def test_more_clients_than_allowed_are_turned_away(build, simulator):
     house = build(simulator.address, relays={"paper": {"max_clients": 2}})
     first, second = house.client().connect(1), house.client().connect(2)
     third = house.client()
+    third.greet()
+    assert "as many clients as it may" in third.expect_error(507).text
     third.expect_closed()
-    assert house.told("client_refused")[0]["reason"] == "too many clients"
+    assert "as many clients as it may" in house.told("client_refused")[0]["reason"]
     for client in (first, second):
         client.market_data(11)
         client.expect(1, 11)
@@ -153,3 +157,70 @@ def test_an_order_sent_just_before_the_client_closes_reaches_the_gateway(build, 
     client.market_data(12)
     client.close()
     simulator.wait_for(lambda state: state["clients"]["7"]["requests"].get("reqMktData") == 2)
+
+
+def test_sockets_that_say_nothing_keep_no_client_out_and_the_oldest_of_them_yields(build, simulator):
+    house = build(simulator.address, relays={"paper": {"max_clients": 2}})
+    silent = [house.client() for _ in range(MAX_STRANGERS + 3)]
+    for client_id in (1, 2):
+        client = house.client().connect(client_id)
+        client.market_data(11)
+        client.expect(1, 11)
+    for client in silent[:3]:
+        client.expect_closed()
+    silent[-1].greet()
+    silent[-1].expect_error(507)
+
+
+@pytest.mark.parametrize("offer", [b"v300..400", b"v50..99", b"v99"])
+def test_versions_that_cannot_be_met_close_the_client_at_once_with_one_line(build, simulator, offer):
+    house = build(simulator.address)
+    client = house.client()
+    client.sock.sendall(b"API\0" + frame(offer))
+    client.expect_closed()
+    house.wait(lambda status: not status.connections)
+    (told,) = house.told("client_refused")
+    assert "100 to 226" in told["reason"]
+    assert house.told("retry_planned") == []
+
+
+def test_that_a_client_left_is_told_under_its_public_name(build, simulator):
+    house = build(simulator.address)
+    house.client().connect(7).close()
+    house.wait(lambda status: not status.connections)
+    assert [told["connection"] for told in house.told("client_left")] == ["paper/7"]
+
+
+def test_clients_that_no_gateway_answers_count_as_one_connection_that_is_wanted_and_not_up(build, gateway):
+    address = gateway.address
+    gateway.listener.close()
+    house = build(address)
+    clients = [house.client() for _ in range(2)]
+    for client in clients:
+        client.sock.sendall(b"API\0" + frame(b"v100..200"))
+    house.wait(lambda status: len([c for c in status.connections if c.state == "waiting"]) == 2)
+    (meter,) = house.manager.meters()
+    assert (meter.name, meter.gateway, meter.expected, meter.up) == ("paper/waiting", "paper", True, False)
+    clients[0].close()
+    house.wait(lambda status: len(status.connections) == 1)
+    assert meter.expected
+    clients[1].close()
+    house.wait(lambda status: not status.connections)
+    assert not meter.expected
+    assert house.manager.meters() == (meter,)
+
+
+def test_a_client_that_waited_and_is_answered_counts_under_its_own_name(build, gateway):
+    address = gateway.address
+    gateway.listener.close()
+    house = build(address)
+    client = house.client()
+    client.sock.sendall(b"API\0" + frame(b"v100..200"))
+    house.wait(lambda status: [c.state for c in status.connections] == ["waiting"])
+    with Simulator(listen=address):
+        client.version = int(client.next_frame().split(b"\0")[0])
+        client.start(7)
+        client.expect(9)
+        house.wait_state("ready")
+        expected = {meter.name: meter.expected for meter in house.manager.meters()}
+        assert expected == {"paper/waiting": False, "paper/7": True}
