@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import socket
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -65,17 +66,28 @@ class Commands(Protocol):
 
 
 class ControlServer:
-    """Serves the operator's socket at `path`. `start` and `stop` may be called from any thread, each once."""
+    """Serves the operator's socket at `path`. `start` and `stop` may be called from any thread, each once.
 
-    def __init__(self, path: Path | str, commands: Commands, events: EventRing | None = None) -> None:
+    `listener`: a socket that was claimed for the path before; it is taken over by `start`.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        commands: Commands,
+        events: EventRing | None = None,
+        *,
+        listener: socket.socket | None = None,
+    ) -> None:
         self.path = Path(path)
+        self._listener = listener
         self._app = create_control_app(commands, events or EventRing())
         self._http: HttpServer | None = None
         self._identity = (0, 0)
 
     def start(self) -> None:
         """Listen and answer. Raises ListenError, also when another daemon answers at the path."""
-        listener = claim(self.path)
+        listener = self._listener or claim(self.path)
         self._identity = identity(self.path)
         self._http = HttpServer(listener, self._app, protocol=_PeerProtocol)
         self._http.start()

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from backstay._version import __version__
 from backstay.config import Config
-from backstay.control.server import ControlServer, Handler
-from backstay.errors import StartError
+from backstay.doors import Doors, Server
 from backstay.logs import EventLog
 from backstay.manager import Manager
 from backstay.metrics.blocks import ProcessSample
 from backstay.metrics.events import EventRing
-from backstay.metrics.exporter import Check, HttpServer, Views, create_app
-from backstay.metrics.listening import ListenError
 from backstay.status import status_as_dict
 from backstay.supervisor.actor import Actor
-from backstay.supervisor.messages import Exited
 from backstay.supervisor.watchdog import Stuck, Watchdog
 from backstay.watching import Source
+
+if TYPE_CHECKING:
+    from backstay.control.server import Handler
+    from backstay.metrics.exporter import Check
+
+TREE_ENDED = "the supervision tree has ended"
 
 TREE_STOP_SECONDS = 8.0
 """For all actors together, once the connections have drained; longer than the graces of a connection's own tree."""
@@ -31,43 +35,35 @@ TREE_STOP_SECONDS = 8.0
 class Daemon:
     """Everything of one configuration that runs in this process. `start` and `stop` once each, from one thread.
 
-    `on_end` is called, in any thread, when the supervision tree has ended, because of `stop` or because it gave up.
+    `on_end` is called, in any thread, with the reason why there is no sense in going on: the supervision tree has
+    ended, because of `stop` or because it gave up, or the servers could not be started.
     """
 
-    def __init__(self, config: Config, *, log: EventLog, events: EventRing, on_end: Callable[[Exited], object]) -> None:
+    def __init__(self, config: Config, *, log: EventLog, events: EventRing, on_end: Callable[[str], object]) -> None:
         self.config = config
         self.log = log
-        self.manager = Manager(config, log=log, on_end=on_end)
+        self.manager = Manager(config, log=log, on_end=lambda _: on_end(TREE_ENDED))
+        self._events = events
+        self._on_end = on_end
         self._accepted_wall = time.time()
         self._hash = hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:12]
         self._draining = threading.Event()
         self._stops = ExitStack()
-        views = Views(
-            source=Source(self.manager),
-            status=self.status,
-            process=self._process,
-            live=self._live,
-            draining=self._draining.is_set,
-            events=events,
-        )
-        self._http = HttpServer(config.http.listen, create_app(views)) if config.http.enabled else None
-        self._control = ControlServer(config.control.socket, self, events)
+        self._doors = Doors(config.control.socket, config.http.listen if config.http.enabled else None)
 
     def start(self) -> None:
         """Open every door. Raises StartError with a sentence; then nothing is left behind."""
         with ExitStack() as stops:
-            # The sockets first: a start that is refused must not have dialled a gateway, or greeted a client.
-            stops.callback(self._control.stop)
-            _open("control.socket", self._control.start)
-            if self._http is not None:
-                stops.callback(self._http.stop)
-                _open("http.listen", self._http.start)
+            # The doors first: a start that is refused must not have dialled a gateway, or greeted a client.
+            stops.callback(self._doors.close)
+            self._doors.open()
             stops.callback(self._stop_manager)
             self.manager.start()
             watchdog = Watchdog(self._actors, self._tell_stuck)
             watchdog.start()
             stops.callback(watchdog.stop)
             self._stops = stops.pop_all()
+        self._doors.serve(self._serve, self._tell_unserved)
 
     def stop(self) -> None:
         """Drain, then stop: the doors for clients first, what tells about it last. Bounded by some ten seconds."""
@@ -77,8 +73,8 @@ class Daemon:
     def doors(self) -> str:
         """Where it can be reached, in one line."""
         parts = [f"relay {door.name} on {door.listen}" for door in self.manager.status().listeners]
-        if self._http is not None:
-            parts.append(f"HTTP on http://{self._http.address}/")
+        if self._doors.address is not None:
+            parts.append(f"HTTP on http://{self._doors.address}/")
         return ", ".join([*parts, f"control socket {self.config.control.socket}"])
 
     # -- what others may see and do ------------------------------------------------------------------------------------
@@ -91,6 +87,29 @@ class Daemon:
         """What carries out an operator's command; None: not offered."""
         return _HANDLERS.get(name)
 
+    def _serve(self, control: socket.socket, http: socket.socket | None) -> Sequence[Server]:
+        from backstay.control.server import ControlServer  # noqa: PLC0415  # see backstay.doors
+        from backstay.metrics.exporter import HttpServer, Views, create_app  # noqa: PLC0415
+
+        operators = ControlServer(self.config.control.socket, self, self._events, listener=control)
+        operators.start()
+        if http is None:
+            return (operators,)
+        views = Views(
+            source=Source(self.manager),
+            status=self.status,
+            process=self._process,
+            live=self._live,
+            draining=self._draining.is_set,
+            events=self._events,
+        )
+        watchers = HttpServer(http, create_app(views))
+        watchers.start()
+        return operators, watchers
+
+    def _tell_unserved(self, error: BaseException) -> None:
+        self._on_end(f"the servers could not be started: {error!r}")
+
     def _process(self) -> ProcessSample:
         return ProcessSample(
             version=__version__,
@@ -100,6 +119,8 @@ class Daemon:
         )
 
     def _live(self) -> Sequence[Check]:
+        from backstay.metrics.exporter import Check  # noqa: PLC0415  # see backstay.doors
+
         tree = self.manager.tree()
         return (Check("supervision", ok=tree is not None and tree.alive),)
 
@@ -112,13 +133,6 @@ class Daemon:
 
     def _stop_manager(self) -> None:
         self.manager.stop(TREE_STOP_SECONDS)
-
-
-def _open(key: str, start: Callable[[], object]) -> None:
-    try:
-        start()
-    except ListenError as error:
-        raise StartError(f"{key}: {error}") from error
 
 
 _HANDLERS: Mapping[str, Handler] = {}

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import queue
-import signal
 import sys
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from types import FrameType
 
 from backstay._version import __version__
 from backstay.commands import complain, say
@@ -20,6 +17,7 @@ from backstay.errors import ConfigError, Problem, StartError
 from backstay.logs import EventLog, catch_strays
 from backstay.metrics.events import EventRing
 from backstay.places import make_runtime_folder, simulator_socket
+from backstay.signals import STOPPING, Calls, calls
 from backstay.simulated import Simulated, aim_at, simulators
 
 SWITCH_SECONDS = 0.0005
@@ -28,13 +26,11 @@ SWITCH_SECONDS = 0.0005
 NOBODY = "127.0.0.1:1"
 """Stands for the simulated gateway until that has a port."""
 
-TREE_ENDED = "the supervision tree has ended"
-
 
 def run(file: Path | None, *, simulate: bool, environ: Mapping[str, str]) -> Exit:
     """Run until SIGTERM or SIGINT. Main thread only, because of the signals."""
     with ExitStack() as stack:
-        orders = stack.enter_context(_signals())
+        wishes = stack.enter_context(calls())
         try:
             config = configuration(file, simulate=simulate, environ=environ)
             simulated = stack.enter_context(simulators(config)) if simulate else ()
@@ -48,12 +44,12 @@ def run(file: Path | None, *, simulate: bool, environ: Mapping[str, str]) -> Exi
         log = EventLog(config.log, follow=events.publish)
         stack.callback(log.close)
         stack.callback(catch_strays(log))
-        daemon = Daemon(aim_at(simulated, config), log=log, events=events, on_end=lambda _: orders.put(TREE_ENDED))
+        daemon = Daemon(aim_at(simulated, config), log=log, events=events, on_end=wishes.put)
         try:
             daemon.start()
         except StartError as error:
             return _refused(str(error))
-        return _serve(daemon, simulated, orders)
+        return _serve(daemon, simulated, wishes)
 
 
 def configuration(file: Path | None, *, simulate: bool, environ: Mapping[str, str]) -> Config:
@@ -92,38 +88,14 @@ def _refused(reason: str) -> Exit:
     return Exit.FAILED
 
 
-def _serve(daemon: Daemon, simulated: Sequence[Simulated], orders: queue.SimpleQueue[str]) -> Exit:
+def _serve(daemon: Daemon, simulated: Sequence[Simulated], wishes: Calls) -> Exit:
     log = daemon.log
     ready = ", ".join([daemon.doors(), *map(str, simulated)])
     log("started", version=__version__, pid=os.getpid(), doors=ready)
     with suppress(OSError):  # nobody reads it: no reason not to run
         say(f"backstay {__version__} is ready: {ready}")
-    reason = orders.get(block=True)
+    reason = wishes.next()
     log("stopping", reason=reason)
     daemon.stop()
     log("stopped")
-    return Exit.FAILED if reason == TREE_ENDED else Exit.OK
-
-
-@contextmanager
-def _signals() -> Generator[queue.SimpleQueue[str]]:
-    """SIGTERM and SIGINT come out of the queue; a second one ends the process at once. SIGHUP does nothing.
-
-    A SimpleQueue, since its `put` may interrupt its own `get`; setting an Event from a handler can lock up.
-    """
-    orders: queue.SimpleQueue[str] = queue.SimpleQueue()
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        signal.signal(number, leave)
-        orders.put(signal.Signals(number).name)
-
-    def leave(number: int, _frame: FrameType | None) -> None:
-        os._exit(128 + number)
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        yield orders
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return Exit.OK if reason in STOPPING else Exit.FAILED
