@@ -84,6 +84,10 @@ LASTING = (
 """Events that are true whoever hears them; the rest belongs to a socket or a timer."""
 
 
+WISHES = {Event.START: True, Event.RESUME: True, Event.PAUSE: False, Event.DRAIN: False, Event.STOP: False}
+"""Orders that say whether the connection is wanted; a restart or a reset of one that is held leaves it held."""
+
+
 def _nothing(*_: object, **__: object) -> None:
     """The default for whatever nobody wants to hear."""
 
@@ -204,7 +208,7 @@ class Session(Actor):
         if isinstance(message, ClientAsked):
             charge.in_hand += wire_bytes(message.payloads)
         elif isinstance(message, Ordered):
-            charge.wanted = message.event not in (Event.STOP, Event.DRAIN, Event.PAUSE)
+            charge.wanted = WISHES.get(message.event, charge.wanted)
             charge.over |= message.event in (Event.STOP, Event.DRAIN)
         elif isinstance(message, ClientGreeted):
             charge.wanted = True

@@ -1,0 +1,37 @@
+"""What an operator has said of a connection stands until somebody says otherwise."""
+
+from __future__ import annotations
+
+import pytest
+
+from backstay.config import Address, Config, ConnectionConfig, GatewayConfig, HttpConfig
+from backstay.manager import Manager
+from backstay.session.lifecycle import Event
+from backstay.simulator import Simulator
+
+PATIENCE = 30.0
+
+
+def config(simulator: Simulator) -> Config:
+    return Config(
+        gateways={"paper": GatewayConfig(endpoints=(Address(*simulator.address),))},
+        connections={"keeper": ConnectionConfig(gateway="paper", client_id=900)},
+        http=HttpConfig(enabled=False),
+    )
+
+
+@pytest.mark.parametrize("event", [Event.RESET, Event.RESTART])
+def test_a_paused_connection_is_not_wanted_again_because_it_is_reset_or_restarted(event):
+    with Simulator() as simulator, Manager(config(simulator)) as manager:
+        assert manager.wait_ready(PATIENCE)
+        assert manager.order("keeper", Event.PAUSE, "by the test")
+        assert manager.wait_until(lambda status: status.connections[0].state == "paused", PATIENCE)
+        assert manager.order("keeper", event)
+        assert manager.order("keeper", Event.RESTART, "the last order")
+        assert manager.wait_until(lambda status: status.connections[0].reason == "the last order", PATIENCE)
+        (one,) = manager.status().connections
+        assert (one.wanted, one.state) == (False, "paused")
+        assert manager.order("keeper", Event.RESUME)
+        assert manager.wait_until(lambda status: status.connections[0].state == "ready", PATIENCE)
+        assert manager.status().connections[0].wanted
+        assert simulator.errors == []
