@@ -6,10 +6,20 @@ import pytest
 
 from backstay.config import Address, Config, ConnectionConfig, GatewayConfig, HttpConfig
 from backstay.manager import Manager
+from backstay.session.core import View
 from backstay.session.lifecycle import Event
 from backstay.simulator import Simulator
 
 PATIENCE = 30.0
+
+
+class Watchful(Manager):
+    """Wakes who waits for a status whenever a session shows itself, also in the same state."""
+
+    def _show(self, live_id: str, view: View) -> None:
+        super()._show(live_id, view)
+        with self._changed:
+            self._changed.notify_all()
 
 
 def config(simulator: Simulator) -> Config:
@@ -22,7 +32,7 @@ def config(simulator: Simulator) -> Config:
 
 @pytest.mark.parametrize("event", [Event.RESET, Event.RESTART])
 def test_a_paused_connection_is_not_wanted_again_because_it_is_reset_or_restarted(event):
-    with Simulator() as simulator, Manager(config(simulator)) as manager:
+    with Simulator() as simulator, Watchful(config(simulator)) as manager:
         assert manager.wait_ready(PATIENCE)
         assert manager.order("keeper", Event.PAUSE, "by the test")
         assert manager.wait_until(lambda status: status.connections[0].state == "paused", PATIENCE)
