@@ -38,7 +38,8 @@ MAX_COMMANDS = 8
 _log = logging.getLogger(__name__)
 
 Arguments = Mapping[str, object]
-Handler = Callable[[Arguments], Mapping[str, object]]
+Handler = Callable[[Arguments, "Peer | None"], Mapping[str, object]]
+"""Takes what was asked and who asks, by the word of the kernel."""
 
 
 class CommandError(Exception):
@@ -144,7 +145,7 @@ class _Desk:
         peer: Peer | None = getattr(request.state, "peer", None)
         self._under_way += 1
         try:
-            result = await _in_thread(lambda: handler(arguments))
+            result = await _in_thread(lambda: handler(arguments, peer))
         except CommandError as error:
             _log.warning("command failed: command=%s code=%s peer=%s reason=%s", name, error.code, peer, error)
             raise

@@ -50,18 +50,77 @@ FAILURES = {
 }
 """Each code an error may carry."""
 
+
+class Command(NamedTuple):
+    """One command of operators. What it says in `text` and `more` is its help and its entry in the reference.
+
+    `goal`: what it waits for, a key of `backstay.control.goals.GOALS`; none where it only tells. `down`: a live
+    connection is away meanwhile; `stays`: and afterwards.
+    """
+
+    text: str
+    more: str = ""
+    goal: str = ""
+    down: bool = False
+    stays: bool = False
+
+
 COMMANDS = {
-    "restart": "restart a connection",
-    "pause": "take a connection down and hold it down",
-    "resume": "let a paused connection up again",
-    "drain": "let work finish and take no new",
-    "reset": "forget the backoff and dial now",
-    "resubscribe": "ask again for streams",
-    "reload": "read the configuration again",
-    "explain": "why a connection is not ready, and what happens next",
-    "tree": "the supervision tree",
-    "requests": "what a connection still owes its clients",
-    "orders": "orders in doubt and on their way",
-    "dump": "everything a bug report needs, secrets masked",
+    "restart": Command(
+        "Give connections a new socket to their gateway.",
+        "Clients keep theirs: they are told 1100 and then 1102, and what they had asked for is put back. One that is "
+        "paused or drained is refused.",
+        goal="renewed",
+        down=True,
+    ),
+    "pause": Command(
+        "Take connections down and hold them down until they are resumed.",
+        "Holds across a restart of the daemon. Clients keep their sockets and are told 1100.",
+        goal="down",
+        down=True,
+        stays=True,
+    ),
+    "resume": Command(
+        "Let paused or drained connections up again.",
+        "Also one that nobody uses now: a client that comes under its name is let through again.",
+        goal="up",
+    ),
+    "drain": Command(
+        "Let what is under way finish, then take connections down and hold them down.",
+        "Waits until no read and no order is without its answer, for as long as --within says; then as pause does.",
+        goal="down",
+        down=True,
+        stays=True,
+    ),
+    "reset": Command(
+        "Forget the backoff, also of parked connections, and dial now.",
+        "Does nothing to a connection that is up, and leaves a paused one paused.",
+        goal="tried",
+    ),
+    "events": Command(
+        "Tell what has happened, and with --follow what happens.",
+        "The daemon keeps the last thousand events of its life. What each means is in docs/events.md.",
+    ),
+    "explain": Command(
+        "Say why a connection is as it is, what happens next, and what a person can do.",
+        "Exit code 3 when it is wanted and not ready.",
+    ),
+    "tree": Command(
+        "Show the supervision tree.",
+        "Each actor with its restarts, what waits in its mailbox, and for how long it has done nothing; each "
+        "supervisor with the restarts it has left before it gives up.",
+    ),
+    "requests": Command(
+        "Show what a connection still owes its client: streams and reads.",
+        "Those that wait for the gateway come first.",
+    ),
+    "orders": Command(
+        "Show the orders that a client has placed through a connection.",
+        "Those of which TWS has said nothing come first.",
+    ),
+    "dump": Command(
+        "Collect what a bug report needs: status, tree, events, configuration and stacks.",
+        "Account numbers are masked. One JSON document on stdout, or in --output FILE.",
+    ),
 }
-"""What `POST /v1/commands/NAME` knows. Whether a daemon offers one is for its `Commands` to say."""
+"""What `POST /v1/commands/NAME` knows, and the command line with it. A test holds the daemon's handlers to it."""

@@ -13,8 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from backstay.commands import NotPlainError, read
+from backstay.control.vocabulary import COMMANDS as OPERATIONS
 
-RUN, LOOK, TRY = "Run", "Look at a running daemon", "Try it out"
+RUN, LOOK, OPERATE, TRY = "Run", "Look at a running daemon", "Operate a running daemon", "Try it out"
 
 INTERRUPTED = 130
 """What shells report for Ctrl-C."""
@@ -37,6 +38,8 @@ COMMANDS = (
     Command("check", "backstay.cli_daemon", "check", RUN),
     Command("status", "backstay.cli_status", "status", LOOK, quick=True),
     Command("health", "backstay.cli_status", "health", LOOK, quick=True),
+    *(Command(name, "backstay.cli_look", name, LOOK, quick=True) for name, row in OPERATIONS.items() if not row.goal),
+    *(Command(name, "backstay.cli_operate", name, OPERATE, quick=True) for name, row in OPERATIONS.items() if row.goal),
     Command("simulator", "backstay.cli_daemon", "simulator", TRY),
     Command("demo", "backstay.cli_demo", "demo", TRY),
 )

@@ -3,54 +3,34 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from fnmatch import fnmatchcase
-from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated
 
 from backstay import render
-from backstay.commands import Argument, Option, complain, say
-from backstay.control.client import (
-    ControlClient,
-    ControlError,
-    NotReadyError,
-    RefusedError,
-    locate_socket,
-    require_ready,
+from backstay.cli_asking import (
+    SCHEMA,
+    Answer,
+    ConfigOption,
+    ControlOption,
+    JsonOption,
+    TimeoutOption,
+    ask,
+    chosen,
+    client_of,
+    colour,
+    readiness,
+    tell,
 )
-from backstay.control.vocabulary import CONFIG_VARIABLE, SOCKET_VARIABLE, Exit
-from backstay.places import runtime_folder, simulator_socket
-
-SCHEMA = 1
-"""Of an error as JSON."""
+from backstay.commands import Argument, Option
+from backstay.control.client import require_ready
+from backstay.control.vocabulary import Exit
 
 WATCH_SECONDS = 1.0
 HOME_AND_CLEAR = "\x1b[H\x1b[J"
-
-
-class Answer(NamedTuple):
-    """What a command has to tell, and the code it ends with."""
-
-    exit: Exit
-    text: str
-    complains: bool = False
-
-
-ConfigOption = Annotated[
-    str | None,
-    Option("--config", "-c", metavar="FILE", text=f"The daemon's configuration. Also: ${CONFIG_VARIABLE}."),
-]
-ControlOption = Annotated[
-    str | None,
-    Option("--control", metavar="SOCKET", text=f"The daemon's control socket. Also: ${SOCKET_VARIABLE}."),
-]
-JsonOption = Annotated[bool, Option("--json", text="JSON on stdout, errors too; keys are stable.")]
-TimeoutOption = Annotated[float, Option("--timeout", metavar="SECONDS", least=0.1, text="How long to wait for it.")]
 
 
 def status(
@@ -71,13 +51,13 @@ def status(
     """
 
     def look() -> Answer:
-        found = _client(config, control).status(timeout=timeout)
-        chosen = _chosen(found["connections"], names or ())
+        found = client_of(config, control).status(timeout=timeout)
+        picked = chosen(found["connections"], names or ())
         if as_json:
-            return Answer(_readiness(chosen), json.dumps({**found, "connections": chosen}))
-        return Answer(_readiness(chosen), render.table(found, chosen, colour=_colour(), now=time.time()))
+            return Answer(readiness(picked), json.dumps({**found, "connections": picked}))
+        return Answer(readiness(picked), render.table(found, picked, colour=colour(), now=time.time()))
 
-    return _watch(look, as_json=as_json) if watch else _tell(_ask(look, as_json=as_json))
+    return _watch(look, as_json=as_json) if watch else tell(ask(look, as_json=as_json))
 
 
 def health(
@@ -96,51 +76,12 @@ def health(
     """
 
     def look() -> Answer:
-        found = _client(config, control).status(timeout=timeout)
+        found = client_of(config, control).status(timeout=timeout)
         if not live:
             require_ready(found)
         return Answer(Exit.OK, json.dumps({"schema": SCHEMA, "ok": True}) if as_json else "ok")
 
-    return _tell(_ask(look, as_json=as_json))
-
-
-def _client(config: str | None, control: str | None) -> ControlClient:
-    path = locate_socket(config, control, os.environ)
-    nowhere_said = not (config or control or os.environ.get(SOCKET_VARIABLE) or os.environ.get(CONFIG_VARIABLE))
-    if nowhere_said and not path.exists():
-        simulated = simulator_socket(runtime_folder(os.environ))
-        path = simulated if simulated.exists() else path
-    return ControlClient(Path(path))
-
-
-def _chosen(connections: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[Mapping[str, Any]]:
-    for name in names:
-        if not any(fnmatchcase(one["name"], name) for one in connections):
-            raise RefusedError(f"no connection {name!r}", code="unknown_connection")
-    return [one for one in connections if not names or any(fnmatchcase(one["name"], name) for name in names)]
-
-
-def _readiness(connections: Sequence[Mapping[str, Any]]) -> Exit:
-    try:
-        require_ready({"connections": connections})
-    except NotReadyError as error:
-        return error.exit
-    return Exit.OK
-
-
-def _ask(look: Callable[[], Answer], *, as_json: bool) -> Answer:
-    try:
-        return look()
-    except ControlError as error:
-        if not as_json:
-            return Answer(error.exit, f"backstay: {error}", complains=True)
-        problem = {"code": error.code, "message": str(error), "exit": error.exit}
-        return Answer(error.exit, json.dumps({"schema": SCHEMA, "error": problem}))
-
-
-def _tell(answer: Answer) -> Exit:
-    (complain if answer.complains else say)(answer.text)
-    return answer.exit
+    return tell(ask(look, as_json=as_json))
 
 
 def _watch(look: Callable[[], Answer], *, as_json: bool) -> Exit:
@@ -149,15 +90,11 @@ def _watch(look: Callable[[], Answer], *, as_json: bool) -> Exit:
     seen = Exit.OK
     with suppress(KeyboardInterrupt):
         while True:
-            answer = _ask(look, as_json=as_json)
+            answer = ask(look, as_json=as_json)
             seen = answer.exit  # first: Ctrl-C may come as soon as it is on the screen
             if sys.stdout.isatty() and not as_json:
                 sys.stdout.write(HOME_AND_CLEAR)
                 sys.stdout.flush()  # what is complained of goes to another stream
-            _tell(answer)
+            tell(answer)
             pause.wait(WATCH_SECONDS)
     return seen
-
-
-def _colour() -> bool:
-    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"

@@ -69,6 +69,7 @@ _NAMED = {"gateways": GatewayConfig, "relays": RelayConfig, "connections": Conne
 _PATHS: tuple[tuple[str, type[Section], str], ...] = (
     ("journal", JournalConfig, "path"),
     ("control", ControlConfig, "socket"),
+    ("control", ControlConfig, "holds"),
 )
 _WILDCARDS = {"0.0.0.0", "::"}  # noqa: S104  # compared with, not bound
 _THIS_MACHINE = {"localhost", "127.0.0.1", "::1", *_WILDCARDS}

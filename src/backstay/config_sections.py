@@ -268,6 +268,8 @@ class ControlConfig(Section):
 
     socket: File = Path("backstay.sock")
     """A unix socket, mode 0600; relative to the configuration file."""
+    holds: File = Path("backstay.holds")
+    """What operators have paused or drained, to be held across a restart; relative to the configuration file."""
 
     @model_validator(mode="after")
     def _check_length(self) -> Self:

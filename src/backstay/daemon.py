@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 from backstay._version import __version__
 from backstay.config import Config
 from backstay.doors import Doors, Server
+from backstay.holds import Holds
 from backstay.logs import EventLog
 from backstay.manager import Manager
 from backstay.metrics.blocks import ProcessSample
 from backstay.metrics.events import EventRing
+from backstay.operations import Operations
 from backstay.status import status_as_dict
 from backstay.supervisor.actor import Actor
 from backstay.supervisor.watchdog import Stuck, Watchdog
@@ -42,7 +44,9 @@ class Daemon:
     def __init__(self, config: Config, *, log: EventLog, events: EventRing, on_end: Callable[[str], object]) -> None:
         self.config = config
         self.log = log
-        self.manager = Manager(config, log=log, on_end=lambda _: on_end(TREE_ENDED))
+        self._holds = Holds(config.control.holds)
+        self.manager = Manager(config, log=log, on_end=lambda _: on_end(TREE_ENDED), holds=self._holds)
+        self._operations = Operations(self.manager, holds=self._holds, log=log, events=events)
         self._events = events
         self._on_end = on_end
         self._accepted_wall = time.time()
@@ -57,6 +61,7 @@ class Daemon:
             # The doors first: a start that is refused must not have dialled a gateway, or greeted a client.
             stops.callback(self._doors.close)
             self._doors.open()
+            self._holds.load()
             stops.callback(self._stop_manager)
             self.manager.start()
             watchdog = Watchdog(self._actors, self._tell_stuck)
@@ -85,7 +90,7 @@ class Daemon:
 
     def handler(self, name: str) -> Handler | None:
         """What carries out an operator's command; None: not offered."""
-        return _HANDLERS.get(name)
+        return self._operations.handler(name)
 
     def _serve(self, control: socket.socket, http: socket.socket | None) -> Sequence[Server]:
         from backstay.control.server import ControlServer  # noqa: PLC0415  # see backstay.doors
@@ -133,7 +138,3 @@ class Daemon:
 
     def _stop_manager(self) -> None:
         self.manager.stop(TREE_STOP_SECONDS)
-
-
-_HANDLERS: Mapping[str, Handler] = {}
-"""Operators' commands by name."""

@@ -61,6 +61,12 @@ GROUPS: Mapping[str, Mapping[str, Row]] = {
             "as the library has it",
         ),
     },
+    "Operators": {
+        "operator_command": Row(
+            "Somebody gave an order; `uid` and `pid` are those of the process at the control socket.",
+            "command connection reason uid pid",
+        ),
+    },
     "Connections": {
         "state_changed": Row(
             "The connection went from one state to another.",

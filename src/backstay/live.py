@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from backstay.actors.session import Charge
 from backstay.config import RelayConfig
+from backstay.holds import UP, Hold
 from backstay.metrics.blocks import ConnectionMeter
 from backstay.session.core import View
 from backstay.status import ConnectionStatus
@@ -77,9 +78,10 @@ class Door:
         self.strangers.pop(live_id, None)
 
 
-def connection_status(live: Live, restarts: int) -> ConnectionStatus:
-    """What a status says of a connection, as its session showed itself last."""
+def connection_status(live: Live, restarts: int, hold: Hold | None = None) -> ConnectionStatus:
+    """What a status says of a connection, as its session showed itself last; `hold`: of an operator."""
     view, meter = live.view, live.meter
+    held_from_the_start = hold is not None and view.state == "stopped" and not live.charge.over
     host, port = view.endpoint
     return ConnectionStatus(
         name=meter.name,
@@ -87,8 +89,8 @@ def connection_status(live: Live, restarts: int) -> ConnectionStatus:
         endpoint=f"{host}:{port}" if host else "",
         client_id=view.client_id if view.client_id is not None else -1,
         wanted=live.charge.wanted,
-        state=view.state,
-        reason=view.reason,
+        state="paused" if held_from_the_start else view.state,
+        reason=hold.reason or view.reason if held_from_the_start and hold is not None else view.reason,
         since_wall=meter.state_since_wall,
         epoch=view.epoch,
         server_version=view.version or 0,
@@ -100,4 +102,5 @@ def connection_status(live: Live, restarts: int) -> ConnectionStatus:
         round_trip_seconds=view.round_trip_seconds,
         messages_received=meter.messages_received,
         messages_sent=meter.messages_sent,
+        admin=hold.wanted if hold is not None else UP,
     )

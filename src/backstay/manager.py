@@ -25,6 +25,7 @@ from backstay.actors.session import Charge, Outside
 from backstay.actors.traffic import Credit, Traffic
 from backstay.config import Config, ConnectionConfig
 from backstay.errors import StartError
+from backstay.holds import Holds
 from backstay.live import MAX_STRANGERS, TROUBLED, Door, Live, connection_status
 from backstay.metrics.blocks import ConnectionMeter
 from backstay.metrics.listening import ListenError, open_listener
@@ -64,6 +65,7 @@ class Manager:
         chance: random.Random | None = None,
         sinks: Mapping[str, Callable[[bytes], object]] | None = None,
         on_end: Callable[[Exited], object] | None = None,
+        holds: Holds | None = None,
     ) -> None:
         """Build nothing yet.
 
@@ -72,6 +74,7 @@ class Manager:
         """
         self.config = config
         self.log = log
+        self.holds = holds or Holds()
         self._sinks = dict(sinks or {})
         self._on_end = on_end
         self._chance = chance or random.SystemRandom()
@@ -139,6 +142,11 @@ class Manager:
         """Wait until every wanted connection is ready."""
         return self.wait_until(lambda status: all(c.state == "ready" for c in status.connections if c.wanted), timeout)
 
+    def charge(self, name: str) -> Charge | None:
+        """What the connection of this name is charged with; it goes on changing in the session's thread."""
+        live = self._find(name)
+        return None if live is None else live.charge
+
     def status(self) -> Status:
         """What is going on, at this moment."""
         restarts = restarts_below(self.tree())
@@ -150,7 +158,10 @@ class Manager:
                 ListenerStatus(name, door.address, door.config.gateway, len(door.clients))
                 for name, door in self._doors.items()
             ),
-            connections=tuple(connection_status(live, restarts.get(live.id, 0)) for live in list(self._live.values())),
+            connections=tuple(
+                connection_status(live, restarts.get(live.id, 0), self.holds.get(live.meter.name))
+                for live in list(self._live.values())
+            ),
         )
 
     def names(self) -> Mapping[str, str]:
@@ -236,7 +247,7 @@ class Manager:
         owed = Owed(offer=OWN_OFFER, start=ClientStarted(config.client_id))
         credit = Credit()
         charge = self._charge(name, config.gateway, owed=owed, read_only=config.read_only, credit=credit)
-        charge.wanted = True
+        charge.wanted = self.holds.get(name) is None
         self._register(Live(name, config.gateway, charge), name)
         self._lobbies[config.gateway].claim(config.client_id, name)
         sink: Sink = CallbackSink(self._sinks.get(name, _ignore), credit)
@@ -325,6 +336,8 @@ class Manager:
             live.named = True
             self._doors[live.relay].waiting.discard(live.id)
             self._count_waiting(live)
+        if (hold := self.holds.get(name)) is not None:
+            self.order(live.id, Event.PAUSE, hold.reason)
         return name
 
     def _left(self, live_id: str) -> None:

@@ -80,7 +80,8 @@ def _for_simulator(environ: Mapping[str, str]) -> Config:
         socket = simulator_socket(make_runtime_folder(environ), port)
     except OSError as error:
         raise ConfigError([Problem("simulator defaults", "control.socket", str(error))]) from error
-    return config.model_copy(update={"control": config.control.model_copy(update={"socket": socket})})
+    files = {"socket": socket, "holds": socket.with_suffix(".holds")}
+    return config.model_copy(update={"control": config.control.model_copy(update=files)})
 
 
 def _refused(reason: str) -> Exit:

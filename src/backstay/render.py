@@ -46,10 +46,15 @@ def _next_or_reason(one: Connection, now: float) -> str:
     return ": ".join(parts) or NONE
 
 
+def wanted(one: Connection) -> str:
+    """What operators want of it, and where that is up, whether anybody needs it now."""
+    return str(one["admin"]) if one["admin"] != "up" else "up" if one["wanted"] else "no"
+
+
 _COLUMNS: tuple[tuple[str, Callable[[Connection, float], str]], ...] = (
     ("NAME", lambda one, _: printable(one["name"])),
     ("GATEWAY", lambda one, _: printable(f"{one['gateway']} {one['endpoint']}".strip())),
-    ("WANTED", lambda one, _: "yes" if one["wanted"] else "no"),
+    ("WANTED", lambda one, _: wanted(one)),
     ("STATE", lambda one, _: printable(one["state"])),
     ("SINCE", lambda one, now: duration(now - one["since_wall"]) if one["since_wall"] else NONE),
     ("RTT", lambda one, _: round_trip(one["round_trip_seconds"])),
@@ -80,10 +85,11 @@ def table(status: Mapping[str, Any], connections: Sequence[Connection], *, colou
         return "\n".join([*lines, "no connections"])
     rows = [[title for title, _ in _COLUMNS], *([read(one, now) for _, read in _COLUMNS] for one in connections)]
     colours = [PLAIN, *map(colour_of, connections)] if colour else None
-    return "\n".join([*lines, *_aligned(rows, colours)])
+    return "\n".join([*lines, *aligned(rows, colours)])
 
 
-def _aligned(rows: Sequence[Sequence[str]], colours: Sequence[str] | None) -> Iterable[str]:
+def aligned(rows: Sequence[Sequence[str]], colours: Sequence[str] | None = None) -> Iterable[str]:
+    """Rows of equally many cells as lines, each column as wide as it has to be; a colour a row, for the state."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for number, row in enumerate(rows):
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]

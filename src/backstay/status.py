@@ -22,7 +22,8 @@ class ListenerStatus:
 class ConnectionStatus:
     """One upstream connection.
 
-    `wanted`: schedule and operator want it up. `state`: one of the public states; `reason` says why, in a sentence.
+    `wanted`: schedule and operator want it up. `admin`: what operators want of it: up, paused or drained. `state`: one
+    of the public states; `reason` says why, in a sentence.
     `..._wall`: seconds since 1970, 0 where there is none. `epoch` counts the dials. `streams`, `reads`: what the client
     is owed; `held`: what waits for the gateway. `round_trip_seconds`: the last probe, None before the first answer.
     """
@@ -45,6 +46,7 @@ class ConnectionStatus:
     round_trip_seconds: float | None = None
     messages_received: int = 0
     messages_sent: int = 0
+    admin: str = "up"
 
 
 @dataclass(frozen=True, slots=True)

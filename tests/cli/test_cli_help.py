@@ -61,7 +61,7 @@ def test_the_version_is_told(command):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("statsu",), "Did you mean 'status'?"),
+        (("statsu",), "'status'"),
         (("status", "--jsn"), "--jsn"),
         (("status", "--timeout", "soon"), "--timeout"),
         (("status", "--timeout", "0"), "0.1"),

@@ -156,7 +156,7 @@ def test_it_is_up_while_the_gateway_is_down(launch, tmp_path, command):
     shown = command("status")
     assert shown.returncode == 3
     assert re.search(
-        r"^keeper +paper 127.0.0.1:1 +yes +waiting .* refused: 127.0.0.1:1: Connection refused$",
+        r"^keeper +paper 127.0.0.1:1 +up +waiting .* refused: 127.0.0.1:1: Connection refused$",
         shown.stdout,
         re.MULTILINE,
     )

@@ -1,0 +1,103 @@
+"""Why a connection is as it is, what happens next, and what a person can do about it: a table of causes.
+
+Pure: a row of the status in, sentences out. The causes are those of `backstay.session.causes`, by the name with which a
+reason begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+HELP_BY_CAUSE: Mapping[str, tuple[str, ...]] = {
+    "dns": ("Check the host name under endpoints of the gateway, and the name server of this machine.",),
+    "refused": (
+        "Is TWS or IB Gateway running there? Log in to it.",
+        (
+            "Is its API switched on, on this port? (Configure, API, Settings: Enable ActiveX and Socket Clients.) "
+            "TWS listens on 7496 (live) and 7497 (paper), IB Gateway on 4001 and 4002 by default."
+        ),
+    ),
+    "dial_timeout": ("Check the host, the port, and any firewall between here and there.",),
+    "unreachable": ("Check the network and the host's address.",),
+    "rejected": (
+        "If the gateway is still starting, wait: it is tried again.",
+        "Otherwise add this machine's address to the trusted ones (Configure, API, Settings: Trusted IPs).",
+        "A port forwarder in front of the gateway (socat, Docker) accepts also while there is nothing behind it.",
+    ),
+    "not_tws": ("Something else listens on that port: check endpoints of the gateway.",),
+    "version": ("Update TWS or IB Gateway: its API is too old for what the client offers.",),
+    "redirected": ("Set endpoints to where the gateway sends us, or allow it: lifecycle.redirect_anywhere.",),
+    "dialog": (
+        (
+            "Look at the gateway's screen: a dialog asks whether to accept the connection. Accept it, or trust this "
+            "machine's address to be asked no more."
+        ),
+        "If there is no dialog, the gateway hangs: restart it.",
+    ),
+    "not_started": ("The gateway took the connection and is not logged in to IB yet: look at its screen.",),
+    "client_id_taken": (
+        "Another program is connected with this client id: end it, or give one of the two another id.",
+        "A gateway may believe for a minute or two that a connection which broke is still there: wait.",
+    ),
+    "unresponsive": ("The gateway is up and not joined to IB: look at its screen, and at IB's system status.",),
+    "silent": ("The gateway hangs, or the network swallows what is sent: look at its screen, restart it.",),
+    "bad_frame": ("What arrived is no TWS message: is there a proxy in between? Please report it with backstay dump.",),
+    "reader_died": ("A part of backstay failed: see backstay events, and report it with backstay dump.",),
+    "session_died": ("A part of backstay failed: see backstay events, and report it with backstay dump.",),
+    "port_changed": ("TWS has moved its API to another port: set endpoints to it.",),
+}
+"""What a person can do, by cause. Causes that mend themselves have no row."""
+
+_BY_STATE: Mapping[str, tuple[str, str]] = {
+    "ready": ("It works.", "Nothing: it is watched."),
+    "degraded": (
+        "The gateway is up and has lost IB's servers (1100); streams are silent, orders do not reach the exchange.",
+        "It comes back by itself when the gateway has them again (1101, 1102); what was subscribed is checked then.",
+    ),
+    "connecting": ("It is being dialled.", "The greeting, as soon as the socket stands."),
+    "handshaking": ("The gateway has taken the socket and has not answered the greeting yet.", "It is waited for."),
+    "starting": ("The gateway has answered and has not said its order id and accounts yet.", "They are waited for."),
+    "verifying": ("It has been started, and has to prove with an answer that it passes requests on.", "Then the rest."),
+    "syncing": ("The gateway answers; what the client had asked for is being put back.", "Ready, once that is done."),
+    "draining": ("It is ending, and lets out what is queued.", "It ends."),
+    "stopped": ("It has ended.", "Nothing, until it is wanted again."),
+    "awaiting_acceptance": (
+        "The gateway has said nothing to the greeting for long: a dialog waits for a person, or it hangs.",
+        "The socket is kept open for the dialog.",
+    ),
+}
+
+_DIALOG_STATES = {"awaiting_acceptance"}
+
+
+def explain(row: Mapping[str, Any], hold: Mapping[str, Any] | None, *, now: float) -> Mapping[str, object]:
+    """`why`, `next` and `todo` (a list) for a connection of the status. `now`: seconds since 1970."""
+    name, state, reason = row["name"], row["state"], row["reason"]
+    if hold is not None:
+        since = datetime.fromtimestamp(hold["since_wall"], UTC).strftime("%Y-%m-%d %H:%M UTC")
+        why = f"An operator has {hold['wanted']} it, {since}" + (f": {hold['reason']}" if hold["reason"] else ".")
+        return {"why": why, "next": "Nothing, until it is resumed.", "todo": [f"backstay resume {name}"]}
+    cause = str(reason).partition(":")[0]
+    why, following = _BY_STATE.get(state, (reason or state, "It is tried again."))
+    if state in {"waiting", "parked", "paused"} and reason:
+        why = str(reason)
+    if state in {"waiting", "parked"}:
+        following = _attempt(row["next_attempt_wall"], now)
+    todo = list(HELP_BY_CAUSE.get("dialog" if state in _DIALOG_STATES else cause, ()))
+    if state == "parked":
+        todo.append(f"When that is done: backstay reset {name} (it is tried once a minute all the same).")
+    elif state == "waiting":
+        todo.append(f"To try at once: backstay reset {name}")
+    elif state == "ready":
+        todo = []
+    elif state == "degraded":
+        todo = ["Look at IB's system status, and at the network of the gateway's machine."]
+    return {"why": why, "next": following, "todo": todo}
+
+
+def _attempt(wall: float, now: float) -> str:
+    if wall <= 0.0:
+        return "It is tried again."
+    return f"It is tried again in {max(0.0, wall - now):.0f} s, and then as often as it takes."

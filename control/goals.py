@@ -1,0 +1,40 @@
+"""When a command has done what it was to do, judged by the status. Plain and light: the command line waits with it.
+
+A goal looks at a connection's row of the status, and at what the daemon answered when it took the command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+UP_STATES = frozenset({"ready", "degraded"})
+"""The socket to the gateway stands and serves; whether the gateway has its own to IB is not ours to mend."""
+
+DOWN_STATES = frozenset({"paused", "stopped"})
+
+Row = Mapping[str, Any]
+
+
+def _is_up(row: Row, _accepted: Row) -> bool:
+    return row["wanted"] and row["state"] in UP_STATES
+
+
+def _is_renewed(row: Row, accepted: Row) -> bool:
+    return row["state"] in UP_STATES and row["epoch"] > accepted["epoch"]
+
+
+def _is_down(row: Row, _accepted: Row) -> bool:
+    return not row["wanted"] and row["state"] in DOWN_STATES
+
+
+def _is_tried(row: Row, _accepted: Row) -> bool:
+    return not row["wanted"] or row["state"] in UP_STATES
+
+
+GOALS: Mapping[str, Callable[[Row, Row], bool]] = {
+    "up": _is_up,
+    "renewed": _is_renewed,
+    "down": _is_down,
+    "tried": _is_tried,
+}

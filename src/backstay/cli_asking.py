@@ -1,0 +1,95 @@
+"""How the commands that talk to a daemon find it, ask it, and tell what it said. Standard library alone: no waiting."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+from backstay.commands import Option, complain, say
+from backstay.control.client import (
+    ControlClient,
+    ControlError,
+    NotReadyError,
+    RefusedError,
+    locate_socket,
+    require_ready,
+)
+from backstay.control.vocabulary import CONFIG_VARIABLE, SOCKET_VARIABLE, Exit
+from backstay.places import runtime_folder, simulator_socket
+
+SCHEMA = 1
+"""Of an error, and of an answer that the command line makes itself, as JSON."""
+
+
+class Answer(NamedTuple):
+    """What a command has to tell, and the code it ends with."""
+
+    exit: Exit
+    text: str
+    complains: bool = False
+
+
+ConfigOption = Annotated[
+    str | None,
+    Option("--config", "-c", metavar="FILE", text=f"The daemon's configuration. Also: ${CONFIG_VARIABLE}."),
+]
+ControlOption = Annotated[
+    str | None,
+    Option("--control", metavar="SOCKET", text=f"The daemon's control socket. Also: ${SOCKET_VARIABLE}."),
+]
+JsonOption = Annotated[bool, Option("--json", text="JSON on stdout, errors too; keys are stable.")]
+TimeoutOption = Annotated[float, Option("--timeout", metavar="SECONDS", least=0.1, text="How long to wait for it.")]
+
+
+def client_of(config: str | None, control: str | None) -> ControlClient:
+    """The daemon meant by these options, or by the environment, or by where it was started. Raises MisusedError."""
+    path = locate_socket(config, control, os.environ)
+    nowhere_said = not (config or control or os.environ.get(SOCKET_VARIABLE) or os.environ.get(CONFIG_VARIABLE))
+    if nowhere_said and not path.exists():
+        simulated = simulator_socket(runtime_folder(os.environ))
+        path = simulated if simulated.exists() else path
+    return ControlClient(Path(path))
+
+
+def chosen(connections: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[Mapping[str, Any]]:
+    """Those whose names match; all where there are no names. Raises RefusedError for a name that none has."""
+    for name in names:
+        if not any(fnmatchcase(one["name"], name) for one in connections):
+            raise RefusedError(f"no connection {name!r}", code="unknown_connection")
+    return [one for one in connections if not names or any(fnmatchcase(one["name"], name) for name in names)]
+
+
+def readiness(connections: Sequence[Mapping[str, Any]]) -> Exit:
+    """OK if every wanted one is ready."""
+    try:
+        require_ready({"connections": connections})
+    except NotReadyError as error:
+        return error.exit
+    return Exit.OK
+
+
+def ask(look: Callable[[], Answer], *, as_json: bool) -> Answer:
+    """What `look` answers, or what it raised, as an answer."""
+    try:
+        return look()
+    except ControlError as error:
+        if not as_json:
+            return Answer(error.exit, f"backstay: {error}", complains=True)
+        problem = {"code": error.code, "message": str(error), "exit": error.exit}
+        return Answer(error.exit, json.dumps({"schema": SCHEMA, "error": problem}))
+
+
+def tell(answer: Answer) -> Exit:
+    """Print it where it belongs."""
+    (complain if answer.complains else say)(answer.text)
+    return answer.exit
+
+
+def colour() -> bool:
+    """Whether whoever reads stdout wants colours."""
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"

@@ -1,0 +1,260 @@
+"""The commands that tell what goes on inside a running daemon: events, explain, tree, requests, orders, dump."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from backstay import render
+from backstay.cli_asking import (
+    SCHEMA,
+    Answer,
+    ConfigOption,
+    ControlOption,
+    JsonOption,
+    TimeoutOption,
+    ask,
+    client_of,
+    tell,
+)
+from backstay.commands import Argument, Option, say
+from backstay.control.client import ControlClient, MisusedError, RefusedError
+from backstay.control.vocabulary import COMMANDS, Exit
+
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
+NameArgument = Annotated[list[str] | None, Argument(metavar="NAME", text="The connection.")]
+
+
+def _described(function: Callable[..., int]) -> Callable[..., int]:
+    """Give a command the help of its row."""
+    row = COMMANDS[function.__name__]
+    function.__doc__ = f"{row.text}\n\n{row.more}"
+    return function
+
+
+@_described
+def events(
+    *,
+    follow: Annotated[bool, Option("--follow", "-f", text="Go on telling them as they come, until Ctrl-C.")] = False,
+    since: Annotated[
+        str | None, Option("--since", metavar="TIME", text="Only those of so long ago: 90s, 10m, 2h, 1d.")
+    ] = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+    control: ControlOption = None,
+    timeout: TimeoutOption = 5.0,
+) -> int:
+    """See its row."""
+    last: list[int] = []
+
+    def look() -> Answer:
+        arguments = {"seconds": _seconds(since)} if since else {}
+        found = client_of(config, control).command("events", arguments, timeout=timeout)
+        last.append(found["last"])
+        if as_json and not follow:
+            return Answer(Exit.OK, json.dumps(found))
+        lines = [_event(one, as_json=as_json) for one in found["events"]]
+        return Answer(Exit.OK, "\n".join(lines) if lines or follow else "no events")
+
+    code = _tell_lines(ask(look, as_json=as_json))
+    return (
+        code
+        if code is not Exit.OK or not follow
+        else tell(_following(client_of(config, control), last[0], as_json=as_json))
+    )
+
+
+def _following(client: ControlClient, last: int, *, as_json: bool) -> Answer:
+    def look() -> Answer:
+        for one in client.events(since=last):
+            say(_event(one, as_json=as_json))
+        raise RefusedError("the daemon has stopped", code="refused")
+
+    return ask(look, as_json=as_json)
+
+
+def _tell_lines(answer: Answer) -> Exit:
+    return tell(answer) if answer.text else answer.exit
+
+
+def _seconds(text: str) -> float:
+    number, unit = text[:-1], text[-1:]
+    try:
+        return float(number) * UNITS[unit]
+    except (ValueError, KeyError) as error:
+        raise MisusedError(
+            f"--since: not a time span such as 90s, 10m, 2h, 1d: {text!r}", code="bad_request"
+        ) from error
+
+
+def _event(one: Mapping[str, Any], *, as_json: bool) -> str:
+    if as_json:
+        return json.dumps(one)
+    if one["event"] == "gap":
+        return f"... {one['missed']} events were missed"
+    at = datetime.fromtimestamp(one["wall"], UTC).strftime("%Y-%m-%d %H:%M:%S")
+    fields = (
+        f"{key}={render.printable(value)}" for key, value in one.items() if key not in {"event", "wall", "number"}
+    )
+    return f"{at} {one['event']} {' '.join(fields)}".rstrip()
+
+
+@_described
+def explain(
+    names: NameArgument = None,
+    *,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+    control: ControlOption = None,
+    timeout: TimeoutOption = 5.0,
+) -> int:
+    """See its row."""
+
+    def look() -> Answer:
+        found = client_of(config, control).command("explain", {"name": _one(names)}, timeout=timeout)
+        row = found["connection"]
+        code = Exit.NOT_READY if row["wanted"] and row["state"] != "ready" else Exit.OK
+        return Answer(code, json.dumps(found) if as_json else "\n".join(_explanation(found)))
+
+    return tell(ask(look, as_json=as_json))
+
+
+def _explanation(found: Mapping[str, Any]) -> Iterator[str]:
+    row = found["connection"]
+    since = f" for {render.duration(time.time() - row['since_wall'])}" if row["since_wall"] else ""
+    yield f"{render.printable(row['name'])} on gateway {row['gateway']} {row['endpoint']}: {row['state']}{since}"
+    yield f"  why:  {render.printable(found['why'])}"
+    yield f"  next: {found['next']}"
+    for number, what in enumerate(found["todo"]):
+        yield f"  {'todo:' if number == 0 else '     '} {what}"
+
+
+@_described
+def tree(
+    *,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+    control: ControlOption = None,
+    timeout: TimeoutOption = 5.0,
+) -> int:
+    """See its row."""
+
+    def look() -> Answer:
+        found = client_of(config, control).command("tree", timeout=timeout)
+        return Answer(Exit.OK, json.dumps(found) if as_json else "\n".join(_branches(found["tree"])))
+
+    return tell(ask(look, as_json=as_json))
+
+
+def _branches(node: Mapping[str, Any], before: str = "", last: bool = True) -> Iterator[str]:
+    top = not before and node["path"] == node["name"]
+    facts = [node["state"] if node["alive"] else f"{node['state']}, no thread"]
+    if node["restarts"]:
+        facts.append(f"{node['restarts']} restart{'' if node['restarts'] == 1 else 's'}")
+    if node["mailbox"]:
+        facts.append(f"{node['mailbox']} waiting")
+    if node["quiet_seconds"] is not None:
+        facts.append(f"quiet {render.duration(node['quiet_seconds'])}")
+    if (budget := node.get("budget")) is not None:
+        within = render.duration(budget["within_seconds"])
+        facts.append(
+            f"{budget['strategy']}, {budget['restarts_left']} of {budget['restarts_allowed']} left in {within}"
+        )
+    yield f"{before}{'' if top else '└ ' if last else '├ '}{render.printable(node['name'])}: {', '.join(facts)}"
+    below = before if top else before + ("  " if last else "│ ")
+    children = node["children"]
+    for number, child in enumerate(children):
+        yield from _branches(child, below or " ", number == len(children) - 1)
+
+
+@_described
+def requests(
+    names: NameArgument = None,
+    *,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+    control: ControlOption = None,
+    timeout: TimeoutOption = 5.0,
+) -> int:
+    """See its row."""
+    columns = (("STATE", "state"), ("KIND", "kind"), ("REQUEST", "request"), ("ID", "id"), ("AGE", "age_seconds"))
+
+    def look() -> Answer:
+        found = client_of(config, control).command("requests", {"name": _one(names)}, timeout=timeout)
+        return Answer(Exit.OK, json.dumps(found) if as_json else _listing(found["requests"], columns, "no requests"))
+
+    return tell(ask(look, as_json=as_json))
+
+
+@_described
+def orders(
+    names: NameArgument = None,
+    *,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+    control: ControlOption = None,
+    timeout: TimeoutOption = 5.0,
+) -> int:
+    """See its row."""
+
+    def look() -> Answer:
+        found = client_of(config, control).command("orders", {"name": _one(names)}, timeout=timeout)
+        columns = (("STATE", "state"), ("ID", "id"))
+        return Answer(Exit.OK, json.dumps(found) if as_json else _listing(found["orders"], columns, "no orders"))
+
+    return tell(ask(look, as_json=as_json))
+
+
+def _listing(rows: list[Mapping[str, Any]], columns: tuple[tuple[str, str], ...], none: str) -> str:
+    if not rows:
+        return none
+
+    def cell(row: Mapping[str, Any], key: str) -> str:
+        value = row[key]
+        if value is None:
+            return render.NONE
+        return render.duration(value) if key == "age_seconds" else render.printable(value)
+
+    cells = [[title for title, _ in columns], *([cell(row, key) for _, key in columns] for row in rows)]
+    return "\n".join(render.aligned(cells))
+
+
+@_described
+def dump(
+    *,
+    output: Annotated[
+        str | None, Option("--output", "-o", metavar="FILE", text="Where to write it; a new file for its owner alone.")
+    ] = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+    control: ControlOption = None,
+    timeout: TimeoutOption = 30.0,
+) -> int:
+    """See its row."""
+
+    def look() -> Answer:
+        found = client_of(config, control).command("dump", timeout=timeout)
+        text = json.dumps(found, indent=1)
+        if output is None:
+            return Answer(Exit.OK, text)
+        try:
+            with os.fdopen(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(f"{text}\n")
+        except OSError as error:
+            raise RefusedError(f"{output}: {error.strerror or error}") from error
+        said = {"schema": SCHEMA, "file": str(Path(output).absolute())}
+        return Answer(Exit.OK, json.dumps(said) if as_json else f"written to {output}")
+
+    return tell(ask(look, as_json=as_json))
+
+
+def _one(names: list[str] | None) -> str:
+    if names is None or len(names) != 1:
+        raise MisusedError("name one connection", code="bad_request")
+    return names[0]

@@ -1,0 +1,246 @@
+"""What operators can have done, one method a command of `backstay.control.vocabulary`, and who may not be told no.
+
+Called in threads of the control socket. A command that changes something gives the order and answers at once with what
+the connection was like before; whoever gave it waits by looking at the status. So nothing here waits for an actor.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from backstay.config import Config
+from backstay.control.explaining import explain
+from backstay.control.goals import UP_STATES
+from backstay.holds import DRAINED, PAUSED, Hold, Holds
+from backstay.logs import EventLog
+from backstay.manager import Manager
+from backstay.metrics.events import EventRing
+from backstay.outlook import bundle, owed_requests, placed_orders, tree_of
+from backstay.session.lifecycle import Event
+from backstay.status import ConnectionStatus, status_as_dict
+
+if TYPE_CHECKING:
+    from backstay.control.server import CommandError, Handler
+    from backstay.control.unix_socket import Peer
+
+SCHEMA = 1
+"""Of all answers; new keys do not raise it."""
+
+MAX_REASON = 500
+"""Characters of a reason that are kept; it is a sentence for the next person on duty."""
+
+LOOK_SECONDS = 0.05
+"""Between two looks at whether a connection still waits for answers."""
+
+LONGEST_DRAIN_SECONDS = 3600.0
+DRAIN_SECONDS = 30.0
+
+Arguments = Mapping[str, object]
+Result = Mapping[str, object]
+
+
+class Operations:
+    """See the module. `handler` may be called in any thread; so may what it returns."""
+
+    def __init__(self, manager: Manager, *, holds: Holds, log: EventLog, events: EventRing) -> None:
+        self._manager = manager
+        self._holds = holds
+        self._log = log
+        self._events = events
+
+    def handler(self, name: str) -> Handler | None:
+        """What carries out this command; None: there is no such command."""
+        method = HANDLERS.get(name)
+        return None if method is None else lambda arguments, peer: method(self, arguments, peer)
+
+    # -- commands that change something --------------------------------------------------------------------------------
+
+    def restart(self, arguments: Arguments, peer: Peer | None) -> Result:
+        """A new socket for a connection."""
+        name, reason = _name_and_reason(arguments)
+        hold = self._holds.get(name)
+        if hold is not None:
+            raise _error("refused", f"{name} is {hold.wanted} by an operator; backstay resume {name}")
+        return self._order(Event.RESTART, "restart", name, reason=reason, peer=peer)
+
+    def reset(self, arguments: Arguments, peer: Peer | None) -> Result:
+        """Try again now."""
+        name, reason = _name_and_reason(arguments)
+        return self._order(Event.RESET, "reset", name, reason=reason, peer=peer)
+
+    def pause(self, arguments: Arguments, peer: Peer | None) -> Result:
+        """Hold a connection down."""
+        name, reason = _name_and_reason(arguments)
+        self._find(name)
+        trouble = self._holds.put(name, Hold(PAUSED, reason, time.time()))
+        return self._order(Event.PAUSE, "pause", name, reason=reason, peer=peer, warning=trouble)
+
+    def drain(self, arguments: Arguments, peer: Peer | None) -> Result:
+        """Hold a connection down once nothing is under way on it, or once that has taken too long."""
+        name, reason = _name_and_reason(arguments, "seconds")
+        given = arguments.get("seconds", DRAIN_SECONDS)
+        if not isinstance(given, int | float) or isinstance(given, bool) or not 0 <= given <= LONGEST_DRAIN_SECONDS:
+            raise _error("bad_request", f"seconds must be 0 to {LONGEST_DRAIN_SECONDS:g}")
+        self._find(name)
+        quiet = self._wait_quiet(name, float(given))
+        trouble = self._holds.put(name, Hold(DRAINED, reason, time.time()))
+        answer = self._order(Event.PAUSE, "drain", name, reason=reason, peer=peer, warning=trouble)
+        return {**answer, "quiet": quiet}
+
+    def _wait_quiet(self, name: str, seconds: float) -> bool:
+        """Wait until no read and no order is without its answer on a connection that could bring one."""
+        deadline, pause_between = time.monotonic() + seconds, threading.Event()  # never set; nobody tells of answers
+        while self._owes_an_answer(name):
+            if time.monotonic() >= deadline:
+                return False
+            pause_between.wait(LOOK_SECONDS)
+        return True
+
+    def _owes_an_answer(self, name: str) -> bool:
+        charge = self._manager.charge(name)
+        row = next((one for one in self._manager.status().connections if one.name == name), None)
+        if charge is None or row is None or row.state not in UP_STATES:
+            return False
+        return row.reads > 0 or any(order["state"] == "unanswered" for order in placed_orders(charge))
+
+    def resume(self, arguments: Arguments, peer: Peer | None) -> Result:
+        """Let a connection up again, or the next one of that name."""
+        name, reason = _name_and_reason(arguments)
+        held = self._holds.get(name) is not None
+        there = any(one.name == name for one in self._manager.status().connections)
+        if not there and not held:
+            raise _unknown(name)
+        trouble = self._holds.put(name, None)
+        if there:
+            return self._order(Event.RESUME, "resume", name, reason=reason, peer=peer, warning=trouble)
+        self._tell("resume", name, reason=reason, peer=peer)
+        return {"schema": SCHEMA, "command": "resume", "connection": name, "warning": trouble, "present": False}
+
+    def _order(
+        self, event: Event, command: str, name: str, *, reason: str, peer: Peer | None, warning: str = ""
+    ) -> Result:
+        before = self._find(name)
+        if not self._manager.order(name, event, reason or f"{command} by an operator"):
+            raise _error("refused", f"{name} takes no orders now: it is being started, or is ending")
+        self._tell(command, name, reason=reason, peer=peer)
+        answer: dict[str, object] = {"schema": SCHEMA, "command": command, "connection": name, "present": True}
+        return {**answer, "state": before.state, "epoch": before.epoch, "warning": warning}
+
+    def _tell(self, command: str, name: str, *, reason: str, peer: Peer | None) -> None:
+        uid, pid = (peer.uid, peer.pid) if peer is not None else (None, None)
+        self._log("operator_command", command=command, connection=name, reason=reason, uid=uid, pid=pid)
+
+    # -- commands that tell --------------------------------------------------------------------------------------------
+
+    def explain(self, arguments: Arguments, _peer: Peer | None) -> Result:
+        """Why it is as it is."""
+        one = self._find(_name(arguments))
+        hold = self._holds.get(one.name)
+        told = explain(asdict(one), None if hold is None else asdict(hold), now=time.time())
+        return {"schema": SCHEMA, "connection": asdict(one), **told}
+
+    def tree(self, arguments: Arguments, _peer: Peer | None) -> Result:
+        """The supervision tree."""
+        _only(arguments)
+        root = self._manager.root
+        if root is None:
+            raise _error("refused", "the supervision tree does not stand")
+        return {"schema": SCHEMA, "tree": tree_of(root, self._manager.names())}
+
+    def events(self, arguments: Arguments, _peer: Peer | None) -> Result:
+        """The last events, oldest first."""
+        _only(arguments, "seconds")
+        seconds = arguments.get("seconds")
+        since = 0.0
+        if seconds is not None:
+            if not isinstance(seconds, int | float) or isinstance(seconds, bool):
+                raise _error("bad_request", "seconds must be a number")
+            since = time.time() - seconds
+        found, _ = self._events.since(0)
+        events = [
+            {"number": one.number, "wall": one.wall, "event": one.name, **one.fields}
+            for one in found
+            if one.wall >= since
+        ]
+        return {"schema": SCHEMA, "events": events, "last": self._events.last}
+
+    def requests(self, arguments: Arguments, _peer: Peer | None) -> Result:
+        """What is owed to a client."""
+        name = self._find(_name(arguments)).name
+        charge = self._manager.charge(name)
+        if charge is None:
+            raise _unknown(name)
+        return {"schema": SCHEMA, "connection": name, "requests": owed_requests(charge, time.monotonic())}
+
+    def orders(self, arguments: Arguments, _peer: Peer | None) -> Result:
+        """What a client has placed."""
+        name = self._find(_name(arguments)).name
+        charge = self._manager.charge(name)
+        if charge is None:
+            raise _unknown(name)
+        return {"schema": SCHEMA, "connection": name, "orders": placed_orders(charge)}
+
+    def dump(self, arguments: Arguments, _peer: Peer | None) -> Result:
+        """Everything a bug report needs."""
+        _only(arguments)
+        config: Config = self._manager.config
+        root = self._manager.root
+        tree = tree_of(root, self._manager.names()) if root is not None else None
+        events = self.events({}, None)["events"]
+        return bundle(config, status=status_as_dict(self._manager.status()), tree=tree, events=events)
+
+    def _find(self, name: str) -> ConnectionStatus:
+        for one in self._manager.status().connections:
+            if one.name == name:
+                return one
+        raise _unknown(name)
+
+
+def _name(arguments: Arguments, *others: str) -> str:
+    _only(arguments, "name", *others)
+    name = arguments.get("name")
+    if not isinstance(name, str) or not name:
+        raise _error("bad_request", "name must be that of a connection")
+    return name
+
+
+def _name_and_reason(arguments: Arguments, *others: str) -> tuple[str, str]:
+    reason = arguments.get("reason", "")
+    if not isinstance(reason, str):
+        raise _error("bad_request", "reason must be text")
+    return _name(arguments, "reason", *others), " ".join(reason.split())[:MAX_REASON]
+
+
+def _only(arguments: Arguments, *known: str) -> None:
+    unknown = sorted(set(arguments) - set(known))
+    if unknown:
+        raise _error("bad_request", f"unknown arguments: {', '.join(unknown)}")
+
+
+def _unknown(name: str) -> CommandError:
+    return _error("unknown_connection", f"no connection {name!r}")
+
+
+def _error(code: str, message: str) -> CommandError:
+    from backstay.control.server import CommandError  # noqa: PLC0415  # whoever calls has imported it: see doors
+
+    return CommandError(code, message)
+
+
+HANDLERS: Mapping[str, Callable[[Any, Arguments, Any], Result]] = {
+    "restart": Operations.restart,
+    "pause": Operations.pause,
+    "resume": Operations.resume,
+    "drain": Operations.drain,
+    "reset": Operations.reset,
+    "events": Operations.events,
+    "explain": Operations.explain,
+    "tree": Operations.tree,
+    "requests": Operations.requests,
+    "orders": Operations.orders,
+    "dump": Operations.dump,
+}

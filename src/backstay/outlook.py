@@ -1,0 +1,123 @@
+"""The daemon's inside as JSON, for those who look at it from outside: tree, requests, orders, the support bundle.
+
+Whatever is read here belongs to threads that go on meanwhile. Nobody is asked and nothing is locked; what changes while
+it is being read is read again.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from backstay._version import __version__
+from backstay.actors.session import Charge
+from backstay.config import Config
+from backstay.logs import masked
+from backstay.session.ledger import Entry
+from backstay.supervisor.root import Root
+from backstay.supervisor.supervisor import Supervisor
+from backstay.supervisor.tree import TreeNode
+from backstay.watching import CONNECTIONS
+
+LOOKS = 100
+"""Times to look at what changes under one's eyes; each takes microseconds, so the second mostly does."""
+
+T = TypeVar("T")
+
+
+def tree_of(root: Root, names: Mapping[str, str]) -> Mapping[str, object]:
+    """The tree with budgets; connections under their names where they have one."""
+    budgets = {actor.context.path: _budget(actor) for actor in root.actors() if isinstance(actor, Supervisor)}
+    return _node(root.tree(), budgets, names)
+
+
+def _budget(actor: Supervisor) -> Mapping[str, object]:
+    limit = actor.spec.intensity
+    since = time.monotonic() - limit.seconds
+    used = sum(at > since for at in actor._restarts)  # pyright: ignore[reportPrivateUsage]
+    return {
+        "strategy": actor.spec.strategy.value,
+        "restarts_allowed": limit.restarts,
+        "within_seconds": limit.seconds,
+        "restarts_left": max(0, limit.restarts - used),
+    }
+
+
+def _node(node: TreeNode, budgets: Mapping[str, Mapping[str, object]], names: Mapping[str, str]) -> dict[str, object]:
+    is_connection = node.path.count("/") == 2 and node.path.split("/")[1] == CONNECTIONS
+    return {
+        "name": names.get(node.name, node.name) if is_connection else node.name,
+        "path": node.path,
+        "state": node.state.value,
+        "alive": node.alive,
+        "restarts": node.restarts,
+        "mailbox": node.mailbox_length,
+        "handled": node.handled,
+        "quiet_seconds": None if node.progress is None else max(0.0, time.monotonic() - node.progress),
+        **({"budget": budgets[node.path]} if node.path in budgets else {}),
+        "children": [_node(child, budgets, names) for child in node.children],
+    }
+
+
+def owed_requests(charge: Charge, now: float) -> Sequence[Mapping[str, object]]:
+    """Streams and reads that are open, those that wait first. `now`: monotonic seconds."""
+    owed = charge.owed
+    entries = _steady(lambda: list(owed.ledger.entries.values()))
+    rows = [_entry(entry, owed.epoch, now) for entry in entries]
+    return sorted(rows, key=lambda row: (row["state"] != "waiting", row["number"]))
+
+
+def _entry(entry: Entry, epoch: int, now: float) -> dict[str, Any]:
+    sent = entry.is_known_in(epoch)
+    return {
+        "number": entry.sequence,
+        "request": entry.request.name,
+        "kind": "stream" if entry.is_stream else "read",
+        "id": entry.key,
+        "state": ("answered" if entry.heard or entry.rows else "sent") if sent else "waiting",
+        "age_seconds": max(0.0, now - entry.asked_at) if entry.asked_at < float("inf") else None,
+    }
+
+
+def placed_orders(charge: Charge) -> Sequence[Mapping[str, object]]:
+    """Orders placed through a connection, those without an answer first."""
+    found = _steady(lambda: list(charge.owed.ledger.orders.items()))
+    rows = [{"id": order_id, "state": "acknowledged" if seen else "unanswered"} for order_id, seen in found]
+    return sorted(rows, key=lambda row: (row["state"] == "acknowledged", row["id"]))
+
+
+def bundle(config: Config, **parts: object) -> Mapping[str, object]:
+    """A support bundle of these parts, with what this process is. Account numbers are masked wherever they stand."""
+    found = {
+        "schema": 1,
+        "backstay": __version__,
+        "python": sys.version,
+        "platform": platform.platform(),
+        "wall": time.time(),
+        "config": json.loads(config.model_dump_json()),
+        **parts,
+        "threads": _stacks(),
+    }
+    clean: Mapping[str, object] = json.loads(masked(json.dumps(found, default=str)))
+    return clean
+
+
+def _stacks() -> Mapping[str, Sequence[str]]:
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]  # the documented way
+    return {f"{names.get(ident, '?')} {ident}": traceback.format_stack(frame) for ident, frame in frames.items()}
+
+
+def _steady(look: Callable[[], T]) -> T:
+    for _ in range(LOOKS):
+        try:
+            return look()
+        except RuntimeError:  # it changed its size meanwhile
+            continue
+    return look()

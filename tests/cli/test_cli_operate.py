@@ -1,0 +1,293 @@
+"""The commands of operators against a daemon of the test's own: what they say, as JSON too, and with which code."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from backstay.cli import main
+from backstay.config import Address, Config, ConnectionConfig, ControlConfig, GatewayConfig, HttpConfig, RelayConfig
+from backstay.control.vocabulary import COMMANDS
+from backstay.daemon import Daemon
+from backstay.demo_client import QuoteClient
+from backstay.logs import EventLog
+from backstay.metrics.events import EventRing
+from backstay.operations import HANDLERS
+from backstay.simulator import Simulator
+
+PATIENCE = 30.0
+
+
+@dataclass
+class Place:
+    """A daemon with two connections to a simulated gateway, one to nowhere, and a relay."""
+
+    daemon: Daemon
+    simulator: Simulator
+    run: Callable[..., tuple[int, str, str]]
+
+    def until(self, state: str, *names: str) -> None:
+        def there(status) -> bool:
+            return all(one.state == state for one in status.connections if one.name in names)
+
+        assert self.daemon.manager.wait_until(there, PATIENCE), self.daemon.manager.status()
+
+    def json(self, *words: str) -> tuple[int, dict]:
+        code, out, err = self.run(*words, "--json")
+        assert err == ""
+        return code, json.loads(out)
+
+    def row(self, name: str):
+        return next(one for one in self.daemon.manager.status().connections if one.name == name)
+
+
+def configuration(folder: Path, simulator: Simulator) -> Config:
+    return Config(
+        gateways={
+            "paper": GatewayConfig(endpoints=(Address(*simulator.address),)),
+            "gone": GatewayConfig(endpoints=(Address("127.0.0.1", 1),)),
+        },
+        relays={"door": RelayConfig(gateway="paper", listen=Address("127.0.0.1", 0))},
+        connections={
+            "one": ConnectionConfig(gateway="paper", client_id=901),
+            "two": ConnectionConfig(gateway="paper", client_id=902),
+            "lost": ConnectionConfig(gateway="gone", client_id=903),
+        },
+        http=HttpConfig(enabled=False),
+        control=ControlConfig(socket=folder / "b.sock", holds=folder / "b.holds"),
+    )
+
+
+def begun(config: Config, log: EventLog, ring: EventRing) -> Daemon:
+    daemon = Daemon(config, log=log, events=ring, on_end=lambda _: None)
+    daemon.start()
+    return daemon
+
+
+@pytest.fixture
+def place(tmp_path, capsys, monkeypatch) -> Iterator[Place]:
+    monkeypatch.setenv("BACKSTAY_CONTROL__SOCKET", str(tmp_path / "b.sock"))
+    ring = EventRing()
+    log = EventLog(Config().log, io.StringIO(), follow=ring.publish)
+
+    def run(*words: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        try:
+            code = main(words)
+        except SystemExit as ended:
+            code = ended.code
+        said = capsys.readouterr()
+        return int(code), said.out, said.err
+
+    with Simulator() as simulator:
+        daemon = begun(configuration(tmp_path, simulator), log, ring)
+        try:
+            found = Place(daemon, simulator, run)
+            found.until("ready", "one", "two")
+            found.until("waiting", "lost")
+            yield found
+        finally:
+            daemon.stop()
+            log.close()
+
+
+def test_every_command_of_the_table_has_its_handler():
+    assert set(COMMANDS) == set(HANDLERS)
+
+
+# -- restart ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_restart_waits_for_a_new_socket(place):
+    before = place.row("one").epoch
+    code, out, err = place.run("restart", "one", "--reason", "stale  quotes")
+    assert (code, err) == (0, "")
+    assert re.fullmatch(r"one: restarted \(ready, \d+\.\ds\)\n", out)
+    assert place.row("one").epoch == before + 1
+    (event,) = [e for e in place.json("events")[1]["events"] if e["event"] == "operator_command"]
+    assert (event["command"], event["connection"], event["reason"]) == ("restart", "one", "stale quotes")
+    assert isinstance(event["uid"], int)
+
+
+def test_a_restart_as_json_has_a_result_for_each(place):
+    code, told = place.json("restart", "one", "two")
+    assert (code, told["schema"], told["command"]) == (0, 1, "restart")
+    assert [(one["connection"], one["ok"], one["state"], one["exit"]) for one in told["results"]] == [
+        ("one", True, "ready", 0),
+        ("two", True, "ready", 0),
+    ]
+
+
+def test_what_does_not_come_back_in_time_is_code_5_and_the_rest_is_left_alone(place):
+    before = place.row("one").epoch
+    code, out, err = place.run("restart", "lost", "one", "--timeout", "0.3")
+    assert (code, out) == (5, "")
+    first, second = err.splitlines()
+    assert re.fullmatch(r"lost: not there after \d+ s: (waiting|connecting), refused: .*", first)
+    assert second == "one: not tried, because of lost"
+    assert place.row("one").epoch == before
+
+
+def test_who_does_not_wait_gives_the_order_and_leaves(place):
+    assert place.run("restart", "one", "--no-wait") == (0, "one: restarted (ordered)\n", "")
+
+
+def test_a_name_that_is_not_there_is_code_1(place):
+    code, out, err = place.run("restart", "nobody")
+    assert (code, out, err) == (1, "", "nobody: no connection 'nobody'\n")
+    code, told = place.json("restart", "nobody")
+    assert (code, told["results"][0]["code"]) == (1, "unknown_connection")
+    assert place.run("restart", "no*")[0] == 1
+
+
+@pytest.mark.parametrize("words", [(), ("--all", "one")])
+def test_it_has_to_be_said_which(place, words):
+    code, out, err = place.run("restart", *words)
+    assert (code, out, err) == (2, "", "backstay: name connections, or say --all\n")
+
+
+def test_patterns_go_one_after_the_other_and_do_not_ask(place):
+    code, out, _ = place.run("restart", "[ot]*")
+    assert code == 0
+    assert [line.split(":")[0] for line in out.splitlines()] == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("restart", "one", "two", "--together"), "restart takes 2 live connections down together: one, two"),
+        (("restart", "one", "two", "--no-wait"), "restart takes 2 live connections down together: one, two"),
+        (("pause", "--all"), "pause takes 2 live connections down together: one, two"),
+        (("drain", "*"), "drain takes 2 live connections down together: one, two"),
+    ],
+)
+def test_nobody_takes_two_live_connections_down_together_unasked(place, words, told):
+    epochs = place.row("one").epoch, place.row("two").epoch
+    code, out, err = place.run(*words)
+    assert (code, out, err) == (2, "", f"backstay: {told}; say --yes if that is meant\n")
+    assert (place.row("one").epoch, place.row("two").epoch) == epochs
+    assert place.row("one").wanted
+
+
+def test_who_says_yes_is_believed(place):
+    code, told = place.json("restart", "one", "two", "--together", "--yes")
+    assert (code, [one["ok"] for one in told["results"]]) == (0, [True, True])
+
+
+# -- pause, resume, drain, reset -------------------------------------------------------------------------------------
+
+
+def test_a_paused_connection_stays_down_until_it_is_resumed(place):
+    code, out, _ = place.run("pause", "one", "--reason", "gateway moves")
+    assert code == 0
+    assert re.fullmatch(r"one: paused \(paused, \d+\.\ds\)\n", out)
+    row = place.row("one")
+    assert (row.wanted, row.admin, row.state) == (False, "paused", "paused")
+    code, out, err = place.run("restart", "one")
+    assert (code, err) == (1, "one: one is paused by an operator; backstay resume one\n")
+    assert place.run("reset", "one")[0] == 0
+    assert place.row("one").state == "paused"
+    code, out, _ = place.run("resume", "one")
+    assert code == 0
+    assert re.fullmatch(r"one: resumed \(ready, \d+\.\ds\)\n", out)
+    row = place.row("one")
+    assert (row.wanted, row.admin, row.state) == (True, "up", "ready")
+
+
+def test_the_status_shows_what_operators_want_apart_from_health(place):
+    place.run("pause", "one")
+    code, out, _ = place.run("status", "one", "two")
+    assert code == 0
+    assert re.search(r"^one +paper \S+ +paused +paused ", out, re.MULTILINE)
+    assert re.search(r"^two +paper \S+ +up +ready ", out, re.MULTILINE)
+
+
+def test_a_drain_finishes_what_is_under_way_and_then_holds(place):
+    code, told = place.json("drain", "one", "--within", "5")
+    assert code == 0
+    assert (told["results"][0]["state"], told["results"][0]["detail"]) == ("paused", "")
+    assert place.row("one").admin == "drained"
+    assert place.run("resume", "one")[0] == 0
+
+
+def test_a_drain_that_takes_too_long_says_so(place):
+    ledger = place.daemon.manager.charge("one").owed.ledger
+    ledger.orders[7] = False
+    code, out, _ = place.run("drain", "one", "--within", "0.2")
+    assert code == 0
+    assert "not everything had finished" in out
+
+
+def test_a_reset_of_one_that_cannot_come_up_is_tried_and_told(place):
+    before = place.row("lost").epoch
+    code, _, err = place.run("reset", "lost", "--timeout", "0.3")
+    assert code == 5
+    assert err.startswith("lost: not there after ")
+    assert place.row("lost").epoch > before
+
+
+def test_resuming_what_is_neither_there_nor_held_is_refused(place):
+    assert place.run("resume", "nobody") == (1, "", "nobody: no connection 'nobody'\n")
+
+
+def test_a_hold_survives_the_process(place, tmp_path):
+    place.run("pause", "one", "--reason", "over the weekend")
+    place.daemon.stop()
+    log = EventLog(Config().log, io.StringIO())
+    again = begun(configuration(tmp_path, place.simulator), log, EventRing())
+    try:
+        place.daemon = again
+        place.until("ready", "two")
+        row = place.row("one")
+        assert (row.wanted, row.admin, row.state, row.reason) == (False, "paused", "paused", "over the weekend")
+        code, out, _ = place.run("explain", "one")
+        assert code == 0
+        assert "over the weekend" in out
+        assert place.run("resume", "one")[0] == 0
+        assert place.row("one").state == "ready"
+    finally:
+        again.stop()
+        log.close()
+
+
+def test_a_client_of_a_held_name_waits_with_its_socket_open(place):
+    host, port = place.daemon.manager.address("door")
+    client = QuoteClient((host, port), ("AAPL",), client_id=3)
+    try:
+        client.start()
+        assert client.wait_for_quotes(0.0, PATIENCE) == 1
+        assert place.run("pause", "door/3")[0] == 0
+        assert place.row("door/3").state == "paused"
+        assert not client.wait_closed(0.0)
+        before = client.quotes
+        assert place.run("resume", "door/3")[0] == 0
+        assert client.wait_for_quotes(1.0, PATIENCE) == 1
+        assert client.quotes >= before
+        assert place.run("pause", "door/3")[0] == 0
+    finally:
+        client.stop()
+    place.daemon.manager.wait_until(lambda s: all(c.name != "door/3" for c in s.connections), PATIENCE)
+    came: list[QuoteClient] = []
+
+    def come_again() -> None:
+        came.append(QuoteClient((host, port), ("AAPL",), client_id=3))
+        came[0].start()
+
+    coming = threading.Thread(target=come_again, daemon=True)  # it waits for nextValidId, which is held back
+    try:
+        coming.start()
+        place.daemon.manager.wait_until(lambda s: any(c.name == "door/3" for c in s.connections), PATIENCE)
+        place.until("paused", "door/3")
+        assert place.run("resume", "door/3")[0] == 0
+        coming.join(PATIENCE)
+        assert came[0].wait_for_quotes(0.0, PATIENCE) == 1
+    finally:
+        for client in came:
+            client.stop()
