@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import io
+import json
 import os
 import pty
 import re
@@ -15,9 +17,17 @@ import sys
 import termios
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from backstay.cli import main
+from backstay.config import Address, Config, ConnectionConfig, ControlConfig, GatewayConfig, HttpConfig, RelayConfig
+from backstay.daemon import Daemon
+from backstay.logs import EventLog
+from backstay.metrics.events import EventRing
+from backstay.simulator import Simulator
 
 PATIENCE = 30.0  # a process that imports everything, on a busy machine
 COMMAND = [sys.executable, "-m", "backstay"]
@@ -192,3 +202,76 @@ def taken() -> Iterator[str]:
     """An address that somebody else listens on."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@dataclass
+class Place:
+    """A daemon with two connections to a simulated gateway, one to nowhere, and a relay."""
+
+    daemon: Daemon
+    simulator: Simulator
+    run: Callable[..., tuple[int, str, str]]
+
+    @staticmethod
+    def begin(folder: Path, simulator: Simulator, log: EventLog, ring: EventRing) -> Daemon:
+        daemon = Daemon(configuration(folder, simulator), log=log, events=ring, on_end=lambda _: None)
+        daemon.start()
+        return daemon
+
+    def until(self, state: str, *names: str) -> None:
+        def there(status) -> bool:
+            return all(one.state == state for one in status.connections if one.name in names)
+
+        assert self.daemon.manager.wait_until(there, PATIENCE), self.daemon.manager.status()
+
+    def json(self, *words: str) -> tuple[int, dict]:
+        code, out, err = self.run(*words, "--json")
+        assert err == ""
+        return code, json.loads(out)
+
+    def row(self, name: str):
+        return next(one for one in self.daemon.manager.status().connections if one.name == name)
+
+
+def configuration(folder: Path, simulator: Simulator) -> Config:
+    return Config(
+        gateways={
+            "paper": GatewayConfig(endpoints=(Address(*simulator.address),)),
+            "gone": GatewayConfig(endpoints=(Address("127.0.0.1", 1),)),
+        },
+        relays={"door": RelayConfig(gateway="paper", listen=Address("127.0.0.1", 0))},
+        connections={
+            "one": ConnectionConfig(gateway="paper", client_id=901),
+            "two": ConnectionConfig(gateway="paper", client_id=902),
+            "lost": ConnectionConfig(gateway="gone", client_id=903),
+        },
+        http=HttpConfig(enabled=False),
+        control=ControlConfig(socket=folder / "b.sock", holds=folder / "b.holds"),
+    )
+
+
+@pytest.fixture
+def place(tmp_path, capsys, monkeypatch) -> Iterator[Place]:
+    monkeypatch.setenv("BACKSTAY_CONTROL__SOCKET", str(tmp_path / "b.sock"))
+    ring = EventRing()
+    log = EventLog(Config().log, io.StringIO(), follow=ring.publish)
+
+    def run(*words: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        try:
+            code = main(words)
+        except SystemExit as ended:
+            code = ended.code
+        said = capsys.readouterr()
+        return int(code), said.out, said.err
+
+    with Simulator() as simulator:
+        daemon = Place.begin(tmp_path, simulator, log, ring)
+        try:
+            found = Place(daemon, simulator, run)
+            found.until("ready", "one", "two")
+            found.until("waiting", "lost")
+            yield found
+        finally:
+            daemon.stop()
+            log.close()

@@ -3,99 +3,19 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-from backstay.cli import main
-from backstay.config import Address, Config, ConnectionConfig, ControlConfig, GatewayConfig, HttpConfig, RelayConfig
+from backstay.config import Config
 from backstay.control.vocabulary import COMMANDS
-from backstay.daemon import Daemon
 from backstay.demo_client import QuoteClient
 from backstay.logs import EventLog
 from backstay.metrics.events import EventRing
 from backstay.operations import HANDLERS
-from backstay.simulator import Simulator
 
 PATIENCE = 30.0
-
-
-@dataclass
-class Place:
-    """A daemon with two connections to a simulated gateway, one to nowhere, and a relay."""
-
-    daemon: Daemon
-    simulator: Simulator
-    run: Callable[..., tuple[int, str, str]]
-
-    def until(self, state: str, *names: str) -> None:
-        def there(status) -> bool:
-            return all(one.state == state for one in status.connections if one.name in names)
-
-        assert self.daemon.manager.wait_until(there, PATIENCE), self.daemon.manager.status()
-
-    def json(self, *words: str) -> tuple[int, dict]:
-        code, out, err = self.run(*words, "--json")
-        assert err == ""
-        return code, json.loads(out)
-
-    def row(self, name: str):
-        return next(one for one in self.daemon.manager.status().connections if one.name == name)
-
-
-def configuration(folder: Path, simulator: Simulator) -> Config:
-    return Config(
-        gateways={
-            "paper": GatewayConfig(endpoints=(Address(*simulator.address),)),
-            "gone": GatewayConfig(endpoints=(Address("127.0.0.1", 1),)),
-        },
-        relays={"door": RelayConfig(gateway="paper", listen=Address("127.0.0.1", 0))},
-        connections={
-            "one": ConnectionConfig(gateway="paper", client_id=901),
-            "two": ConnectionConfig(gateway="paper", client_id=902),
-            "lost": ConnectionConfig(gateway="gone", client_id=903),
-        },
-        http=HttpConfig(enabled=False),
-        control=ControlConfig(socket=folder / "b.sock", holds=folder / "b.holds"),
-    )
-
-
-def begun(config: Config, log: EventLog, ring: EventRing) -> Daemon:
-    daemon = Daemon(config, log=log, events=ring, on_end=lambda _: None)
-    daemon.start()
-    return daemon
-
-
-@pytest.fixture
-def place(tmp_path, capsys, monkeypatch) -> Iterator[Place]:
-    monkeypatch.setenv("BACKSTAY_CONTROL__SOCKET", str(tmp_path / "b.sock"))
-    ring = EventRing()
-    log = EventLog(Config().log, io.StringIO(), follow=ring.publish)
-
-    def run(*words: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        try:
-            code = main(words)
-        except SystemExit as ended:
-            code = ended.code
-        said = capsys.readouterr()
-        return int(code), said.out, said.err
-
-    with Simulator() as simulator:
-        daemon = begun(configuration(tmp_path, simulator), log, ring)
-        try:
-            found = Place(daemon, simulator, run)
-            found.until("ready", "one", "two")
-            found.until("waiting", "lost")
-            yield found
-        finally:
-            daemon.stop()
-            log.close()
 
 
 def test_every_command_of_the_table_has_its_handler():
@@ -241,7 +161,7 @@ def test_a_hold_survives_the_process(place, tmp_path):
     place.run("pause", "one", "--reason", "over the weekend")
     place.daemon.stop()
     log = EventLog(Config().log, io.StringIO())
-    again = begun(configuration(tmp_path, place.simulator), log, EventRing())
+    again = place.begin(tmp_path, place.simulator, log, EventRing())
     try:
         place.daemon = again
         place.until("ready", "two")

@@ -1,0 +1,171 @@
+"""The commands that tell what goes on inside a daemon: their text, their JSON, their codes."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+
+import pytest
+
+from backstay.control.explaining import HELP_BY_CAUSE, explain
+from backstay.demo_client import QuoteClient
+from backstay.session.causes import Cause
+
+PATIENCE = 30.0
+
+
+@pytest.fixture
+def client(place):
+    found = QuoteClient(place.daemon.manager.address("door"), ("AAPL", "MSFT"), client_id=3)
+    try:
+        found.start()
+        assert found.wait_for_quotes(0.0, PATIENCE) == 2
+        yield found
+    finally:
+        found.stop()
+
+
+# -- events ----------------------------------------------------------------------------------------------------------
+
+
+def test_events_are_told_oldest_first_and_may_be_the_last_ones_only(place):
+    code, out, err = place.run("events")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [a-z_]+ ", line) for line in lines)
+    assert any(" state_changed connection=one " in line and " to=ready " in line for line in lines)
+    told = place.json("events", "--since", "1h")[1]
+    assert [one["number"] for one in told["events"]] == sorted(one["number"] for one in told["events"])
+    assert place.run("events", "--since", "0s") == (0, "no events\n", "")
+
+
+@pytest.mark.parametrize("span", ["soon", "10", "m", "10y"])
+def test_a_span_of_time_that_is_none_is_code_2(place, span):
+    code, out, err = place.run("events", "--since", span)
+    assert (code, out) == (2, "")
+    assert "--since: not a time span such as 90s, 10m, 2h, 1d" in err
+
+
+def test_following_goes_on_until_the_daemon_stops(launch, tmp_path):
+    program = launch("run", "--simulator", BACKSTAY_RELAYS__SIMULATOR__LISTEN="127.0.0.1:0", BACKSTAY_HTTP__ENABLED="0")
+    path = re.search(r"control socket (\S+?),", program.ready())[1]
+    following = launch("events", "-f", "--json", "--control", path)
+    first = json.loads(following.out.wait("started").string)
+    assert first["event"] == "started"
+    program.end(15)
+    assert following.end() in {1, 4}
+    assert any(json.loads(line).get("event") == "stopping" for line in following.out.all)
+
+
+# -- explain ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_wrong_is_explained_with_what_happens_next_and_what_to_do(place):
+    code, out, err = place.run("explain", "lost")
+    assert (code, err) == (3, "")
+    assert re.search(r"^lost on gateway gone 127\.0\.0\.1:1: (waiting|connecting)", out)
+    assert "Is TWS or IB Gateway running there?" in out
+    code, told = place.json("explain", "lost")
+    assert (code, told["schema"]) == (3, 1)
+    assert {"why", "next", "todo", "connection"} <= set(told)
+
+
+def test_what_works_is_told_so(place):
+    code, out, _ = place.run("explain", "one")
+    assert code == 0
+    assert "why:  It works." in out
+    assert "todo" not in out
+
+
+@pytest.mark.parametrize("names", [(), ("one", "two")])
+def test_one_connection_at_a_time_is_explained(place, names):
+    assert place.run("explain", *names) == (2, "", "backstay: name one connection\n")
+    assert place.run("explain", "nobody") == (1, "", "backstay: no connection 'nobody'\n")
+
+
+MENDS_ITSELF = {Cause.EOF, Cause.RESET, Cause.WRITE_FAILED, Cause.OPERATOR, Cause.SHUTDOWN}
+
+
+def test_every_cause_that_needs_a_person_says_what_to_do():
+    causes = {cause.value for cause in Cause}
+    assert set(HELP_BY_CAUSE) <= causes
+    assert causes - set(HELP_BY_CAUSE) == {cause.value for cause in MENDS_ITSELF}
+
+
+@pytest.mark.parametrize("cause", [cause.value for cause in Cause])
+def test_a_waiting_connection_is_explained_by_its_cause(cause):
+    row = {"name": "x", "state": "waiting", "reason": f"{cause}: details", "next_attempt_wall": 107.0}
+    told = explain(row, None, now=100.0)
+    assert told["why"] == f"{cause}: details"
+    assert told["next"].startswith("It is tried again in 7 s")
+    assert told["todo"][-1] == "To try at once: backstay reset x"
+
+
+def test_a_parked_connection_names_the_way_back():
+    row = {"name": "x", "state": "parked", "reason": "version: 99", "next_attempt_wall": 130.0}
+    assert "backstay reset x" in explain(row, None, now=100.0)["todo"][-1]
+
+
+# -- tree, requests, orders, dump ------------------------------------------------------------------------------------
+
+
+def test_the_tree_has_a_line_for_each_actor_and_the_budget_of_each_supervisor(place, client):
+    code, out, err = place.run("tree")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert re.match(r"root: running, .*one_for_one, \d+ of \d+ left in ", lines[0])
+    assert any(re.match(r"\W+door/3: running, .* left in ", line) for line in lines)
+    assert sum("session: running" in line for line in lines) == 4
+    code, told = place.json("tree")
+    assert (code, told["schema"], told["tree"]["name"]) == (0, 1, "root")
+    assert told["tree"]["budget"]["restarts_left"] <= told["tree"]["budget"]["restarts_allowed"]
+
+
+def test_what_is_owed_to_a_client_is_listed(place, client):
+    code, out, _ = place.run("requests", "door/3")
+    assert code == 0
+    titles, *rows = out.splitlines()
+    assert titles.split() == ["STATE", "KIND", "REQUEST", "ID", "AGE"]
+    assert [row.split()[:3] for row in rows] == [[row.split()[0], "stream", "reqMktData"] for row in rows]
+    assert len(rows) == 2
+    assert len(place.json("requests", "door/3")[1]["requests"]) == 2
+    assert place.run("requests", "one") == (0, "no requests\n", "")
+    assert place.run("requests", "nobody")[0] == 1
+
+
+def test_orders_without_an_answer_come_first(place):
+    ledger = place.daemon.manager.charge("one").owed.ledger
+    ledger.orders.update({5: True, 7: False})
+    assert place.run("orders", "one")[1].split() == ["STATE", "ID", "unanswered", "7", "acknowledged", "5"]
+    assert [one["id"] for one in place.json("orders", "one")[1]["orders"]] == [7, 5]
+    assert place.run("orders", "two") == (0, "no orders\n", "")
+    ledger.orders.clear()
+
+
+def test_a_bundle_has_everything_and_no_account(place, tmp_path):
+    place.run("restart", "one", "--reason", "account DU1234567 asked")
+    code, out, _ = place.run("dump")
+    found = json.loads(out)
+    assert code == 0
+    assert {"schema", "backstay", "python", "config", "status", "tree", "events", "threads"} <= set(found)
+    assert found["config"]["connections"]["one"]["client_id"] == 901
+    assert any("session" in name or "http" in name for name in found["threads"])
+    assert "1234567" not in out
+    file = tmp_path / "bundle.json"
+    code, out, _ = place.run("dump", "--output", str(file))
+    assert (code, out) == (0, f"written to {file}\n")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert json.loads(file.read_text())["schema"] == 1
+    assert place.run("dump", "--output", str(file))[0] == 1
+
+
+@pytest.mark.parametrize("command", ["events", "tree", "dump"])
+def test_without_a_daemon_they_end_with_code_4(place, command, tmp_path):
+    assert place.run(command, "--control", str(tmp_path / "none.sock"))[0] == 4
+
+
+@pytest.mark.parametrize("command", ["explain", "requests", "orders", "restart", "pause", "resume", "drain", "reset"])
+def test_for_one_connection_they_do_too(place, command, tmp_path):
+    code, told = place.json(command, "one", "--control", str(tmp_path / "none.sock"))
+    assert (code, told["error"]["code"], told["error"]["exit"]) == (4, "unreachable", 4)
