@@ -10,8 +10,20 @@ from typing import Any, Protocol
 from backstay.actors.messages import SESSION, Arrived, Ended, Finish, Finished, notes_bytes
 from backstay.actors.traffic import Credit
 from backstay.metrics.blocks import ConnectionMeter
+from backstay.session.order_words import Conceal, Identify
 from backstay.session.sieve import Sieve
-from backstay.session.vocabulary import Answered, Await, Deliver, Hush, Lost, Mute, Noted, PassClock, Swallow, Tune
+from backstay.session.vocabulary import (
+    Answered,
+    Await,
+    Deliver,
+    Hush,
+    Lost,
+    Mute,
+    Noted,
+    PassClock,
+    Swallow,
+    Tune,
+)
 from backstay.supervisor.actor import Actor
 from backstay.supervisor.specs import Context
 
@@ -78,6 +90,8 @@ class Dispatcher(Actor):
             Mute: self._mute,
             Await: self._await,
             Swallow: self._swallow,
+            Identify: self._identify,
+            Conceal: self._conceal,
             Hush: self._hush,
             Finish: self._finish,
         }
@@ -136,6 +150,14 @@ class Dispatcher(Actor):
     def _swallow(self, message: Swallow) -> None:
         if message.epoch == self._sieve.epoch:
             self._sieve.swallow(message)
+
+    def _identify(self, message: Identify) -> None:
+        if message.epoch == self._sieve.epoch:
+            self._sieve.identify(message)
+
+    def _conceal(self, message: Conceal) -> None:
+        if message.epoch == self._sieve.epoch:
+            self._sieve.conceal(message)
 
     def _hush(self, message: Hush) -> None:
         if message.epoch == self._sieve.epoch:

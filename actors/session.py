@@ -7,11 +7,14 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
+from backstay.actors.journal import JournalAnswer, Keep, Kept, NotKept, Recall
+from backstay.actors.journal_store import Trouble
 from backstay.actors.messages import (
     CONNECTOR,
     DISPATCHER,
+    SESSION,
     Finish,
     Finished,
     GiveUp,
@@ -25,6 +28,7 @@ from backstay.protocol.handshake import Hello
 from backstay.session.causes import Cause
 from backstay.session.core import Core, Owed, View
 from backstay.session.lifecycle import Event
+from backstay.session.order_words import Conceal, Identify, LookedUp, LookUp, NotWrittenDown, WriteDown, WrittenDown
 from backstay.session.settings import Settings
 from backstay.session.vocabulary import (
     Arm,
@@ -92,6 +96,11 @@ def _nothing(*_: object, **__: object) -> None:
     """The default for whatever nobody wants to hear."""
 
 
+def _nobody(_: object) -> bool:
+    """The default for a journal."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Outside:
     """Whom a session tells what. Called in the session's thread; none of these may block."""
@@ -102,6 +111,7 @@ class Outside:
     refund: Callable[[int], object] = _nothing
     present: Callable[[bool], object] = _nothing  # whether the session takes messages
     log: Callable[..., object] = _nothing
+    journal: Callable[[Keep | Recall], bool] = _nobody  # False if nobody is there to keep anything
 
 
 @dataclass(slots=True)
@@ -144,6 +154,10 @@ class Session(Actor):
             Await: self._to_dispatcher,
             Swallow: self._to_dispatcher,
             Hush: self._to_dispatcher,
+            Identify: self._to_dispatcher,
+            Conceal: self._to_dispatcher,
+            WriteDown: self._write_down,
+            LookUp: self._look_up,
             Deliver: self._speak,
             Refund: self._refund,
             Arm: self._arm,
@@ -244,7 +258,7 @@ class Session(Actor):
         now = self.now()
         credit = self._charge.credit
         heard_at = now if credit.waiting else self._charge.traffic.heard_at
-        for effect in self._core.step(event, now, heard_at=heard_at):
+        for effect in self._core.step(event, now, heard_at=heard_at, wall=time.time()):
             self._handlers[type(effect)](effect)
         self._show(now)
 
@@ -273,6 +287,27 @@ class Session(Actor):
 
     def _to_dispatcher(self, effect: Tune | PassClock | Mute | Hush) -> None:
         self.book.send(DISPATCHER, effect)
+
+    def _write_down(self, effect: WriteDown) -> None:
+        self._ask_journal(Keep(effect.page, effect.token, self._journal_says))
+
+    def _look_up(self, effect: LookUp) -> None:
+        self._ask_journal(Recall(effect.token, self._journal_says, effect.gateway))
+
+    def _ask_journal(self, question: Keep | Recall) -> None:
+        if not self._charge.outside.journal(question):
+            self._journal_says(NotKept(question.token, Trouble.DENIED, "the journal is away"))
+
+    def _journal_says(self, answer: JournalAnswer) -> None:
+        """In the journal's thread."""
+        token = cast("int", answer.token)
+        if isinstance(answer, Kept):
+            event: Any = WrittenDown(token)
+        elif isinstance(answer, NotKept):
+            event = NotWrittenDown(token, answer.text)
+        else:
+            event = LookedUp(token, answer.page)
+        self.book.urge(SESSION, event)
 
     def _speak(self, effect: Deliver) -> None:
         self._charge.unsaid.append(effect)

@@ -9,6 +9,14 @@ from backstay.protocol.commands import managed_accounts, next_ids
 from backstay.protocol.framing import PREFIX_BYTES
 from backstay.session.causes import Cause
 from backstay.session.lifecycle import Event, State
+from backstay.session.order_words import LookedUp, NotWrittenDown, WrittenDown
+from backstay.session.ordering import (
+    on_looked_up,
+    on_not_written_down,
+    on_written_down,
+    ring_journal,
+    ring_reconcile,
+)
 from backstay.session.pulse import Verdict
 from backstay.session.repair import look_after
 from backstay.session.vocabulary import (
@@ -165,6 +173,9 @@ CALLS: dict[type, Callable[..., None]] = {
     ClientAway: _on_client_away,
     ClientReturned: _on_client_returned,
     ClientMoved: _on_client_moved,
+    LookedUp: on_looked_up,
+    WrittenDown: on_written_down,
+    NotWrittenDown: on_not_written_down,
 }
 
 _TOO_LATE = {
@@ -182,4 +193,6 @@ _RINGS: dict[Timer, Callable[[Core], None]] = {
     Timer.RELEASE: _ring_release,
     Timer.HELD: _ring_held,
     Timer.VERIFY: _ring_verify,
+    Timer.RECONCILE: ring_reconcile,
+    Timer.JOURNAL: ring_journal,
 }

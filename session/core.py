@@ -23,8 +23,19 @@ from backstay.session.hearing import HEARINGS, hear_late
 from backstay.session.ledger import Ledger
 from backstay.session.lifecycle import SOCKET_STATES, Action, Event, Link, State, public_state, step
 from backstay.session.notices import Notice
+from backstay.session.order_words import Identify
+from backstay.session.ordering import (
+    ask_what_may_be_asked,
+    begin_round,
+    keep_changes,
+    look_up,
+    open_book,
+    plan_round,
+)
+from backstay.session.orders import Journal, Orders
 from backstay.session.pacing import Outbox, Waiting
 from backstay.session.pulse import Pulse
+from backstay.session.reconcile import Phase, Source
 from backstay.session.settings import Settings, capped
 from backstay.session.vocabulary import (
     Arm,
@@ -68,6 +79,7 @@ class Owed:
     clock_asked_at: float = float("-inf")
     ledger: Ledger = field(default_factory=Ledger)
     waiting: Waiting | None = None
+    orders: Orders | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +130,26 @@ class Core:
         self.broken_farms: set[tuple[str, str]] = set()
         self.cached: Hello | None = None
         self.round_trip: float | None = None
+        self.reconcile_due: float | None = None
+        self.to_ask: list[Source] = []
+        self.own_key: int | None = None
+        self.desk.orders = owed.orders
 
     # -- the outside -------------------------------------------------------------------------------------------------
 
-    def step(self, event: SessionEvent, now: float, *, heard_at: float = 0.0) -> list[Effect]:
-        """What has to be done about `event`. `now` and `heard_at` (the last byte's arrival): monotonic seconds."""
+    @property
+    def orders(self) -> Orders:
+        """What is known of the client's orders, once it has said its id."""
+        assert self.owed.orders is not None  # noqa: S101  # the caller has looked
+        return self.owed.orders
+
+    def step(self, event: SessionEvent, now: float, *, heard_at: float = 0.0, wall: float = 0.0) -> list[Effect]:
+        """What has to be done about `event`.
+
+        `now` and `heard_at` (the last byte's arrival): monotonic seconds. `wall`: seconds since the epoch.
+        """
         self.now, self.heard_at = now, heard_at
+        self.desk.now, self.desk.wall = now, wall
         self.effects = self.desk.effects = []
         epoch: int | None = getattr(event, "epoch", None)
         if epoch is not None and (epoch != self.owed.epoch or not self.live):
@@ -131,7 +157,12 @@ class Core:
                 hear_late(self, event)
             return self.effects
         HANDLERS[type(event)](self, event)
+        self.desk.link_up = self.link is not Link.DOWN
+        if self.to_ask:
+            ask_what_may_be_asked(self)
+        keep_changes(self)
         self.desk.release(now)
+        plan_round(self)
         self._settle_queue()
         self.desk.settle_refund()
         self.owed.clock_asked_at = self.pulse.clock_asked_at
@@ -173,7 +204,7 @@ class Core:
         if before is State.READY:
             self.effects.append(Disarm(Timer.STABLE))
         if before in SOCKET_STATES and after not in SOCKET_STATES:
-            self.effects += [Disarm(Timer.PULSE), Disarm(Timer.RELEASE), Disarm(Timer.VERIFY)]
+            self.effects += [Disarm(Timer.PULSE), Disarm(Timer.RELEASE), Disarm(Timer.VERIFY), Disarm(Timer.RECONCILE)]
             self.desk.look_due = NEVER_DUE
         seconds = {
             State.CONNECTING: self.settings.dial_seconds + RESOLVE_SECONDS,
@@ -205,7 +236,7 @@ class Core:
         self.live, self.was_ready = True, False
         self.identified = set()
         self.link = Link.UNKNOWN
-        self.broken_farms = set()
+        self.broken_farms, self.to_ask, self.reconcile_due = set(), [], None
         self.dialled_at = self.now
         self.desk.epoch = owed.epoch
         self.pulse.begin()
@@ -257,12 +288,27 @@ class Core:
             self.send_start()
 
     def send_start(self) -> None:
-        """Send the startApi of the client, or our own, and begin to wait for the identification."""
+        """Send the startApi of the client, or our own, and begin to wait for the identification.
+
+        Not before its orders are known, or known not to be had: the lowest order id depends on them.
+        """
         start = self.owed.start
-        assert start is not None  # noqa: S101  # both callers have looked
+        assert start is not None  # noqa: S101  # all callers have looked
+        if self.owed.orders is None and not open_book(self, start.client_id):
+            return
+        if self.orders.journal is Journal.ASKED:
+            look_up(self)
+            return
+        floor = self.orders.table.floor(start.client_id)
+        self.effects.append(Identify(self.owed.epoch, start.client_id, floor))
         data = start_api(self.desk.version, start.client_id, start.capabilities)
         self._write_past_gate(data)
         self.effects.append(Arm(Timer.STATE, self.settings.start_seconds))
+
+    def book_is_open(self) -> None:
+        """The journal has been read, or can not be."""
+        if self.state is State.STARTING and self.owed.start is not None:
+            self.send_start()
 
     def probe(self) -> None:
         """Ask for the current time, now or as soon as TWS would answer again."""
@@ -283,7 +329,7 @@ class Core:
         self.effects.append(Write(self.owed.epoch, data, 1))
 
     def _restore(self) -> None:
-        self.desk.restore()
+        self.desk.restore(lambda: begin_round(self))
 
     def _announce(self) -> None:
         self.was_ready = True
@@ -307,7 +353,10 @@ class Core:
         self.effects.append(Leave())
 
     def _settle_queue(self) -> None:
-        if self.state is State.SYNCING and self.desk.open and not self.desk.restoring:
+        # Who has no order out need not wait for lists of orders: they are compared while data flows.
+        orders = self.owed.orders
+        asking = orders is not None and orders.reconciliation.phase is Phase.ASKING and orders.table.open_intents()
+        if self.state is State.SYNCING and self.desk.open and not self.desk.restoring and not asking:
             self.move(Event.SYNCED)
         if self.state is State.DRAINING and self.desk.open and self.desk.idle:
             self.move(Event.DRAINED)

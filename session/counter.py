@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 
 from backstay.protocol.errors import ErrorMessage, write_error
 from backstay.protocol.messages import request_key
+from backstay.session.intents import Moment
 from backstay.session.ledger import Ledger
 from backstay.session.notices import NO_ID, Notice
+from backstay.session.orders import Orders
 from backstay.session.pacing import Item, Outbox, Waiting
 from backstay.session.pulse import Pulse
 from backstay.session.settings import Settings
@@ -37,12 +39,20 @@ class Counter:
     told_down: bool = False
     refund: int = 0
     held_due: float = float("inf")
+    now: float = 0.0
+    wall: float = 0.0
+    link_up: bool = True
+    orders: Orders | None = None
     outbox: Outbox = field(init=False)
     clocks: deque[Item] = field(init=False)
     trades: deque[Item] = field(init=False)
 
     def __post_init__(self) -> None:
         self.outbox, self.clocks, self.trades = self.waiting.outbox, self.waiting.clocks, self.waiting.trades
+
+    def at(self) -> Moment:
+        """The time of the present step."""
+        return Moment(self.now, self.wall)
 
     # -- saying no ---------------------------------------------------------------------------------------------------
 
@@ -60,6 +70,15 @@ class Counter:
         is_change = order_id is not None and self.ledger.may_be_known(order_id)
         self.effects.append(Count("requests_rejected", "not_ready"))
         self._refuse(item, Notice.CHANGE_NOT_SENT if is_change else Notice.ORDER_NOT_SENT, order_id, detail=detail)
+
+    def tell_doubts(self, detail: str) -> None:
+        """Tell the client of orders that have come into doubt, once each."""
+        if self.orders is None:
+            return
+        doubtful = {intent.key for intent in self.orders.table.in_doubt()}
+        for key in sorted(doubtful - self.orders.told):
+            self.say(Notice.ORDER_IN_DOUBT, key=key.order_id, detail=detail)
+        self.orders.told = doubtful
 
     def _refuse_cancel(self, item: Item, detail: str) -> None:
         self.effects.append(Count("requests_rejected", "not_ready"))

@@ -118,23 +118,21 @@ class Desk(Gate):
     def _take_order(self, _request: Request, item: Item) -> None:
         if self.told_down:
             self._refuse_order(item, "the gateway is away")
-        elif self.open:
-            self.outbox.push(Lane.ORDERS, item)
         else:
             item.is_order = True
-            self._hold_trade(item)
+            self.offer_trade(item)
 
-    def _take_order_cancel(self, _request: Request, item: Item) -> None:
-        if self.open:
-            self.outbox.push(Lane.ORDERS, item)
-        else:
-            self._hold_trade(item)
+    def _take_order_cancel(self, request: Request, item: Item) -> None:
+        if self.orders is not None:
+            order_id = None if request.id == GLOBAL_CANCEL else request_key(item.payload, self.version)
+            self.orders.table.want_cancel(self.orders.client_id, order_id)
+        self.offer_trade(item)
 
     def _take_command(self, request: Request, item: Item) -> None:
         if request.id == GLOBAL_CANCEL:
             self._take_order_cancel(request, item)
         elif self.open:
-            self.outbox.push(Lane.ORDERS, item)  # an order may build on it: new adviser groups
+            self.push_trade(item)  # an order may build on it: new adviser groups
         else:
             self._refuse(item, Notice.NOT_SENT, request_key(item.payload, self.version), detail="the gateway is away")
 

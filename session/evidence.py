@@ -98,6 +98,11 @@ class Executions:
         self._by_order.setdefault((facts.client_id, facts.order_id), {})[fill] = None
         return True
 
+    def find(self, exec_id: str) -> ExecutionFacts | None:
+        """The fill of which this id names a form."""
+        found = self._fills.get(execution_identity(exec_id)[0])
+        return None if found is None else found[1]
+
     def of(self, client_id: int, order_id: int) -> tuple[ExecutionFacts, ...]:
         """The fills of one order."""
         return tuple(self._fills[fill][1] for fill in self._by_order.get((client_id, order_id), ()))

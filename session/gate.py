@@ -6,6 +6,7 @@ socket. Whatever has left is awaited: see `firsts`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from backstay.protocol.commands import cancel_frame
@@ -13,11 +14,11 @@ from backstay.protocol.framing import PREFIX_BYTES, frame
 from backstay.protocol.messages import kind_of, message_id, request_key
 from backstay.protocol.requests import REQUESTS
 from backstay.protocol.vocabulary import Kind
-from backstay.session.counter import Counter
 from backstay.session.firsts import NEVER_DUE, Firsts
 from backstay.session.ledger import FORGOTTEN, NEVER, UNSEEN, Entry
 from backstay.session.notices import Notice
 from backstay.session.pacing import Item, Lane
+from backstay.session.trades import Trades
 from backstay.session.vocabulary import Arm, Await, Mute, PassClock, Swallow, Timer, Write
 
 REQ_CURRENT_TIME = 49
@@ -50,7 +51,7 @@ _BEFORE_A_WRITE = (Await, Mute, Swallow, PassClock)
 
 
 @dataclass(slots=True)
-class Gate(Counter):
+class Gate(Trades):
     """The way out of a session. The desk in front of it takes requests in."""
 
     muted: set[int] = field(default_factory=set[int])
@@ -59,20 +60,27 @@ class Gate(Counter):
     firsts: Firsts = field(init=False)
 
     def __post_init__(self) -> None:
-        Counter.__post_init__(self)
+        Trades.__post_init__(self)
         self.firsts = Firsts(self.settings.verify)
 
-    def restore(self) -> None:
-        """Open the gate: settings first, then orders and cancels that waited, then streams, then reads."""
+    def restore(self, begin: Callable[[], object]) -> None:
+        """Open the gate: settings first, then what `begin` asks, cancels that waited, streams, reads."""
         self.end_halves(self.epoch)
         self.firsts.forget_all()
         self.open = True
         self.restoring = 0
         self.muted.clear()
         self._replay_settings()
-        while self.trades:
-            self._put_back(Lane.ORDERS, self.trades.popleft())
+        begin()
+        self.release_trades()
         self.requeue()
+
+    def has_asked(self, requests: frozenset[int]) -> bool:
+        """Whether one of these is out for the client, and not answered."""
+        return any(
+            entry.request.id in requests and entry.epoch == self.epoch and not entry.queued
+            for entry in self.ledger.entries.values()
+        )
 
     def _replay_settings(self) -> None:
         for payload in self.ledger.settings.values():
@@ -247,21 +255,28 @@ class Gate(Counter):
     @property
     def idle(self) -> bool:
         """Whether nothing waits to be written."""
-        return not len(self.outbox) and not self.clocks
+        unkept = self.orders is not None and self.orders.unkept
+        return not len(self.outbox) and not self.clocks and not unkept and not self.trades
 
     def break_off(self, detail: str, now: float) -> None:
         """The socket is gone: close the gate, settle what cannot be put back, keep what can."""
         self.open = False
         self.firsts.forget_all()
-        for item in (*self.outbox.clear(), *self.clocks):
+        unkept: list[Item] = []
+        if self.orders is not None:
+            unkept, self.orders.unkept = self.orders.unkept, []
+            self.orders.reconciliation.lost()
+        for item in (*self.outbox.clear(), *unkept, *self.clocks):
             self.refund += item.refund
             if item.entry is None:
                 self._settle_queued(item)
         self.clocks.clear()
         if self.ledger.break_off(now):
             self._expire_at(now + self.settings.held.age_seconds, now)
-        for order_id in self.ledger.orders_in_doubt():
-            self.say(Notice.ORDER_IN_DOUBT, key=order_id, detail=detail)
+        if self.orders is not None:
+            self.ledger.forget_unanswered_orders()
+            self.orders.table.lost(self.at())
+            self.tell_doubts(detail)
         # Cancelling twice is harmless; cancelling not at all is not. Cancelling everything is another matter: by the
         # time it could be repeated there may be orders that the client wants.
         for payload in self.ledger.take_cancels_out():
@@ -286,7 +301,7 @@ class Gate(Counter):
         if request is not None and (kind is Kind.ORDER_CANCEL or request.id == GLOBAL_CANCEL):
             self._hold_trade(item)
         elif kind is Kind.ORDER:
-            self._refuse_order(item, "the gateway went away before it could be sent")
+            self._unsend(item, "the gateway went away before it could be sent")
         elif kind is Kind.COMMAND or request is None:
             self._refuse(item, Notice.NOT_SENT, request_key(item.payload, self.version), detail="the gateway went away")
 
@@ -302,8 +317,10 @@ class Gate(Counter):
 
     def farewell(self) -> None:
         """Nothing will be sent any more: give back all credit."""
-        for item in (*self.outbox.clear(), *self.clocks, *self.trades):
+        unkept = self.orders.unkept if self.orders is not None else []
+        for item in (*self.outbox.clear(), *self.clocks, *self.trades, *unkept):
             self.refund += item.refund
+        unkept.clear()
         self.clocks.clear()
         self.trades.clear()
 

@@ -6,27 +6,44 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from backstay.protocol.codes import About, code_info, is_pacing, metric_category, moved_port
-from backstay.protocol.errors import NO_REQUEST, ErrorMessage, read_error, read_next_valid_id
+from backstay.protocol.errors import NO_REQUEST, ErrorMessage, read_error, read_next_valid_id, write_next_valid_id
 from backstay.protocol.handshake import BadAnswer, Hello, Redirect, VersionRange, read_answer
 from backstay.protocol.messages import execution_order_id, order_status_client, response_key, ticks_done
 from backstay.protocol.responses import HISTORICAL_TICKS
 from backstay.session.causes import Cause
 from backstay.session.gate import DUPLICATE_CODES
 from backstay.session.lifecycle import HANDSHAKE_STATES, Event, Link, State
+from backstay.session.ordering import (
+    hear_commission,
+    hear_end,
+    hear_error,
+    hear_execution,
+    hear_order,
+    hear_refusal,
+    link_changed,
+)
 from backstay.session.repair import FARM_CODES, RENEW_SECONDS, farm_changed, pace, renew_on, watch_streams
 from backstay.session.settings import capped
 from backstay.session.sieve import (
+    COMMISSION,
+    COMPLETED_ORDER,
+    COMPLETED_ORDER_END,
     CURRENT_TIME,
     ERROR,
     EXECUTION,
+    EXECUTION_END,
     MANAGED_ACCOUNTS,
     NEXT_VALID_ID,
+    OPEN_ORDER,
+    OPEN_ORDER_END,
     ORDER_STATUS,
+    READ_ONLY_API,
 )
 from backstay.session.vocabulary import (
     Answered,
     Connected,
     Count,
+    Deliver,
     DialFailed,
     Lost,
     Noted,
@@ -135,7 +152,7 @@ def _hear_late_frames(core: Core, event: Noted) -> None:
             continue
         core.owed.next_id_given |= number == NEXT_VALID_ID
         core.owed.accounts_given |= number == MANAGED_ACCOUNTS
-        if number in (ORDER_STATUS, EXECUTION):
+        if number in (ORDER_STATUS, EXECUTION, OPEN_ORDER, COMMISSION):
             _NOTES[number](core, payload, passed)
         error = read_error(payload, core.desk.version)
         if error is not None:
@@ -154,9 +171,18 @@ def _note_answer(core: Core, number: int, payload: bytes) -> None:
 
 
 def _note_next_id(core: Core, payload: bytes, passed: bool) -> None:
-    ledger = core.owed.ledger
+    ledger, version = core.owed.ledger, core.desk.version
+    order_id = read_next_valid_id(payload, version)
     if ledger.first_order_id is None:
-        ledger.first_order_id = read_next_valid_id(payload, core.desk.version)
+        ledger.first_order_id = order_id
+    held = core.owed.next_id_given and NEXT_VALID_ID not in core.identified
+    if order_id is not None and core.owed.orders is not None and core.owed.start is not None:
+        floor = core.orders.table.floor(core.owed.start.client_id)
+        core.orders.table.note_next_id(core.owed.start.client_id, order_id)
+        if not passed and not held and order_id < floor:  # TWS has forgotten orders; their ids are used up all the same
+            core.effects.append(Deliver(write_next_valid_id(floor, version)))
+            _note_answer(core, NEXT_VALID_ID, payload)
+            passed = True
     core.owed.next_id_given |= passed
     _identify(core, NEXT_VALID_ID)
 
@@ -194,10 +220,28 @@ def _note_order(core: Core, payload: bytes, _passed: bool) -> None:
     if order_id is not None and start is not None and client_id == start.client_id:
         core.owed.ledger.order_seen(order_id)
         core.owed.ledger.cancel_answered(order_id)
+    hear_order(core, payload)
 
 
-def _note_execution(core: Core, payload: bytes, _passed: bool) -> None:
+def _note_open_order(core: Core, payload: bytes, _passed: bool) -> None:
+    hear_order(core, payload)
+
+
+def _note_commission(core: Core, payload: bytes, passed: bool) -> None:
+    hear_commission(core, payload, passed)
+
+
+def _note_end(number: int) -> Callable[[Core, bytes, bool], None]:
+    def note(core: Core, payload: bytes, passed: bool) -> None:
+        if not passed:
+            hear_end(core, number, response_key(payload, core.desk.version))
+
+    return note
+
+
+def _note_execution(core: Core, payload: bytes, passed: bool) -> None:
     """A fill as it happens (request id -1) is word of its order, too."""
+    hear_execution(core, payload, passed)
     version = core.desk.version
     order_id = execution_order_id(payload, version)
     if order_id is not None and response_key(payload, version) == NO_REQUEST:
@@ -216,6 +260,8 @@ def _note_error(core: Core, payload: bytes, passed: bool) -> None:
         pace(core, error, payload)
     elif passed:
         _note_error_on_key(core, error)
+    elif error.code == READ_ONLY_API and error.id < 0:
+        hear_refusal(core)
     elif error.code in DUPLICATE_CODES:
         for entry in core.owed.ledger.on_key(error.id):
             core.desk.wait_no_more(entry)  # one that was repeated had arrived
@@ -236,6 +282,7 @@ def _note_error_on_key(core: Core, error: ErrorMessage) -> None:
     if means_order or error.id not in ledger.by_key:
         if error.id in ledger.orders:
             ledger.order_seen(error.id)
+            hear_error(core, error.id, error.code)
         ledger.cancel_answered(error.id)
     if means_order or (error.code in RENEW_SECONDS and renew_on(core, error)):
         return
@@ -246,11 +293,14 @@ def _note_error_on_key(core: Core, error: ErrorMessage) -> None:
 def _code_link_down(core: Core, _error: ErrorMessage) -> None:
     if core.link is not Link.DOWN:
         core.link = Link.DOWN
+        link_changed(core, up=False)
         core.effects.append(Report("upstream_lost", (("epoch", core.owed.epoch),)))
 
 
 def _code_link_up(core: Core, error: ErrorMessage) -> None:
     core.link = Link.UP
+    core.desk.link_up = True
+    link_changed(core, up=True)
     data = "lost" if error.code == DATA_LOST else "kept"
     core.effects.append(Count("upstream_interruptions", data))
     core.effects.append(Report("upstream_restored", (("epoch", core.owed.epoch), ("data", data))))
@@ -293,6 +343,10 @@ _NOTES: dict[int, Callable[[Core, bytes, bool], None]] = {
     ERROR: _note_error,
     ORDER_STATUS: _note_order,
     EXECUTION: _note_execution,
+    OPEN_ORDER: _note_open_order,
+    COMPLETED_ORDER: _note_open_order,
+    COMMISSION: _note_commission,
+    **{number: _note_end(number) for number in (OPEN_ORDER_END, EXECUTION_END, COMPLETED_ORDER_END)},
 }
 
 _CODES: dict[int, Callable[[Core, ErrorMessage], None]] = {

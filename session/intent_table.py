@@ -123,13 +123,17 @@ class IntentTable:
         """A held order, or one in doubt that is sent again as it was, is about to be written in this epoch."""
         return self._send(self._open[key], epoch, at)
 
-    def unsent(self, key: IntentKey, at: Moment) -> Moved | None:
-        """It is certain that not one byte of what `place` or `send` announced was written."""
+    def unsent(self, key: IntentKey, at: Moment, *, change: bool | None = None) -> Moved | None:
+        """It is certain that not one byte of what `place` or `send` announced was written.
+
+        `change`: whether that was a change, where others may have been announced behind it; else the last is meant.
+        """
         intent = self._open.get(key)
         if intent is None:
             return None  # TWS ended the order while the change of it waited
         event = IntentEvent.CHANGE_UNSENT
-        if intent.state is IntentState.INTENT or (intent.state is IntentState.SENT and not intent.changes):
+        is_change = intent.changes > 0 if change is None else change
+        if intent.state is IntentState.INTENT or (intent.state is IntentState.SENT and not is_change):
             event = IntentEvent.UNSENT if intent.attempt == 1 else IntentEvent.LOST  # what is resent stays in doubt
         return self._move(replace(intent, change_pending=False), event, at)
 

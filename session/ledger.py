@@ -262,12 +262,11 @@ class Ledger:
         self.cancels_out.clear()
         return payloads
 
-    def orders_in_doubt(self) -> list[int]:
-        """Orders that were sent and not yet spoken of by TWS; marks them as known, so that each is told once."""
-        doubtful = [order_id for order_id, seen in self.orders.items() if not seen]
-        for order_id in doubtful:
-            self.orders[order_id] = True
-        return doubtful
+    def forget_unanswered_orders(self) -> None:
+        """The socket is gone: errors on the new one are not about what was written on the old."""
+        for order_id, seen in self.orders.items():
+            if not seen:
+                self.orders[order_id] = True
 
     # -- over a reconnect --------------------------------------------------------------------------------------------
 

@@ -43,6 +43,8 @@ class Notice(Enum):
     )
     HALF_ANSWER = NoticeRow(504, "the connection broke in the middle of the answer; ask again")
     NO_ANSWER = NoticeRow(504, "sent more than once, and the gateway never answered; ask again if it still matters")
+    ORDER_UNKNOWN = NoticeRow(201, "TWS never had this order; place it again if it is still wanted")
+    ORDER_OVER = NoticeRow(2162, "this order works no longer; how it ended TWS does not say, look at its executions")
     READ_ONLY = NoticeRow(321, "this relay is read-only: not sent")
     ID_IN_USE = NoticeRow(326, "client id {detail} is already in use on this gateway; connect with another one")
     ID_NOT_ALLOWED = NoticeRow(326, "client id {detail} is not among those this relay allows")

@@ -14,6 +14,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from backstay.session.intents import IntentKey
     from backstay.session.ledger import Entry
 
 WINDOW_SECONDS = 1.0
@@ -45,6 +46,9 @@ class Item:
     is_order: bool = False
     repeats: bool = False  # has been written before, without an answer
     restores: bool = False  # part of putting back what a lost socket took
+    intent: IntentKey | None = None  # of an order that has a record
+    is_change: bool = False  # of an order that was announced before
+    token: int = 0  # of the page that has to be kept before this may leave
 
 
 @dataclass(slots=True)

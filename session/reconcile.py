@@ -167,6 +167,13 @@ class Reconciliation:
         self._link_up_at = at.now if link_up else None
         return self._start(at)
 
+    def nothing_owed(self, epoch: int, at: Moment, *, link_up: bool) -> None:
+        """A new socket for a client that nothing is known of: there is nothing to ask about."""
+        self.lost()
+        self._epoch = epoch
+        self._link_up_at = at.now if link_up else None
+        self.reconciled = True
+
     def lost(self) -> None:
         """The socket is gone."""
         self.reconciled = False

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from backstay.protocol.handshake import VersionRange
 from backstay.protocol.vocabulary import HIGHEST_VERSION, LOWEST_VERSION
+from backstay.session.resend import ResendRule
 
 OWN_OFFER = VersionRange(176, 200)
 """What backstay offers for connections of its own: one encoding, all text."""
@@ -67,6 +68,11 @@ class Settings:
     read_only: bool = False
     pulse: PulseSettings = field(default_factory=PulseSettings)
     held: HeldSettings = field(default_factory=HeldSettings)
+    gateway: str = ""  # whose orders these are: with the client id, what TWS knows them by
+    journal: bool = False  # whether orders are written down before they are sent
+    time_zone: str = "UTC"  # in which the gateway's day begins: it lists executions and completed orders of the day
+    settle_seconds: float = 10.0  # from a link that is up to lists that show all that came of what was sent
+    resend: ResendRule = field(default_factory=ResendRule)
     verify: VerifySettings = field(default_factory=VerifySettings)
 
 

@@ -13,27 +13,24 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from backstay.protocol.codes import is_pacing
-from backstay.protocol.errors import read_error
+from backstay.protocol.errors import read_error, read_next_valid_id
 from backstay.protocol.framing import LAST_TEXT_VERSION, PREFIX_BYTES, Chunk
 from backstay.protocol.handshake import Hello, VersionRange, read_answer
-from backstay.protocol.messages import response_key, ticks_done
+from backstay.protocol.messages import order_status_client, response_key, ticks_done
+from backstay.protocol.order_fields import read_order
 from backstay.protocol.requests import REQUESTS
 from backstay.protocol.responses import HISTORICAL_TICKS
 from backstay.protocol.vocabulary import Kind
+from backstay.session.order_words import Conceal, Identify
 from backstay.session.vocabulary import Await, Mute, Swallow, Tune
 
 ORDER_STATUS, ERROR, OPEN_ORDER, NEXT_VALID_ID, EXECUTION = 3, 4, 5, 9, 11
 MANAGED_ACCOUNTS, CURRENT_TIME, OPEN_ORDER_END = 15, 49, 53
+EXECUTION_END, COMMISSION, COMPLETED_ORDER, COMPLETED_ORDER_END = 55, 59, 101, 102
 
 ALWAYS_WATCHED = {
-    ORDER_STATUS,
-    ERROR,
-    OPEN_ORDER,
-    NEXT_VALID_ID,
-    EXECUTION,
-    MANAGED_ACCOUNTS,
-    CURRENT_TIME,
-    OPEN_ORDER_END,
+    *(ORDER_STATUS, ERROR, OPEN_ORDER, NEXT_VALID_ID, EXECUTION, MANAGED_ACCOUNTS),
+    *(CURRENT_TIME, OPEN_ORDER_END, EXECUTION_END, COMMISSION, COMPLETED_ORDER, COMPLETED_ORDER_END),
 }
 TICKS = {1, 2, 21, 45, 46, 47, 58, 81, 84}
 """Market data: never watched. A snapshot of it is closed by its end marker, and its ticks are harmless twice."""
@@ -43,8 +40,12 @@ NO_EPOCH = -1
 MAX_MUTES = 1_000
 """Errors awaited for cancels of our own; more than this many streams are not cancelled at once."""
 
+MAX_ROWS_COMPARED = 5_000
+"""Rows of a repeated read kept to know them again; a longer answer is not taken apart."""
+
 CLIENT_ID_TAKEN = 326
 PORT_CHANGED = 1300
+READ_ONLY_API = 321
 
 
 def _watched_ids() -> frozenset[int]:
@@ -101,6 +102,7 @@ class Repeated:
     numbers: frozenset[int]
     ends: frozenset[int]
     copies: int = 2
+    rows: set[bytes] = field(default_factory=set[bytes])  # of the first answer; the others may come in between
     had_one: bool = False
 
 
@@ -113,6 +115,7 @@ class Sieve:
     greeted: bool = False
     hold_next_id: bool = False
     hold_accounts: bool = False
+    floor: int = 0
     seen_next_id: bool = False
     seen_accounts: bool = False
     gave_next_id: bool = False
@@ -121,6 +124,10 @@ class Sieve:
     mutes: dict[int, frozenset[int]] = field(default_factory=dict[int, frozenset[int]])
     awaited: dict[int | None, list[frozenset[int]]] = field(default_factory=dict[int | None, list[frozenset[int]]])
     repeated: dict[int, Repeated] = field(default_factory=dict[int, Repeated])
+    own_ends: dict[int, int] = field(default_factory=dict[int, int])  # end -> answers to questions of ours to come
+    own_keys: set[int] = field(default_factory=set[int])
+    client_id: int = 0
+    sees_others: bool = False
     _keys: frozenset[bytes] = frozenset()
     _numbers: dict[bytes, int] = field(default_factory=dict[bytes, int])
     _streamed: dict[bytes, int] = field(default_factory=dict[bytes, int])
@@ -140,6 +147,18 @@ class Sieve:
         self.mutes = {}
         self.awaited = {}
         self.repeated = {}
+        self.own_ends, self.own_keys, self.floor = {}, set(), 0
+
+    def identify(self, identify: Identify) -> None:
+        """The client's id, and the lowest order id it may use, are known."""
+        self.client_id, self.floor = identify.client_id, identify.floor
+
+    def conceal(self, conceal: Conceal) -> None:
+        """A question of our own is about to be asked."""
+        if conceal.key is None:
+            self.own_ends[conceal.end] = self.own_ends.get(conceal.end, 0) + 1
+        else:
+            self.own_keys.add(conceal.key)
 
     def mute(self, mute: Mute) -> None:
         """Keep the next error on this key with one of these codes from the client; without codes, let it pass again."""
@@ -210,7 +229,9 @@ class Sieve:
         found = None if key is None else self.repeated.get(key)
         if found is None or key is None or number not in found.numbers:
             return False
-        extra = found.had_one
+        extra = found.had_one or payload in found.rows
+        if len(found.rows) < MAX_ROWS_COMPARED:
+            found.rows.add(payload)
         if number in found.ends and (number not in HISTORICAL_TICKS or ticks_done(payload, version)):
             found.had_one = True
             found.copies -= 1
@@ -269,11 +290,15 @@ class Sieve:
 
     # -- one decision for each message that may be kept back ---------------------------------------------------------
 
-    def _next_id(self, _payload: bytes) -> bool:
+    def _next_id(self, payload: bytes) -> bool:
         first, self.seen_next_id = not self.seen_next_id, True
-        passed = not (first and self.hold_next_id)
+        passed = not (first and self.hold_next_id) and not self._is_too_low(payload)
         self.gave_next_id |= passed
         return passed
+
+    def _is_too_low(self, payload: bytes) -> bool:
+        order_id = read_next_valid_id(payload, self.version or 0) if self.floor else None
+        return order_id is not None and order_id < self.floor
 
     def _accounts(self, _payload: bytes) -> bool:
         first, self.seen_accounts = not self.seen_accounts, True
@@ -288,13 +313,58 @@ class Sieve:
         return True
 
     def _open_order_end(self, _payload: bytes) -> bool:
+        if self._is_own_end(OPEN_ORDER_END):
+            return False
         # TWS may push open orders and this marker to a returning client id, before it is even identified.
         return not self.hold_next_id or self.seen_next_id
+
+    def _is_own_end(self, end: int) -> bool:
+        count = self.own_ends.get(end, 0)
+        if count > 1:
+            self.own_ends[end] = count - 1
+        else:
+            self.own_ends.pop(end, None)
+        return count > 0
+
+    def _completed_order(self, _payload: bytes) -> bool:
+        return COMPLETED_ORDER_END not in self.own_ends
+
+    def _completed_order_end(self, _payload: bytes) -> bool:
+        return not self._is_own_end(COMPLETED_ORDER_END)
+
+    def _order(self, payload: bytes) -> bool:
+        """Answers to our question for everybody's orders hold those of other clients, which this one never sees."""
+        if self.sees_others or OPEN_ORDER_END not in self.own_ends:
+            return True
+        facts = read_order(payload, self.version or 0)
+        return facts is None or facts.client_id in (None, self.client_id)
+
+    def _status(self, payload: bytes) -> bool:
+        if OPEN_ORDER_END in self.own_ends:
+            return self._order(payload)
+        # A status nobody asked for of another client's order: this client is the master, and sees everybody's.
+        self.sees_others |= order_status_client(payload, self.version or 0) not in (None, self.client_id)
+        return True
+
+    def _execution(self, payload: bytes) -> bool:
+        return not self.own_keys or response_key(payload, self.version or 0) not in self.own_keys
+
+    def _execution_end(self, payload: bytes) -> bool:
+        key = response_key(payload, self.version or 0)
+        own = key in self.own_keys
+        if key is not None:
+            self.own_keys.discard(key)
+        return not own
+
+    def _commission(self, _payload: bytes) -> bool:
+        return not self.own_keys  # the session tells old from new
 
     def _error(self, payload: bytes) -> bool:
         error = read_error(payload, self.version or 0)
         if error is None:
             return True
+        if error.id in self.own_keys or (error.code == READ_ONLY_API and error.id < 0 and self.own_ends):
+            return False
         if error.code == PORT_CHANGED or (error.code == CLIENT_ID_TAKEN and not self.seen_next_id):
             return False
         if error.code in self.mutes.get(error.id, ()):
@@ -309,6 +379,13 @@ _DECISIONS: dict[int, Callable[[Sieve, bytes], bool]] = {
     MANAGED_ACCOUNTS: Sieve._accounts,
     CURRENT_TIME: Sieve._clock,
     OPEN_ORDER_END: Sieve._open_order_end,
+    ORDER_STATUS: Sieve._status,
+    OPEN_ORDER: Sieve._order,
+    COMPLETED_ORDER: Sieve._completed_order,
+    COMPLETED_ORDER_END: Sieve._completed_order_end,
+    EXECUTION: Sieve._execution,
+    EXECUTION_END: Sieve._execution_end,
+    COMMISSION: Sieve._commission,
     ERROR: Sieve._error,
 }
 

@@ -12,6 +12,15 @@ from backstay.protocol.handshake import Hello, VersionRange
 from backstay.session.causes import Cause
 from backstay.session.lifecycle import Event
 from backstay.session.notices import Notice
+from backstay.session.order_words import (
+    Conceal,
+    Identify,
+    LookedUp,
+    LookUp,
+    NotWrittenDown,
+    WriteDown,
+    WrittenDown,
+)
 
 
 @unique
@@ -25,6 +34,8 @@ class Timer(Enum):
     RELEASE = "release"
     HELD = "held"
     VERIFY = "verify"
+    RECONCILE = "reconcile"
+    JOURNAL = "journal"
 
 
 # -- events ----------------------------------------------------------------------------------------------------------
@@ -146,6 +157,9 @@ SessionEvent = (
     | Lost
     | Answered
     | Noted
+    | WrittenDown
+    | NotWrittenDown
+    | LookedUp
     | Rang
     | ClientGreeted
     | ClientStarted
@@ -344,6 +358,10 @@ Effect = (
     | Await
     | Swallow
     | Hush
+    | WriteDown
+    | LookUp
+    | Identify
+    | Conceal
     | Deliver
     | Refund
     | Arm

@@ -10,8 +10,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar, cast
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -111,6 +113,16 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+def _zone(name: str) -> str:
+    try:
+        return ZoneInfo(name).key
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"no time zone {name!r} is known on this machine") from None
+
+
+Zone = Annotated[str, AfterValidator(_zone)]
+
+
 class GatewayConfig(Section):
     """A TWS or IB Gateway, or several that stand in for one another."""
 
@@ -118,6 +130,8 @@ class GatewayConfig(Section):
     """HOST:PORT of each; tried in order, then round again."""
     maintenance: Annotated[tuple[Window, ...], BeforeValidator(_listed)] = Field(default=(), max_length=32)
     """Planned downtime as HH:MM-HH:MM ZONE: no alarm, no new orders shortly before."""
+    time_zone: Zone = "America/New_York"
+    """In which its day begins: TWS lists executions and completed orders of the day."""
 
 
 class RelayConfig(Section):

@@ -263,7 +263,7 @@ def _config(port: int) -> Config:
     return Config.model_validate(
         {
             "gateways": {RELAY: {"endpoints": [f"127.0.0.1:{port}"]}},
-            "relays": {RELAY: {"gateway": RELAY, "listen": "127.0.0.1:0"}},
+            "relays": {RELAY: {"gateway": RELAY, "listen": "127.0.0.1:0", "read_only": True}},
             "http": {"enabled": False},
             # As quick as allowed, so that nobody has to wait 25 s for a frozen gateway; and each cut is a first one.
             "pulse": {"idle_seconds": 1.0, "probe_seconds": 1.1, "probes": 2},

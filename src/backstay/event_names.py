@@ -97,6 +97,20 @@ GROUPS: Mapping[str, Mapping[str, Row]] = {
     "Orders": {
         "journal_usable": Row("Intents of orders can be kept again.", "trouble"),
         "journal_unusable": Row("They cannot: orders are refused, data goes on.", "trouble", "error"),
+        "orders_reconciled": Row(
+            "TWS was asked for its lists of orders; so many in doubt or alive were decided, and these lists did not come.",
+            "connection epoch settled decided missing",
+        ),
+        "order_sent_again": Row(
+            "TWS proved not to have an order, and the configuration allows it to be sent again.",
+            "connection epoch order_id",
+            "warning",
+        ),
+        "order_alarm": Row(
+            "TWS says something of an order that had been given up or was never sent.",
+            "connection epoch order_id state",
+            "error",
+        ),
     },
     "Supervision": {
         "child_started": Row("An actor began its first life.", "supervisor id incarnation", "debug"),

@@ -26,6 +26,7 @@ from backstay.actors.traffic import Credit, Traffic
 from backstay.config import Config, ConnectionConfig
 from backstay.errors import StartError
 from backstay.holds import Holds
+from backstay.keeping import Keeping
 from backstay.live import MAX_STRANGERS, TROUBLED, Door, Live, connection_status
 from backstay.metrics.blocks import ConnectionMeter
 from backstay.metrics.listening import ListenError, open_listener
@@ -75,6 +76,7 @@ class Manager:
         self.config = config
         self.log = log
         self.holds = holds or Holds()
+        self.keeping = Keeping(config, log)
         self._sinks = dict(sinks or {})
         self._on_end = on_end
         self._chance = chance or random.SystemRandom()
@@ -99,6 +101,7 @@ class Manager:
         self._root = start_root(
             SupervisorSpec(
                 children=(
+                    *((self.keeping.child(),) if Keeping.is_needed(self.config) else ()),
                     supervisor_child(CONNECTIONS, SupervisorSpec(intensity=ROOT_INTENSITY, children=keepers)),
                     supervisor_child(RELAYS, SupervisorSpec(children=tuple(map(self._listener, self._doors)))),
                 ),
@@ -223,7 +226,7 @@ class Manager:
         meter = ConnectionMeter(name=live_id, gateway=gateway, mode="relay" if owed.start is None else "keeper")
         backoff = self.config.backoff
         return Charge(
-            settings=session_settings(self.config, self.config.gateways[gateway], read_only=read_only),
+            settings=session_settings(self.config, gateway, read_only=read_only),
             owed=owed,
             backoff=Backoff(
                 first_seconds=backoff.first_seconds,
@@ -237,6 +240,7 @@ class Manager:
                 show=lambda view: self._show(live_id, view),
                 remember=self._lobbies[gateway].remember,
                 log=self.log,
+                journal=self.keeping.send,
             ),
             traffic=Traffic(),
             credit=credit,

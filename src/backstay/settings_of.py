@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from backstay.config import Config, GatewayConfig
+from backstay.config import Config
+from backstay.session.resend import ResendRule
 from backstay.session.settings import HeldSettings, PulseSettings, Settings
 
 
-def session_settings(config: Config, gateway: GatewayConfig, *, read_only: bool) -> Settings:
-    """The settings of one connection to this gateway."""
+def session_settings(config: Config, name: str, *, read_only: bool) -> Settings:
+    """The settings of one connection to the gateway of this name."""
+    gateway, orders = config.gateways[name], config.orders
     life, pulse, held = config.lifecycle, config.pulse, config.held
     return Settings(
         endpoints=tuple((endpoint.host, endpoint.port) for endpoint in gateway.endpoints),
@@ -22,6 +24,11 @@ def session_settings(config: Config, gateway: GatewayConfig, *, read_only: bool)
         redirect_anywhere=life.redirect_anywhere,
         messages_per_second=config.pacing.messages_per_second,
         read_only=read_only,
+        gateway=name,
+        journal=not read_only,
+        time_zone=gateway.time_zone,
+        settle_seconds=orders.settle_seconds,
+        resend=ResendRule(enabled=orders.resend == "settled", ttl_seconds=orders.ttl_seconds),
         pulse=PulseSettings(
             idle_seconds=pulse.idle_seconds,
             probe_seconds=pulse.probe_seconds,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from backstay.config import Address, Config
 from backstay.simulator.control import ControlServer
@@ -21,6 +23,8 @@ class Simulated:
     gateway: str
     simulator: Simulator
     control: ControlServer
+    folder: Path
+    """For what belongs to simulated gateways and goes with them: their orders are nobody's tomorrow."""
 
     @property
     def address(self) -> Address:
@@ -37,21 +41,25 @@ def simulators(config: Config) -> Generator[tuple[Simulated, ...]]:
     """One simulator a gateway, until the context ends. Raises OSError."""
     with ExitStack() as stack:
         found: list[Simulated] = []
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="backstay-")))
         for name in config.gateways:
             simulator = stack.enter_context(Simulator())
             control = _control(simulator)
             control.start()
             stack.callback(control.stop)
-            found.append(Simulated(name, simulator, control))
+            found.append(Simulated(name, simulator, control, folder))
         yield tuple(found)
 
 
-def aim_at(simulated: Iterable[Simulated], config: Config) -> Config:
+def aim_at(simulated: Sequence[Simulated], config: Config) -> Config:
     """The configuration with each simulated gateway in place of the real one."""
     aimed = {
         one.gateway: config.gateways[one.gateway].model_copy(update={"endpoints": (one.address,)}) for one in simulated
     }
-    return config.model_copy(update={"gateways": config.gateways | aimed})
+    update: dict[str, object] = {"gateways": config.gateways | aimed}
+    for one in simulated:
+        update["journal"] = config.journal.model_copy(update={"path": one.folder / config.journal.path.name})
+    return config.model_copy(update=update)
 
 
 def _control(simulator: Simulator) -> ControlServer:

@@ -52,6 +52,7 @@ ttl_seconds = 60
 listen = "127.0.0.1:9464"
 [control]
 socket = "backstay.sock"
+holds = "backstay.holds"
 [log]
 format = "logfmt"
 """
@@ -93,8 +94,9 @@ def test_the_example_of_the_documentation_is_accepted_and_holds_the_defaults(fil
 
 def test_the_defaults_are_those_of_the_session():
     config = Config(gateways={"g": GatewayConfig(endpoints=(Address("h", 1),))})
-    made = session_settings(config, config.gateways["g"], read_only=False)
-    assert made == Settings(endpoints=(("h", 1),), pulse=PulseSettings(), held=HeldSettings())
+    made = session_settings(config, "g", read_only=False)
+    of_its_own = {"gateway": "g", "journal": True, "time_zone": "America/New_York"}
+    assert made == Settings(endpoints=(("h", 1),), pulse=PulseSettings(), held=HeldSettings(), **of_its_own)
 
 
 def test_the_simulator_runs_without_a_file():

@@ -174,9 +174,9 @@ def test_an_order_without_an_answer_is_told_to_be_in_doubt_with_a_code_that_ends
     gateway.sock.close()
     assert 2100 <= client.expect_error(2165, 101).code < 2170
     assert gateway.welcome() == b"v176"
-    client.expect_error(1102)
     client.send(49, 1)
     assert gateway.receive().split(b"\0")[0] == b"49", "the order must not be sent again"
+    client.expect_error(1102)
     assert house.told("connection_lost")
 
 

@@ -26,6 +26,7 @@ from backstay.protocol.messages import message_id
 from backstay.protocol.vocabulary import Kind
 from backstay.session.core import Core, Owed
 from backstay.session.lifecycle import Event, State
+from backstay.session.order_words import Conceal, Identify
 from backstay.session.settings import Settings
 from backstay.session.sieve import Sieve
 from backstay.session.vocabulary import (
@@ -92,6 +93,7 @@ class World(Network):
         self.orders_to_connector: deque[Any] = deque()
         self.connector_busy = False
         self.connector_life = 0
+        self.tws_orders: dict[int, str] = {}  # what TWS has, whatever becomes of its sockets
         self.socket: Upstream | None = None
         self.sockets: list[Upstream] = []
         self.reader: tuple[int, Splitter, bool] = (0, Splitter(), False)
@@ -183,7 +185,7 @@ class World(Network):
     def _check_credit(self) -> None:
         desk = self.core.desk
         waiting = [item for lane in desk.outbox.lanes for item in lane]
-        waiting += [*desk.clocks, *desk.trades]
+        waiting += [*desk.clocks, *desk.trades, *(desk.orders.unkept if desk.orders else ())]
         assert self.taken - self.refunded == sum(item.refund for item in waiting)
         if desk.told_down and not self.left:
             numbers = {message_id(item.payload, desk.version) for item in waiting}
@@ -293,6 +295,14 @@ class World(Network):
         if effect.epoch == self.sieve.epoch:
             self.sieve.swallow(effect)
 
+    def _identify(self, effect: Identify) -> None:
+        if effect.epoch == self.sieve.epoch:
+            self.sieve.identify(effect)
+
+    def _conceal(self, effect: Conceal) -> None:
+        if effect.epoch == self.sieve.epoch:
+            self.sieve.conceal(effect)
+
     def _hush(self, effect: Hush) -> None:
         if effect.epoch == self.sieve.epoch:
             self.sieve.hush()
@@ -364,6 +374,8 @@ _EFFECTS: dict[type, Callable[[World, Any], None]] = {
     Mute: World._mute,
     Await: World._await,
     Swallow: World._swallow,
+    Identify: World._identify,
+    Conceal: World._conceal,
     FarmChanged: lambda _world, _effect: None,
     Hush: World._hush,
     Deliver: lambda world, effect: world.client.hear(effect.data),

@@ -250,12 +250,15 @@ class Upstream:
         if request.id == 17:
             self.later(0.02, speech.accounts(version))
             return
+        if request.id in (5, 16):
+            live = [order_id for order_id, state in self.world.tws_orders.items() if state == "live"]
+            self.later(0.01, b"".join(speech.order_status(version, order_id) for order_id in live))
         last = min(ends(payload, version))
         rows = sorted(request.rows - {last} - {3, 5, 59, 90, 18, 97, 98, 106} - set(range(1, 3)))
         delay = self.chance.choice((0.01, 0.2, 0.6))
         if rows or last == 96:
-            for _ in range(2):
-                self.later(delay, speech.tell(version, rows[0] if rows else 96, key, word=token, done=False))
+            for word in (token, token + "2" if key is not None else token):
+                self.later(delay, speech.tell(version, rows[0] if rows else 96, key, word=word, done=False))
         self.later(delay + self.chance.choice((0.01, 1.0)), speech.tell(version, last, key, word=token))
 
     def _stream(self, payload: bytes) -> None:
@@ -283,9 +286,12 @@ class Upstream:
 
     def _order(self, payload: bytes) -> None:
         order_id = request_key(payload, self.version)
+        known = order_id in self.world.tws_orders
+        self.world.tws_orders.setdefault(order_id or 0, "live")
         if self.chance.random() < 0.7:
             self.later(0.05, speech.tell(self.version, 5, order_id) + speech.order_status(self.version, order_id or 0))
-        elif self.chance.random() < 0.5:
+        elif self.chance.random() < 0.5 and not known:
+            self.world.tws_orders[order_id or 0] = "rejected"
             self.later(0.05, speech.error(self.version, order_id or 0, 201, "no margin"))
 
     def upstream_lost(self) -> None:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import speech
 from driver_client import Asked
 
-from backstay.protocol.commands import current_time
-from backstay.protocol.messages import message_id
+from backstay.protocol.commands import all_open_orders, completed_orders, current_time, open_orders
+from backstay.protocol.messages import message_id, request_key
 from backstay.protocol.vocabulary import Kind
+from backstay.session.orders import FIRST_RESERVED_ID
 from backstay.session.sieve import CURRENT_TIME, MANAGED_ACCOUNTS, NEXT_VALID_ID
 from backstay.session.vocabulary import Noted
 
@@ -64,11 +65,19 @@ class Wire:
         assert epoch in self.verified, "requests only after a probe was answered in this epoch"
         asked = self.world.client.by_payload.get(payload)
         if asked is None:
+            if self._is_reconciliation(payload):
+                return
             ours = OURS_WHEN_IT_RETURNS if self.world.client_returned else ()
             allowed = speech.REQUESTS[number].kind is Kind.CANCEL or number in (6, *ours)
             assert allowed, "only cancels are of our own making, and what a client that returns has to know"
             return
         self._check_request(epoch, asked)
+
+    def _is_reconciliation(self, payload: bytes) -> bool:
+        version = self.world.owed.version
+        key = request_key(payload, version)
+        ours = (open_orders(version), all_open_orders(version), completed_orders(version))
+        return payload in [data[PREFIX:] for data in ours] or (key is not None and key >= FIRST_RESERVED_ID)
 
     def _check_request(self, epoch: int, asked: Asked) -> None:
         if self.world.settings.read_only:

@@ -6,12 +6,15 @@ from typing import Any
 
 import speech
 
-from backstay.protocol.commands import current_time
+from backstay.protocol.commands import all_open_orders, completed_orders, current_time, open_orders
 from backstay.protocol.errors import ErrorMessage, read_error
 from backstay.protocol.framing import PREFIX_BYTES
 from backstay.protocol.handshake import VersionRange
+from backstay.protocol.messages import request_key
 from backstay.session.causes import Cause
 from backstay.session.core import Core, Owed
+from backstay.session.order_words import Conceal, Identify
+from backstay.session.orders import FIRST_RESERVED_ID
 from backstay.session.settings import Settings
 from backstay.session.sieve import Sieve
 from backstay.session.vocabulary import (
@@ -89,7 +92,20 @@ class Script:
     def verify(self) -> Script:
         if self.core.pulse.probed_at is None:  # its moment has yet to come
             self.ring(Timer.PULSE, after=1.2)
-        return self.hear(speech.tell(self.version, 49))
+        self.hear(speech.tell(self.version, 49))
+        return self.reconcile()
+
+    def reconcile(self) -> Script:
+        """The gateway lists nothing, whatever it is asked for."""
+        wanted, done = list(self.new), 0
+        while done < len(wanted):
+            asked = [effect for effect in wanted[done:] if isinstance(effect, Conceal)]
+            done = len(wanted)
+            for question in asked:
+                self.hear(speech.tell(self.version, question.end, question.key))
+                wanted += self.new
+        self.new = wanted
+        return self
 
     def ready(self) -> Script:
         """All the way, from where nothing has happened yet."""
@@ -127,12 +143,17 @@ class Script:
 
     def written(self, effects: list[Any] | None = None) -> list[bytes]:
         """Payloads, without our own probes."""
-        probe = current_time(self.version)[PREFIX_BYTES:]
+        questions = (current_time, open_orders, all_open_orders, completed_orders)
+        ours = {make(self.version)[PREFIX_BYTES:] for make in questions}
         found: list[bytes] = []
         for effect in self.new if effects is None else effects:
             if isinstance(effect, Write):
-                found += [payload for payload in speech.payloads(effect.data) if payload != probe]
+                found += [payload for payload in speech.payloads(effect.data) if not self._is_ours(payload, ours)]
         return found
+
+    def _is_ours(self, payload: bytes, ours: set[bytes]) -> bool:
+        key = request_key(payload, self.version)
+        return payload in ours or (key is not None and key >= FIRST_RESERVED_ID)
 
     def said(self, effects: list[Any] | None = None) -> list[ErrorMessage]:
         """The errors that the client was told."""
@@ -158,7 +179,14 @@ class Script:
         return [dict(effect.fields) for effect in self.effects if isinstance(effect, Report) and effect.event == name]
 
 
-_TO_SIEVE: dict[type, Any] = {Tune: Sieve.tune, Await: Sieve.await_, Swallow: Sieve.swallow, Mute: Sieve.mute}
+_TO_SIEVE: dict[type, Any] = {
+    Tune: Sieve.tune,
+    Await: Sieve.await_,
+    Swallow: Sieve.swallow,
+    Mute: Sieve.mute,
+    Identify: Sieve.identify,
+    Conceal: Sieve.conceal,
+}
 
 
 def kinds(effects: list[Any]) -> list[type]:

@@ -10,6 +10,7 @@ from test_schedules import Schedule, check
 
 from backstay.session import core, sieve
 from backstay.session.core import Core
+from backstay.session.counter import Counter
 from backstay.session.desk import Desk
 from backstay.session.ledger import Ledger
 from backstay.session.lifecycle import Action
@@ -26,7 +27,7 @@ SABOTAGE: dict[str, tuple[type, str, Callable[..., Any]]] = {
     "queued for ever": (Ledger, "break_off", lambda _self, _now: False),
     "half answers asked again": (Ledger, "take_halves", lambda _self, _epoch: []),
     "cancelled streams kept": (Ledger, "drop", lambda _self, _entry: None),
-    "orders never in doubt": (Ledger, "orders_in_doubt", lambda _self: []),
+    "orders never in doubt": (Counter, "tell_doubts", lambda _self, _detail: None),
     "an order forgotten": (Desk, "_settle_queued", lambda _self, _item: None),
     "an order held while away": (Desk, "refuse_orders", lambda _self: None),
     "credit kept": (Desk, "settle_refund", lambda _self: None),

@@ -186,7 +186,7 @@ def test_two_requests_under_one_id_do_not_disturb_each_other():
 # -- orders ------------------------------------------------------------------------------------------------------------
 
 
-def test_an_order_is_in_doubt_from_its_sending_to_the_first_word_of_tws_and_told_once():
+def test_an_order_is_unanswered_from_its_sending_to_the_first_word_of_tws():
     ledger = Ledger()
     assert not ledger.order_known(7)
     ledger.order_sent(7)
@@ -195,10 +195,10 @@ def test_an_order_is_in_doubt_from_its_sending_to_the_first_word_of_tws_and_told
     ledger.order_seen(7)
     assert ledger.order_known(7)
     assert not ledger.order_unanswered(7)
-    assert ledger.orders_in_doubt() == [8]
-    assert ledger.orders_in_doubt() == []
-    ledger.order_sent(7)
-    assert ledger.orders_in_doubt() == [7], "a change of it is in doubt again"
+    assert ledger.order_unanswered(8)
+    ledger.forget_unanswered_orders()
+    assert not ledger.order_unanswered(8), "what the next socket says is not about it"
+    assert ledger.order_known(8)
 
 
 def test_ids_below_the_first_next_id_may_be_orders_of_an_earlier_life():

@@ -16,6 +16,7 @@ ENDS_NOTHING = {
     Notice.CHANGE_NOT_SENT,
     Notice.CANCEL_NOT_SENT,
     *(notice for notice in Notice if notice.name.endswith("IN_DOUBT")),
+    Notice.ORDER_OVER,
 }
 """Said on the id of an order that may live: any other code makes clients take it for cancelled."""
 
@@ -39,8 +40,8 @@ def test_a_code_of_the_warning_band_is_used_where_an_order_may_live_and_nowhere_
     assert is_warning(notice.value.code) == (notice in ENDS_NOTHING)
 
 
-def test_only_an_order_that_never_left_is_ended():
-    assert [notice for notice in Notice if notice.value.code == 201] == [Notice.ORDER_NOT_SENT]
+def test_only_an_order_that_never_left_or_never_arrived_is_ended():
+    assert [notice for notice in Notice if notice.value.code == 201] == [Notice.ORDER_NOT_SENT, Notice.ORDER_UNKNOWN]
     assert Notice.NOT_SENT.value.code == Notice.HALF_ANSWER.value.code == 504
 
 

@@ -1,0 +1,332 @@
+"""The course of orders: written down, sent, lost from sight, asked about, and told to the client as what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from backstay.protocol.commands import all_open_orders, completed_orders, executions, open_orders
+from backstay.protocol.framing import PREFIX_BYTES, frame
+from backstay.protocol.order_fields import read_execution, read_order
+from backstay.protocol.rewriting import commission_execution, with_request_id, write_order_status
+from backstay.session.evidence import VERDICT_EVENTS, Verdict, VerdictKind
+from backstay.session.intents import Intent, IntentState, Moved, Outcome
+from backstay.session.lifecycle import Link
+from backstay.session.notices import Notice
+from backstay.session.order_words import Conceal, LookedUp, LookUp, NotWrittenDown, WriteDown, WrittenDown
+from backstay.session.orders import Journal, Orders, day_begins
+from backstay.session.pacing import Item, Lane
+from backstay.session.reconcile import Ask, Judged, ReconcileEffect, Source
+from backstay.session.resend import ResendCase, resend_refusal
+from backstay.session.sieve import COMPLETED_ORDER_END, EXECUTION_END, OPEN_ORDER_END
+from backstay.session.vocabulary import Arm, Deliver, Report, Timer
+
+if TYPE_CHECKING:
+    from backstay.session.core import Core
+
+COMPLETED_SINCE = 150
+JOURNAL_RETRY_SECONDS = 5.0
+"""Between two attempts to read a journal that could not be read."""
+
+QUESTIONS: dict[Source, tuple[int, int]] = {
+    Source.OPEN: (5, OPEN_ORDER_END),
+    Source.ALL_OPEN: (16, OPEN_ORDER_END),
+    Source.COMPLETED: (99, COMPLETED_ORDER_END),
+    Source.EXECUTIONS: (7, EXECUTION_END),
+}
+"""The request that asks for each list, and the message that ends it."""
+
+FAMILIES = frozenset({5, 16, 99})
+"""Requests without an id: one at a time can be asked, so that it is known whose the answer is."""
+
+STATUS_OF = {Outcome.FILLED: "Filled", Outcome.CANCELLED: "Cancelled"}
+
+
+# -- the journal -------------------------------------------------------------------------------------------------------
+
+
+def open_book(core: Core, client_id: int) -> bool:
+    """The client has said its id. True if its orders are known; else the journal is asked, and start has to wait."""
+    core.owed.orders = core.desk.orders = Orders.of(core.settings, client_id)
+    if core.owed.orders.journal is Journal.OFF:
+        return True
+    look_up(core)
+    return False
+
+
+def look_up(core: Core) -> None:
+    """Ask the journal; if it does not answer either, that counts as broken."""
+    core.effects.append(LookUp(core.orders.next_token(), core.settings.gateway))
+    core.effects.append(Arm(Timer.JOURNAL, JOURNAL_RETRY_SECONDS))
+
+
+def on_looked_up(core: Core, event: LookedUp) -> None:
+    """The journal has been read."""
+    orders = core.orders
+    if event.token != orders.token or orders.journal is Journal.OPEN:
+        return
+    was_broken = orders.journal is Journal.BROKEN
+    orders.load(event.page, core.desk.at())
+    core.book_is_open()
+    if was_broken and core.desk.open:
+        begin_round(core)
+
+
+def on_not_written_down(core: Core, event: NotWrittenDown) -> None:
+    """The disk is full, or the like: what should have been written down is not sent."""
+    orders = core.orders
+    if orders.journal in (Journal.ASKED, Journal.BROKEN):
+        orders.journal, orders.trouble = Journal.BROKEN, event.trouble
+        core.book_is_open()  # the timer of the look-up runs: it is read again
+    else:
+        core.desk.not_kept(event.token, event.trouble)
+
+
+def on_written_down(core: Core, event: WrittenDown) -> None:
+    """An order is on disk: it may leave."""
+    core.desk.kept(event.token)
+
+
+def ring_journal(core: Core) -> None:
+    """It could not be read, or has not answered: try once more."""
+    orders = core.owed.orders
+    if orders is None or orders.journal not in (Journal.ASKED, Journal.BROKEN):
+        return
+    if orders.journal is Journal.ASKED:
+        orders.journal, orders.trouble = Journal.BROKEN, "no answer"
+        core.book_is_open()
+    look_up(core)
+
+
+def keep_changes(core: Core) -> None:
+    """Have the journal keep what has changed; nobody waits for it."""
+    orders = core.owed.orders
+    if orders is not None and orders.journal is Journal.OPEN:
+        page = orders.table.take_page()
+        if page is not None:
+            token = orders.next_token()
+            orders.pages[token] = page
+            core.effects.append(WriteDown(token, page))
+
+
+# -- the rounds --------------------------------------------------------------------------------------------------------
+
+
+def begin_round(core: Core) -> None:
+    """A new socket is ready: ask what has become of the orders, if there is anything to ask about."""
+    orders, at = core.owed.orders, core.desk.at()
+    if orders is None:
+        return
+    link_up = core.link is not Link.DOWN
+    first = orders.rounds == 0
+    orders.rounds += 1
+    if core.settings.read_only or (first and not orders.table.open_intents()):
+        orders.reconciliation.nothing_owed(core.owed.epoch, at, link_up=link_up)
+        return
+    effects = orders.reconciliation.begin(
+        core.owed.epoch,
+        at,
+        link_up=link_up,
+        reaches_back_to=day_begins(at.wall, core.settings.time_zone),
+        has_completed=core.desk.version >= COMPLETED_SINCE,
+    )
+    _carry_out(core, effects)
+
+
+def link_changed(core: Core, *, up: bool) -> None:
+    """1100, 1101 or 1102."""
+    if core.owed.orders is not None and core.desk.open and not core.settings.read_only:
+        _carry_out(core, core.orders.reconciliation.link(core.desk.at(), up=up))
+
+
+def ring_reconcile(core: Core) -> None:
+    """An answer has not come, or it is time for another round."""
+    core.reconcile_due = None
+    if core.owed.orders is not None and core.desk.open:
+        _carry_out(core, core.orders.reconciliation.tick(core.desk.at()))
+
+
+def plan_round(core: Core) -> None:
+    """Have the timer ring when the reconciliation wants it."""
+    orders = core.owed.orders
+    due = orders.reconciliation.due if orders is not None else None
+    if due is not None and due != core.reconcile_due and core.desk.open:
+        core.reconcile_due = due
+        core.effects.append(Arm(Timer.RECONCILE, max(0.0, due - core.now)))
+
+
+def _carry_out(core: Core, effects: Iterable[ReconcileEffect]) -> None:
+    for effect in effects:
+        if isinstance(effect, Ask):
+            core.to_ask.append(effect.source)
+        else:
+            _judged(core, effect)
+    ask_what_may_be_asked(core)
+
+
+def ask_what_may_be_asked(core: Core) -> None:
+    """Write the questions that no question of the client stands in the way of."""
+    waiting, core.to_ask = core.to_ask, []
+    for source in waiting:
+        number, end = QUESTIONS[source]
+        if number in FAMILIES and core.desk.has_asked(FAMILIES):
+            core.to_ask.append(source)  # or its answer would be taken for ours
+            continue
+        version, key = core.desk.version, None
+        if source is Source.EXECUTIONS:
+            key = core.orders.next_question()
+            data = executions(version, key)
+        else:
+            data = _ASKED[source](version)
+        core.effects.append(Conceal(core.owed.epoch, end, key))
+        core.own_key = key if key is not None else core.own_key
+        core.desk.outbox.push(Lane.SETTINGS, Item(data[PREFIX_BYTES:]))
+
+
+_ASKED: dict[Source, Callable[[int], bytes]] = {
+    Source.OPEN: open_orders,
+    Source.ALL_OPEN: all_open_orders,
+    Source.COMPLETED: completed_orders,
+}
+
+
+def _judged(core: Core, judged: Judged) -> None:
+    orders, at = core.orders, core.desk.at()
+    for verdict in judged.verdicts:
+        event = VERDICT_EVENTS[verdict.kind]
+        if event is None or (verdict.kind is VerdictKind.UNKNOWN and _sends_again(core, verdict)):
+            continue
+        moved = orders.table.apply(verdict.key, event, at, perm_id=verdict.perm_id)
+        if moved is not None:
+            _tell_verdict(core, moved, verdict)
+    fields = (
+        ("epoch", core.owed.epoch),
+        ("settled", judged.settled),
+        ("decided", sum(VERDICT_EVENTS[verdict.kind] is not None for verdict in judged.verdicts)),
+        ("missing", " ".join(sorted(source.value for source in judged.missing))),
+    )
+    if judged.verdicts or judged.missing:
+        core.effects.append(Report("orders_reconciled", fields))
+    tell_doubts(core)
+    core.desk.release_trades()
+
+
+def _sends_again(core: Core, verdict: Verdict) -> bool:
+    orders, at = core.orders, core.desk.at()
+    intent = orders.table.get(verdict.key.client_id, verdict.key.order_id)
+    case = ResendCase(verdict, core.owed.epoch, core.link is not Link.DOWN, core.desk.version, at)
+    if intent is None or resend_refusal(intent, case, core.settings.resend) is not None:
+        return False
+    sent = orders.table.send(intent.key, core.owed.epoch, at)
+    core.desk.write_down(Item(sent.payload, since=core.now), sent, orders)
+    core.effects.append(Report("order_sent_again", (("epoch", core.owed.epoch), ("order_id", intent.key.order_id))))
+    return True
+
+
+def _tell_verdict(core: Core, moved: Moved, verdict: Verdict) -> None:
+    intent = moved.after
+    if moved.concludes and intent.outcome in STATUS_OF:
+        core.effects.append(Deliver(_status(core, intent, verdict)))
+    elif moved.concludes and intent.outcome is Outcome.UNKNOWN_TO_TWS:
+        core.desk.say(Notice.ORDER_UNKNOWN, key=intent.key.order_id)
+    elif moved.concludes and intent.outcome is Outcome.OVER:
+        core.desk.say(Notice.ORDER_OVER, key=intent.key.order_id)
+    _alarm(core, moved)
+
+
+def _status(core: Core, intent: Intent, verdict: Verdict) -> bytes:
+    filled = sum((fill.shares for fill in verdict.executions), Decimal(0))
+    total = intent.order.look.quantity
+    if intent.outcome is Outcome.FILLED and total is not None:
+        filled = total
+    remaining = max(Decimal(0), total - filled) if total is not None else Decimal(0)
+    owner = (intent.key.client_id, intent.key.order_id)
+    assert intent.outcome is not None  # noqa: S101  # concluded
+    status = STATUS_OF[intent.outcome]
+    return write_order_status(owner, status, (filled, remaining), perm_id=intent.perm_id, version=core.desk.version)
+
+
+# -- what TWS says -----------------------------------------------------------------------------------------------------
+
+
+def hear_order(core: Core, payload: bytes) -> None:
+    """openOrder, orderStatus or completedOrder."""
+    orders = core.owed.orders
+    facts = read_order(payload, core.desk.version) if orders is not None else None
+    if orders is None or facts is None:
+        return
+    orders.reconciliation.hear_order(facts)
+    moved = orders.table.hear_order(facts, core.desk.at())
+    if moved is not None:
+        _alarm(core, moved)
+
+
+def hear_execution(core: Core, payload: bytes, passed: bool) -> None:
+    """A fill: told to the client as it happens, or found in a list that we asked for."""
+    orders = core.owed.orders
+    facts = read_execution(payload, core.desk.version) if orders is not None else None
+    if orders is None or facts is None:
+        return
+    if passed and facts.request_id >= 0:
+        return  # an answer to the client's own question
+    known = orders.table.get(facts.client_id, facts.order_id)
+    missed = orders.rounds > 1 or (known is not None and not known.is_concluded)
+    moved = orders.table.hear_execution(facts, core.desk.at())
+    is_new = orders.reconciliation.hear_execution(facts)
+    if moved is not None:
+        _alarm(core, moved)
+    if passed or not is_new or facts.client_id != orders.client_id:
+        return
+    if missed:
+        core.effects.append(Deliver(frame(with_request_id(payload, core.desk.version, -1))))
+    else:
+        orders.tell_commission(facts.exec_id)  # of before this client's time: nor does it hear of the commission
+
+
+def hear_commission(core: Core, payload: bytes, passed: bool) -> None:
+    """What a fill has cost."""
+    orders = core.owed.orders
+    exec_id = commission_execution(payload, core.desk.version)
+    if orders is None or not exec_id:
+        return
+    fill = orders.reconciliation.executions.find(exec_id)
+    is_ours = fill is not None and fill.client_id == orders.client_id
+    if orders.tell_commission(exec_id) and not passed and is_ours:
+        core.effects.append(Deliver(frame(payload)))
+
+
+def hear_end(core: Core, number: int, key: int | None) -> None:
+    """A list that we have asked for has ended; `key`: under this request id."""
+    if core.owed.orders is None or (number == EXECUTION_END and key != core.own_key):
+        return
+    _carry_out(core, core.orders.reconciliation.ended(number, core.desk.at()))
+
+
+def hear_refusal(core: Core) -> None:
+    """TWS is set to read-only and does not list orders."""
+    if core.owed.orders is None:
+        return
+    for source in (Source.OPEN, Source.ALL_OPEN, Source.COMPLETED):
+        _carry_out(core, core.orders.reconciliation.refused(source, core.desk.at()))
+
+
+def hear_error(core: Core, order_id: int, code: int) -> None:
+    """An error on the id of an order of ours."""
+    orders = core.owed.orders
+    if orders is None:
+        return
+    moved = orders.table.hear_error(orders.client_id, order_id, code, at=core.desk.at())
+    if moved is not None and moved.after.state is IntentState.IN_DOUBT:
+        orders.reconciliation.doubt(core.desk.at())
+
+
+def tell_doubts(core: Core) -> None:
+    """Tell the client of orders that have come into doubt, once each."""
+    core.desk.tell_doubts(core.trouble[0].value)
+
+
+def _alarm(core: Core, moved: Moved) -> None:
+    if moved.alarm:
+        order = (("order_id", moved.after.key.order_id), ("state", moved.after.state.value))
+        core.effects.append(Report("order_alarm", (("epoch", core.owed.epoch), *order)))

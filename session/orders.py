@@ -1,0 +1,132 @@
+"""What is known of the orders of one client: intents, reconciliation, fills told, and what the journal has to keep.
+
+It outlives sockets and restarts of the session. Nothing leaves through it: `ordering` says when, and the gate writes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum, unique
+from zoneinfo import ZoneInfo
+
+from backstay.protocol.order_fields import read_placed
+from backstay.session.intent_table import IntentTable
+from backstay.session.intents import Intent, IntentKey, JournalPage, Moment, Moved, PlaceRefusal
+from backstay.session.pacing import Item
+from backstay.session.reconcile import Phase, ReconcileSettings, Reconciliation
+from backstay.session.settings import Settings
+
+FIRST_RESERVED_ID = 2**31 - 1_000_000
+"""Request ids from here on are backstay's own; clients count from small numbers up."""
+
+MAX_COMMISSIONS = 50_000
+"""Commission reports remembered as told; as many as fills."""
+
+
+@unique
+class Journal(Enum):
+    """Whether orders can be written down. The value is for the client."""
+
+    OFF = "no journal is kept"
+    ASKED = "the journal is being read"
+    OPEN = "the journal is open"
+    BROKEN = "the journal can not be used"
+
+
+@unique
+class Readiness(Enum):
+    """Whether an order may be sent now."""
+
+    YES = "yes"
+    SOON = "soon"
+    NO = "no"
+
+
+@dataclass(slots=True)
+class Orders:
+    """See the module. Belongs to the session's thread. `trouble` says why the journal is broken."""
+
+    client_id: int
+    table: IntentTable
+    reconciliation: Reconciliation
+    journal: Journal
+    trouble: str = ""
+    token: int = 0
+    questions: int = 0
+    rounds: int = 0
+    unkept: list[Item] = field(default_factory=list[Item])  # being written down, and what is behind
+    pages: dict[int, JournalPage] = field(default_factory=dict[int, JournalPage])  # being written down, nobody waits
+    told: set[IntentKey] = field(default_factory=set[IntentKey])  # the client knows that these are in doubt
+    commissions: dict[str, None] = field(default_factory=dict[str, None])
+
+    @classmethod
+    def of(cls, settings: Settings, client_id: int) -> Orders:
+        """For a client that has said its id."""
+        table = IntentTable(settings.gateway)
+
+        def owner_of(perm_id: int) -> tuple[int, int] | None:
+            key = table.knows_perm_id(perm_id)
+            return None if key is None else (key.client_id, key.order_id)
+
+        reconciliation = Reconciliation(ReconcileSettings(settings.settle_seconds), table.open_intents, owner_of)
+        return cls(client_id, table, reconciliation, Journal.ASKED if settings.journal else Journal.OFF)
+
+    def load(self, page: JournalPage, at: Moment) -> list[Moved]:
+        """The journal has been read: what is this client's is taken over."""
+        self.journal = Journal.OPEN
+        intents = tuple(intent for intent in page.intents if intent.key.client_id == self.client_id)
+        marks = tuple(mark for mark in page.high_waters if mark.client_id == self.client_id)
+        return self.table.load(JournalPage(intents, marks), at)
+
+    def readiness(self, *, link_up: bool) -> tuple[Readiness, str]:
+        """Whether an order may leave, and if not, why."""
+        if self.journal is Journal.BROKEN:
+            return Readiness.NO, f"{self.journal.value} ({self.trouble})"
+        if self.journal is Journal.ASKED:
+            return Readiness.SOON, self.journal.value
+        if not link_up:
+            return Readiness.NO, "the gateway has no link to IB"
+        if not self.reconciliation.reconciled:
+            asking = self.reconciliation.phase is Phase.ASKING
+            why = "earlier orders are not reconciled: the gateway did not list them"
+            return (Readiness.SOON if asking else Readiness.NO), why
+        return Readiness.YES, ""
+
+    def place(self, item: Item, version: int, *, epoch: int, at: Moment) -> Intent | PlaceRefusal | None:
+        """An order is about to be sent. None if it is one that needs no record: a preview."""
+        placed = read_placed(item.payload, version)
+        if placed is None:
+            return PlaceRefusal.NOT_AN_ID
+        if placed.what_if:
+            return None
+        return self.table.place(placed, (item.payload, version), client_id=self.client_id, epoch=epoch, at=at)
+
+    def key(self, order_id: int) -> IntentKey:
+        """The key of this client's order."""
+        return IntentKey(self.table.connection, self.client_id, order_id)
+
+    def next_token(self) -> int:
+        """A number for what is asked of the journal."""
+        self.token += 1
+        return self.token
+
+    def next_question(self) -> int:
+        """A request id that was never used on any socket of this connection."""
+        self.questions += 1
+        return FIRST_RESERVED_ID + self.questions % 999_000
+
+    def tell_commission(self, exec_id: str) -> bool:
+        """Whether the client has yet to be told of this commission report; it counts as told from now on."""
+        if exec_id in self.commissions:
+            return False
+        self.commissions[exec_id] = None
+        if len(self.commissions) > MAX_COMMISSIONS:
+            del self.commissions[next(iter(self.commissions))]
+        return True
+
+
+def day_begins(wall: float, time_zone: str) -> float:
+    """The last midnight in this zone; both in seconds since the epoch."""
+    now = datetime.fromtimestamp(wall, ZoneInfo(time_zone))
+    return now.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()

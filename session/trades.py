@@ -1,0 +1,101 @@
+"""Orders and cancels on their way out: in their order, and no order before its record is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from backstay.session.counter import Counter
+from backstay.session.intents import Intent, IntentState, PlaceRefusal
+from backstay.session.order_words import WriteDown
+from backstay.session.orders import Journal, Orders, Readiness
+from backstay.session.pacing import Item, Lane
+
+
+@dataclass(slots=True)
+class Trades(Counter):
+    """Between the counter, where they are held and refused, and the gate, where everything leaves."""
+
+    def release_trades(self) -> None:
+        """Let out the orders and cancels that wait, in their order, as far as they may leave now."""
+        while self.trades and self._lets_out(self.trades[0]):
+            self.trades.popleft()
+
+    def offer_trade(self, item: Item) -> None:
+        """An order or a cancel of the client: it leaves now, or waits in line."""
+        if self.trades or not self._lets_out(item):
+            self._hold_trade(item)
+
+    def _lets_out(self, item: Item) -> bool:
+        """Let an order or cancel out, or refuse it; False if it has to wait."""
+        orders = self.orders
+        if not self.open:
+            return False
+        if not item.is_order or orders is None:
+            self.push_trade(item)
+            return True
+        ready, why = orders.readiness(link_up=self.link_up)
+        if ready is Readiness.YES:
+            self._place(item, orders)
+        elif ready is Readiness.NO:
+            self._refuse_order(item, why)
+        return ready is not Readiness.SOON
+
+    def push_trade(self, item: Item) -> None:
+        """Behind orders that are being written down, if there are any; else into the lane."""
+        if self.orders is not None and self.orders.unkept:
+            self.orders.unkept.append(item)
+        else:
+            self.outbox.push(Lane.ORDERS, item)
+
+    def _place(self, item: Item, orders: Orders) -> None:
+        placed = orders.place(item, self.version, epoch=self.epoch, at=self.at())
+        if placed is None:
+            self.push_trade(item)
+        elif isinstance(placed, PlaceRefusal):
+            self._refuse_order(item, placed.value)
+        else:
+            self.write_down(item, placed, orders)
+
+    def write_down(self, item: Item, intent: Intent, orders: Orders) -> None:
+        """An order leaves once the journal says that its record is kept."""
+        item.intent, item.is_order, item.is_change = intent.key, True, intent.changes > 0
+        page = orders.table.take_page()
+        if orders.journal is Journal.OFF or page is None:
+            self.push_trade(item)
+            return
+        item.token = orders.next_token()
+        orders.unkept.append(item)
+        self.effects.append(WriteDown(item.token, page))
+
+    def kept(self, token: int) -> None:
+        """A page is on disk: what waited for it leaves, in its order."""
+        orders = self.orders
+        if orders is None:
+            return
+        orders.pages.pop(token, None)
+        for item in orders.unkept:
+            if item.token == token:
+                item.token = 0
+        while orders.unkept and not orders.unkept[0].token:
+            self.outbox.push(Lane.ORDERS, orders.unkept.pop(0))
+
+    def not_kept(self, token: int, trouble: str) -> None:
+        """A page could not be kept: the order it is about is not sent."""
+        orders = self.orders
+        if orders is None:
+            return
+        page = orders.pages.pop(token, None)
+        if page is not None:
+            orders.table.put_back(page)
+        for item in [item for item in orders.unkept if item.token == token]:
+            orders.unkept.remove(item)
+            self._unsend(item, f"it could not be written down: {trouble}")
+        self.kept(0)
+
+    def _unsend(self, item: Item, detail: str) -> None:
+        """An order that was about to leave has certainly not left."""
+        moved = None
+        if item.intent is not None and self.orders is not None:
+            moved = self.orders.table.unsent(item.intent, self.at(), change=item.is_change)
+        if moved is None or moved.after.state is not IntentState.IN_DOUBT:  # what is sent again is in doubt as before
+            self._refuse_order(item, detail)
