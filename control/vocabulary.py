@@ -97,6 +97,12 @@ COMMANDS = {
         "Does nothing to a connection that is up, and leaves a paused one paused.",
         goal="tried",
     ),
+    "reload": Command(
+        "Read the configuration again and take over what has changed, connection by connection.",
+        "It is judged as a whole first; when anything is wrong with it, the old one stays. --dry-run only prints the "
+        "difference. SIGHUP does the same as the command.",
+        goal="told",
+    ),
     "events": Command(
         "Tell what has happened, and with --follow what happens.",
         "The daemon keeps the last thousand events of its life. What each means is in docs/events.md.",

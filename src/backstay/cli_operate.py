@@ -275,3 +275,38 @@ def _line(turn: Turn, one: Outcome) -> str:
     if one.code == "timed_out" and one.state:
         return f"{name}: not there after {one.seconds:.0f} s: {one.state}" + (f", {detail}" if detail else "")
     return f"{name}: {detail}"
+
+
+def reload(
+    *,
+    dry_run: Annotated[bool, Option("--dry-run", text="Only print what would change.")] = False,
+    reason: ReasonOption = "",
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+    control: ControlOption = None,
+    timeout: Annotated[
+        float, Option("--timeout", metavar="SECONDS", least=0.1, text="How long all connections may take together.")
+    ] = 120.0,
+) -> int:
+    """See its row."""
+
+    def work() -> Answer:
+        arguments = {"dry_run": dry_run, "reason": reason}
+        found = client_of(config, control).command("reload", arguments, timeout=timeout)
+        if as_json:
+            return Answer(Exit.OK, json.dumps(found))
+        lines = [_change(change) for change in found["changes"]]
+        return Answer(Exit.OK, "\n".join(lines) or "nothing has changed")
+
+    return tell(ask(work, as_json=as_json))
+
+
+_described(reload, "reload")
+
+_SIGNS = {"added": "+", "removed": "-", "changed": "~"}
+
+
+def _change(change: Mapping[str, Any]) -> str:
+    before, after = render.printable(change["before"]), render.printable(change["after"])
+    value = {"added": after, "removed": before}.get(change["what"], f"{before} -> {after}")
+    return f"{_SIGNS[change['what']]} {change['key']}: {value}  ({change['effect']})"

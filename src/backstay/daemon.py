@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from backstay._version import __version__
@@ -41,12 +41,21 @@ class Daemon:
     ended, because of `stop` or because it gave up, or the servers could not be started.
     """
 
-    def __init__(self, config: Config, *, log: EventLog, events: EventRing, on_end: Callable[[str], object]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        log: EventLog,
+        events: EventRing,
+        on_end: Callable[[str], object],
+        load: Callable[[], Config] | None = None,
+    ) -> None:
+        """`load` reads the configuration again, for a reload."""
         self.config = config
         self.log = log
         self._holds = Holds(config.control.holds)
         self.manager = Manager(config, log=log, on_end=lambda _: on_end(TREE_ENDED), holds=self._holds)
-        self._operations = Operations(self.manager, holds=self._holds, log=log, events=events)
+        self._operations = Operations(self.manager, holds=self._holds, log=log, events=events, load=load)
         self._events = events
         self._on_end = on_end
         self._accepted_wall = time.time()
@@ -74,6 +83,15 @@ class Daemon:
         """Drain, then stop: the doors for clients first, what tells about it last. Bounded by some ten seconds."""
         self._draining.set()
         self._stops.close()
+
+    def reload(self) -> None:
+        """Read the configuration again, in a thread of its own: whatever comes of it is in the log."""
+
+        def work() -> None:
+            with suppress(Exception):  # told as an event
+                self._operations.reload({"reason": "SIGHUP"}, None)
+
+        threading.Thread(target=work, name="reload", daemon=True).start()
 
     def doors(self) -> str:
         """Where it can be reached, in one line."""

@@ -66,6 +66,8 @@ GROUPS: Mapping[str, Mapping[str, Row]] = {
             "Somebody gave an order; `uid` and `pid` are those of the process at the control socket.",
             "command connection reason uid pid",
         ),
+        "configuration_reloaded": Row("A changed configuration was taken over.", "changes"),
+        "configuration_refused": Row("It was not: the old one stays.", "reason", "error"),
     },
     "Connections": {
         "state_changed": Row(
@@ -98,7 +100,7 @@ GROUPS: Mapping[str, Mapping[str, Row]] = {
         "journal_usable": Row("Intents of orders can be kept again.", "trouble"),
         "journal_unusable": Row("They cannot: orders are refused, data goes on.", "trouble", "error"),
         "orders_reconciled": Row(
-            "TWS was asked for its lists of orders; so many in doubt or alive were decided, and these lists did not come.",
+            "TWS was asked for its lists of orders: so many in doubt or alive are decided, these lists did not come.",
             "connection epoch settled decided missing",
         ),
         "order_sent_again": Row(

@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING, Any
 from backstay.config import Config
 from backstay.control.explaining import explain
 from backstay.control.goals import UP_STATES
+from backstay.errors import ConfigError
 from backstay.holds import DRAINED, PAUSED, Hold, Holds
 from backstay.logs import EventLog
 from backstay.manager import Manager
 from backstay.metrics.events import EventRing
+from backstay.metrics.listening import ListenError
 from backstay.outlook import bundle, owed_requests, placed_orders, tree_of
+from backstay.reloading import difference, take_over
 from backstay.session.lifecycle import Event
 from backstay.status import ConnectionStatus, status_as_dict
 
@@ -46,7 +49,12 @@ Result = Mapping[str, object]
 class Operations:
     """See the module. `handler` may be called in any thread; so may what it returns."""
 
-    def __init__(self, manager: Manager, *, holds: Holds, log: EventLog, events: EventRing) -> None:
+    def __init__(
+        self, manager: Manager, *, holds: Holds, log: EventLog, events: EventRing, load: Callable[[], Config] | None
+    ) -> None:
+        """`load` reads the configuration again; it may raise ConfigError."""
+        self._load = load
+        self._reloading = threading.Lock()
         self._manager = manager
         self._holds = holds
         self._log = log
@@ -119,6 +127,31 @@ class Operations:
             return self._order(Event.RESUME, "resume", name, reason=reason, peer=peer, warning=trouble)
         self._tell("resume", name, reason=reason, peer=peer)
         return {"schema": SCHEMA, "command": "resume", "connection": name, "warning": trouble, "present": False}
+
+    def reload(self, arguments: Arguments, peer: Peer | None) -> Result:
+        """Take over what has changed in the configuration, or only tell it."""
+        _only(arguments, "dry_run", "reason")
+        dry_run, reason = arguments.get("dry_run", False), arguments.get("reason", "")
+        if not isinstance(dry_run, bool) or not isinstance(reason, str):
+            raise _error("bad_request", "dry_run must be true or false, reason text")
+        if self._load is None:
+            raise _error("not_offered", "this daemon was not started from a configuration that can be read again")
+        if not self._reloading.acquire(blocking=False):
+            raise _error("busy", "the configuration is being reloaded already")
+        try:
+            new = self._load()
+            changes = difference(self._manager.config, new)
+            if changes and not dry_run:
+                self._tell("reload", "", reason=reason, peer=peer)
+                take_over(self._manager, new)
+                self._log("configuration_reloaded", changes=[change.key for change in changes])
+        except (ConfigError, ListenError) as error:
+            if not dry_run:
+                self._log("configuration_refused", reason=str(error))
+            raise _error("refused", str(error)) from error
+        finally:
+            self._reloading.release()
+        return {"schema": SCHEMA, "applied": not dry_run, "changes": [asdict(change) for change in changes]}
 
     def _order(
         self, event: Event, command: str, name: str, *, reason: str, peer: Peer | None, warning: str = ""
@@ -237,6 +270,7 @@ HANDLERS: Mapping[str, Callable[[Any, Arguments, Any], Result]] = {
     "resume": Operations.resume,
     "drain": Operations.drain,
     "reset": Operations.reset,
+    "reload": Operations.reload,
     "events": Operations.events,
     "explain": Operations.explain,
     "tree": Operations.tree,

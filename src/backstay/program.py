@@ -30,7 +30,7 @@ NOBODY = "127.0.0.1:1"
 def run(file: Path | None, *, simulate: bool, environ: Mapping[str, str]) -> Exit:
     """Run until SIGTERM or SIGINT. Main thread only, because of the signals."""
     with ExitStack() as stack:
-        wishes = stack.enter_context(calls())
+        wishes = stack.enter_context(calls(others=("SIGHUP",)))
         try:
             config = configuration(file, simulate=simulate, environ=environ)
             simulated = stack.enter_context(simulators(config)) if simulate else ()
@@ -44,7 +44,11 @@ def run(file: Path | None, *, simulate: bool, environ: Mapping[str, str]) -> Exi
         log = EventLog(config.log, follow=events.publish)
         stack.callback(log.close)
         stack.callback(catch_strays(log))
-        daemon = Daemon(aim_at(simulated, config), log=log, events=events, on_end=wishes.put)
+
+        def again() -> Config:
+            return aim_at(simulated, configuration(file, simulate=simulate, environ=environ))
+
+        daemon = Daemon(aim_at(simulated, config), log=log, events=events, on_end=wishes.put, load=again)
         try:
             daemon.start()
         except StartError as error:
@@ -80,8 +84,8 @@ def _for_simulator(environ: Mapping[str, str]) -> Config:
         socket = simulator_socket(make_runtime_folder(environ), port)
     except OSError as error:
         raise ConfigError([Problem("simulator defaults", "control.socket", str(error))]) from error
-    files = {"socket": socket, "holds": socket.with_suffix(".holds")}
-    return config.model_copy(update={"control": config.control.model_copy(update=files)})
+    control = config.control.model_copy(update={"socket": socket, "holds": socket.with_suffix(".holds")})
+    return config.model_copy(update={"control": control})
 
 
 def _refused(reason: str) -> Exit:
@@ -95,7 +99,8 @@ def _serve(daemon: Daemon, simulated: Sequence[Simulated], wishes: Calls) -> Exi
     log("started", version=__version__, pid=os.getpid(), doors=ready)
     with suppress(OSError):  # nobody reads it: no reason not to run
         say(f"backstay {__version__} is ready: {ready}")
-    reason = wishes.next()
+    while (reason := wishes.next()) == "SIGHUP":
+        daemon.reload()
     log("stopping", reason=reason)
     daemon.stop()
     log("stopped")

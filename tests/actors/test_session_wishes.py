@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from backstay.config import Address, Config, ConnectionConfig, GatewayConfig, HttpConfig
+from backstay.config import Address, Config, ConnectionConfig, GatewayConfig, HttpConfig, JournalConfig
 from backstay.manager import Manager
 from backstay.session.core import View
 from backstay.session.lifecycle import Event
@@ -22,17 +24,18 @@ class Watchful(Manager):
             self._changed.notify_all()
 
 
-def config(simulator: Simulator) -> Config:
+def config(simulator: Simulator, folder: Path) -> Config:
     return Config(
         gateways={"paper": GatewayConfig(endpoints=(Address(*simulator.address),))},
         connections={"keeper": ConnectionConfig(gateway="paper", client_id=900)},
         http=HttpConfig(enabled=False),
+        journal=JournalConfig(path=folder / "b.db"),
     )
 
 
 @pytest.mark.parametrize("event", [Event.RESET, Event.RESTART])
-def test_a_paused_connection_is_not_wanted_again_because_it_is_reset_or_restarted(event):
-    with Simulator() as simulator, Watchful(config(simulator)) as manager:
+def test_a_paused_connection_is_not_wanted_again_because_it_is_reset_or_restarted(event, tmp_path):
+    with Simulator() as simulator, Watchful(config(simulator, tmp_path)) as manager:
         assert manager.wait_ready(PATIENCE)
         assert manager.order("keeper", Event.PAUSE, "by the test")
         assert manager.wait_until(lambda status: status.connections[0].state == "paused", PATIENCE)

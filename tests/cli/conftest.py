@@ -23,8 +23,18 @@ from pathlib import Path
 import pytest
 
 from backstay.cli import main
-from backstay.config import Address, Config, ConnectionConfig, ControlConfig, GatewayConfig, HttpConfig, RelayConfig
+from backstay.config import (
+    Address,
+    Config,
+    ConnectionConfig,
+    ControlConfig,
+    GatewayConfig,
+    HttpConfig,
+    JournalConfig,
+    RelayConfig,
+)
 from backstay.daemon import Daemon
+from backstay.errors import ConfigError, Problem
 from backstay.logs import EventLog
 from backstay.metrics.events import EventRing
 from backstay.simulator import Simulator
@@ -210,11 +220,17 @@ class Place:
 
     daemon: Daemon
     simulator: Simulator
+    configured: list[Config]  # what a reload reads: the last one
     run: Callable[..., tuple[int, str, str]]
 
     @staticmethod
-    def begin(folder: Path, simulator: Simulator, log: EventLog, ring: EventRing) -> Daemon:
-        daemon = Daemon(configuration(folder, simulator), log=log, events=ring, on_end=lambda _: None)
+    def begin(configured: list[Config], log: EventLog, ring: EventRing) -> Daemon:
+        def load() -> Config:
+            if not configured:
+                raise ConfigError([Problem("b.toml", "pacing", "is a mistake")])
+            return configured[-1]
+
+        daemon = Daemon(configured[-1], log=log, events=ring, on_end=lambda _: None, load=load)
         daemon.start()
         return daemon
 
@@ -246,6 +262,7 @@ def configuration(folder: Path, simulator: Simulator) -> Config:
             "lost": ConnectionConfig(gateway="gone", client_id=903),
         },
         http=HttpConfig(enabled=False),
+        journal=JournalConfig(path=folder / "b.db"),
         control=ControlConfig(socket=folder / "b.sock", holds=folder / "b.holds"),
     )
 
@@ -266,9 +283,10 @@ def place(tmp_path, capsys, monkeypatch) -> Iterator[Place]:
         return int(code), said.out, said.err
 
     with Simulator() as simulator:
-        daemon = Place.begin(tmp_path, simulator, log, ring)
+        configured = [configuration(tmp_path, simulator)]
+        daemon = Place.begin(configured, log, ring)
         try:
-            found = Place(daemon, simulator, run)
+            found = Place(daemon, simulator, configured, run)
             found.until("ready", "one", "two")
             found.until("waiting", "lost")
             yield found

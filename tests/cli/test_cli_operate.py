@@ -157,11 +157,11 @@ def test_resuming_what_is_neither_there_nor_held_is_refused(place):
     assert place.run("resume", "nobody") == (1, "", "nobody: no connection 'nobody'\n")
 
 
-def test_a_hold_survives_the_process(place, tmp_path):
+def test_a_hold_survives_the_process(place):
     place.run("pause", "one", "--reason", "over the weekend")
     place.daemon.stop()
     log = EventLog(Config().log, io.StringIO())
-    again = place.begin(tmp_path, place.simulator, log, EventRing())
+    again = place.begin(place.configured, log, EventRing())
     try:
         place.daemon = again
         place.until("ready", "two")

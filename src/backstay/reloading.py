@@ -1,0 +1,187 @@
+"""A changed configuration taken over by the running daemon: what differs, and each connection by itself.
+
+Nothing is done before the new one has been judged as a whole and its new doors are open. What has not changed is not
+touched; a connection whose settings changed gets them in turn, with a new socket, while its client's stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, cast
+
+from backstay.actors.messages import SESSION
+from backstay.actors.traffic import Credit
+from backstay.config import Config, RelayConfig
+from backstay.live import Door, Live
+from backstay.manager import RELAYS, Manager
+from backstay.metrics.listening import Address, open_listener
+from backstay.relay.lobby import Lobby
+from backstay.session.core import Owed
+from backstay.session.lifecycle import Event
+from backstay.supervisor.root import Root
+from backstay.watching import CONNECTIONS
+
+FIXED = ("journal", "http", "control", "log")
+"""Sections that the process has taken up at its start; a change of them waits for the next one."""
+
+BACK_SECONDS = 20.0
+"""How long a connection may take to be ready again before the next one has its turn."""
+
+LEAVE_SECONDS = 5.0
+"""How long the clients of a relay that is gone may take to leave."""
+
+RELOADED = "the configuration was reloaded"
+
+ADDED, REMOVED, CHANGED = "added", "removed", "changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One key that differs. `effect` says when it counts."""
+
+    key: str
+    what: str
+    before: object
+    after: object
+    effect: str
+
+
+def difference(old: Config, new: Config) -> tuple[Change, ...]:
+    """All keys that differ, in the order of the configuration."""
+    before, after = (_flat(config.model_dump(mode="json")) for config in (old, new))
+    keys = [*before, *(key for key in after if key not in before)]
+    return tuple(_change(key, before, after) for key in keys if before.get(key) != after.get(key))
+
+
+def _flat(tree: Mapping[str, Any], above: tuple[str, ...] = ()) -> dict[tuple[str, ...], object]:
+    found: dict[tuple[str, ...], object] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            found |= _flat(cast("Mapping[str, Any]", value), (*above, key))
+        else:
+            found[(*above, key)] = value
+    return found
+
+
+def _change(
+    key: tuple[str, ...], before: Mapping[tuple[str, ...], object], after: Mapping[tuple[str, ...], object]
+) -> Change:
+    what = ADDED if key not in before else REMOVED if key not in after else CHANGED
+    return Change(".".join(key), what, before.get(key), after.get(key), _effect(key))
+
+
+def _effect(key: tuple[str, ...]) -> str:
+    if key[0] in FIXED:
+        return "with the next start of the process"
+    if key[0] == "relays":
+        return "a door anew: its clients are cut" if key[-1] in {"listen", "gateway"} else "for clients to come"
+    return "the connection anew" if key[0] == "connections" else "each connection in turn, with a new socket"
+
+
+def take_over(manager: Manager, new: Config) -> None:
+    """Run with this configuration from here on. Raises ListenError, and then nothing has changed.
+
+    Blocks until each connection that had to be touched has had its turn; one caller at a time.
+    """
+    root = manager.root
+    if root is None:
+        return
+    old = manager.config
+    new = new.model_copy(update={section: getattr(old, section) for section in FIXED})
+    moved = {name for name in old.relays if name not in new.relays or _is_other_door(old, new, name)}
+    fresh = [name for name in new.relays if name not in old.relays or name in moved]
+    _Doors(manager, root).replace(moved, {name: new.relays[name] for name in fresh}, new)
+    for name, relay in new.relays.items():
+        if name not in fresh:
+            manager._doors[name].config = relay  # the hall's own inside, here and below
+    _replace_keepers(manager, root, old)
+    for live in list(manager._live.values()):
+        _refit(manager, root, live)
+
+
+def _is_other_door(old: Config, new: Config, name: str) -> bool:
+    before, after = old.relays[name], new.relays[name]
+    return (before.listen, before.gateway) != (after.listen, after.gateway)
+
+
+class _Doors:
+    """Relays that come and go."""
+
+    def __init__(self, manager: Manager, root: Root) -> None:
+        self._manager = manager
+        self._root = root
+
+    def replace(self, gone: set[str], fresh: Mapping[str, RelayConfig], new: Config) -> None:
+        """Open the fresh ones first, unless they stand where one that goes still does."""
+        manager = self._manager
+        leaving = {manager.config.relays[name].listen for name in gone}
+        with ExitStack() as stack:
+            opened: dict[str, Door] = {}
+            for name in (name for name, relay in fresh.items() if relay.listen not in leaving):
+                opened[name] = _open(fresh[name])
+                stack.callback(opened[name].sock.close)
+            for name in gone:
+                self._close(name)
+            for name in fresh:
+                if name not in opened:
+                    opened[name] = _open(fresh[name])
+            stack.pop_all()
+        for name in new.gateways:
+            manager._lobbies.setdefault(name, Lobby())
+        manager.config = new
+        for name, door in opened.items():
+            manager._doors[name] = door
+            self._root.start_child(f"root/{RELAYS}", manager._listener(name))
+
+    def _close(self, name: str) -> None:
+        manager = self._manager
+        door = manager._doors[name]
+        self._root.stop_child(f"root/{RELAYS}", f"relay-{name}", reason=RELOADED)
+        door.sock.close()
+        clients = [live.id for live in manager._live.values() if live.relay == name]
+        for live_id in clients:
+            manager.order(live_id, Event.DRAIN, RELOADED)
+        manager.wait_until(lambda _: not set(clients) & set(manager._live), LEAVE_SECONDS)
+        for live_id in set(clients) & set(manager._live):
+            self._root.stop_child(f"root/{CONNECTIONS}", live_id, reason=RELOADED)
+        manager._doors.pop(name)
+
+
+def _open(relay: RelayConfig) -> Door:
+    sock = open_listener(relay.listen)
+    return Door(relay, sock, str(Address(*sock.getsockname()[:2])))
+
+
+def _replace_keepers(manager: Manager, root: Root, old: Config) -> None:
+    new = manager.config
+    path = f"root/{CONNECTIONS}"
+    for name, config in old.connections.items():
+        if new.connections.get(name) != config:
+            root.stop_child(path, name, reason=RELOADED)
+            manager._left(name)
+            manager._lobbies[config.gateway].release(name)
+    for name, config in new.connections.items():
+        if old.connections.get(name) != config:
+            root.start_child(path, manager._keeper(name, config))
+            _wait_back(manager, name)
+
+
+def _refit(manager: Manager, root: Root, live: Live) -> None:
+    """Give a connection the settings it would have if it began now; nothing if these are those it has."""
+    charge = live.charge
+    read_only = charge.settings.read_only
+    made = manager._charge(live.id, live.gateway, owed=Owed(), read_only=read_only, credit=Credit())
+    if made.settings == charge.settings and made.backoff.reset() == charge.backoff.reset():
+        return
+    charge.settings, charge.backoff = made.settings, made.backoff
+    root.restart_child(f"root/{CONNECTIONS}/{live.id}", SESSION, reason=RELOADED)
+    _wait_back(manager, live.id)
+
+
+def _wait_back(manager: Manager, name: str) -> None:
+    live = manager._find(name)
+    if live is None or not live.charge.wanted:
+        return
+    manager.wait_until(lambda _: live.view.state == "ready" or live.id not in manager._live, BACK_SECONDS)
