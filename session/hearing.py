@@ -210,7 +210,7 @@ def _note_clock(core: Core, _payload: bytes, _passed: bool) -> None:
     core.look_again(core.settings.pulse.idle_seconds)
 
 
-def _note_order(core: Core, payload: bytes, _passed: bool) -> None:
+def _note_order(core: Core, payload: bytes, passed: bool) -> None:
     """An order status of ours: TWS has the order, and what was cancelled is answered.
 
     Other clients' orders may have the same numbers. An open order alone does not tell whose it is; its status follows.
@@ -220,11 +220,11 @@ def _note_order(core: Core, payload: bytes, _passed: bool) -> None:
     if order_id is not None and start is not None and client_id == start.client_id:
         core.owed.ledger.order_seen(order_id)
         core.owed.ledger.cancel_answered(order_id)
-    hear_order(core, payload)
+    hear_order(core, payload, passed)
 
 
-def _note_open_order(core: Core, payload: bytes, _passed: bool) -> None:
-    hear_order(core, payload)
+def _note_open_order(core: Core, payload: bytes, passed: bool) -> None:
+    hear_order(core, payload, passed)
 
 
 def _note_commission(core: Core, payload: bytes, passed: bool) -> None:

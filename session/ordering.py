@@ -41,6 +41,8 @@ FAMILIES = frozenset({5, 16, 99})
 """Requests without an id: one at a time can be asked, so that it is known whose the answer is."""
 
 STATUS_OF = {Outcome.FILLED: "Filled", Outcome.CANCELLED: "Cancelled"}
+END_NOTICES = {Outcome.UNKNOWN_TO_TWS: Notice.ORDER_UNKNOWN, Outcome.OVER: Notice.ORDER_OVER}
+"""How the client is told of an end that it has not seen: TWS's own status, or a word of ours."""
 
 
 # -- the journal -------------------------------------------------------------------------------------------------------
@@ -199,7 +201,12 @@ def _judged(core: Core, judged: Judged) -> None:
             continue
         moved = orders.table.apply(verdict.key, event, at, perm_id=verdict.perm_id)
         if moved is not None:
-            _tell_verdict(core, moved, verdict)
+            _alarm(core, moved)
+            if moved.concludes:
+                orders.ended.append(moved.after)
+    ended, orders.ended = orders.ended, []
+    for intent in ended:
+        _tell_end(core, intent)
     fields = (
         ("epoch", core.owed.epoch),
         ("settled", judged.settled),
@@ -224,19 +231,16 @@ def _sends_again(core: Core, verdict: Verdict) -> bool:
     return True
 
 
-def _tell_verdict(core: Core, moved: Moved, verdict: Verdict) -> None:
-    intent = moved.after
-    if moved.concludes and intent.outcome in STATUS_OF:
-        core.effects.append(Deliver(_status(core, intent, verdict)))
-    elif moved.concludes and intent.outcome is Outcome.UNKNOWN_TO_TWS:
-        core.desk.say(Notice.ORDER_UNKNOWN, key=intent.key.order_id)
-    elif moved.concludes and intent.outcome is Outcome.OVER:
-        core.desk.say(Notice.ORDER_OVER, key=intent.key.order_id)
-    _alarm(core, moved)
+def _tell_end(core: Core, intent: Intent) -> None:
+    if intent.outcome in STATUS_OF:
+        core.effects.append(Deliver(_status(core, intent)))
+    elif intent.outcome in END_NOTICES:
+        core.desk.say(END_NOTICES[intent.outcome], key=intent.key.order_id)
 
 
-def _status(core: Core, intent: Intent, verdict: Verdict) -> bytes:
-    filled = sum((fill.shares for fill in verdict.executions), Decimal(0))
+def _status(core: Core, intent: Intent) -> bytes:
+    fills = core.orders.reconciliation.executions.of(intent.key.client_id, intent.key.order_id)
+    filled = sum((fill.shares for fill in fills), Decimal(0))
     total = intent.order.look.quantity
     if intent.outcome is Outcome.FILLED and total is not None:
         filled = total
@@ -250,16 +254,19 @@ def _status(core: Core, intent: Intent, verdict: Verdict) -> bytes:
 # -- what TWS says -----------------------------------------------------------------------------------------------------
 
 
-def hear_order(core: Core, payload: bytes) -> None:
-    """openOrder, orderStatus or completedOrder."""
+def hear_order(core: Core, payload: bytes, passed: bool) -> None:
+    """openOrder, orderStatus or completedOrder; what the client has not been given is told when the round is over."""
     orders = core.owed.orders
     facts = read_order(payload, core.desk.version) if orders is not None else None
     if orders is None or facts is None:
         return
     orders.reconciliation.hear_order(facts)
     moved = orders.table.hear_order(facts, core.desk.at())
-    if moved is not None:
-        _alarm(core, moved)
+    if moved is None:
+        return
+    _alarm(core, moved)
+    if moved.concludes and not passed:
+        orders.ended.append(moved.after)
 
 
 def hear_execution(core: Core, payload: bytes, passed: bool) -> None:

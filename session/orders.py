@@ -57,6 +57,7 @@ class Orders:
     rounds: int = 0
     unkept: list[Item] = field(default_factory=list[Item])  # being written down, and what is behind
     pages: dict[int, JournalPage] = field(default_factory=dict[int, JournalPage])  # being written down, nobody waits
+    ended: list[Intent] = field(default_factory=list[Intent])  # in this round, and the client has not seen it
     told: set[IntentKey] = field(default_factory=set[IntentKey])  # the client knows that these are in doubt
     commissions: dict[str, None] = field(default_factory=dict[str, None])
 

@@ -272,3 +272,10 @@ def gateway() -> Iterator[ScriptedGateway]:
 def simulator() -> Iterator[Simulator]:
     with Simulator(server_version=200, tick_seconds=0.02) as running:
         yield running
+
+
+@pytest.fixture
+def simulator_that_forgot() -> Iterator[Simulator]:
+    """A gateway whose order ids have fallen back to the first."""
+    with Simulator() as running:
+        yield running

@@ -147,7 +147,7 @@ def test_a_question_for_the_time_waits_for_the_rate_too():
     assert script.written() == [ask(V, 49)]
 
 
-def test_a_probe_that_is_due_comes_before_the_clients_question():
+def test_a_probe_that_is_due_lets_the_clients_question_go_in_its_place():
     script = Script(settings=Settings(endpoints=ENDPOINTS, pulse=PulseSettings(idle_seconds=0.5))).ready()
     script.ask(ask(V, 49))
     script.ring(Timer.PULSE, after=0.6)
@@ -157,7 +157,9 @@ def test_a_probe_that_is_due_comes_before_the_clients_question():
     assert ask(V, 49) not in script.written()
     script.ring(Timer.PULSE)
     assert Count("heartbeats") in script.new
-    assert script.armed(Timer.RELEASE) == pytest.approx(1.1)
+    assert script.written() == [ask(V, 49)]
+    assert PassClock(1) in script.new
+    assert script.core.pulse.probed_at == script.now, "its answer is a sign of life"
 
 
 def test_a_probe_that_is_due_takes_the_next_moment_of_a_full_second():
@@ -171,7 +173,7 @@ def test_a_probe_that_is_due_takes_the_next_moment_of_a_full_second():
     assert script.armed(Timer.RELEASE) is None
     script.ring(Timer.PULSE, after=0.8)
     assert Count("heartbeats") in script.new
-    assert script.written() == [ask(V, 9, 2)]
+    assert script.written() == [ask(V, 49), ask(V, 9, 2)]
     assert script.armed(Timer.RELEASE) == pytest.approx(1.0)
 
 
