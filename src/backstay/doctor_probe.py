@@ -1,0 +1,149 @@
+"""One look at one gateway, as a client would: name, socket, greeting, start, clock. Says what is wrong, by cause."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from backstay.metrics.listening import Address
+from backstay.protocol.commands import current_time, start_api
+from backstay.protocol.errors import read_error
+from backstay.protocol.framing import Splitter
+from backstay.protocol.handshake import BadAnswer, Hello, Redirect, VersionRange, greeting, read_answer
+from backstay.protocol.messages import body_fields, message_id
+from backstay.protocol.responses import MANAGED_ACCOUNTS, NEXT_VALID_ID
+from backstay.session.causes import Cause
+
+OFFER = VersionRange(100, 200)
+"""All that can be read as text; which of it the gateway takes is told."""
+
+RECEIVE_BYTES = 65_536
+CURRENT_TIME_ANSWER = 49
+UPSTREAM_LOST_CODES = frozenset({1100, 2110})
+CLIENT_ID_TAKEN_CODE = 326
+
+DEFAULT_PORTS = {7496: "TWS, live", 7497: "TWS, paper", 4001: "IB Gateway, live", 4002: "IB Gateway, paper"}
+KNOCK_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What came of it. `cause`: a value of `Cause`, `degraded`, or empty when all is well."""
+
+    cause: str
+    text: str
+    version: int | None = None
+    clock_seconds: float | None = None
+    """Its clock less ours."""
+
+
+class _Found(Exception):  # noqa: N818  # how a look ends early
+    def __init__(self, cause: Cause, detail: str = "") -> None:
+        super().__init__(f"{cause.row.sentence}{f' ({detail})' if detail else ''}")
+        self.cause = cause
+
+
+def probe(address: Address, client_id: int, seconds: float) -> Probed:
+    """Look at the gateway at this address; each step may take so many seconds."""
+    version: int | None = None
+    try:
+        with contextlib.closing(_connect(address, seconds)) as sock:
+            frames = _frames(sock)
+            sock.sendall(greeting(OFFER))
+            hello = _hello(frames)
+            version = hello.version
+            sock.sendall(start_api(version, client_id))
+            upstream = _started(frames, version)
+            clock = _clock(sock, frames, version)
+    except _Found as found:
+        return Probed(found.cause.value, str(found), version)
+    except OSError as error:
+        return Probed(Cause.RESET.value, f"the socket broke: {error}", version)
+    if not upstream:
+        return Probed("degraded", "the gateway answers and has lost IB's servers", version, clock)
+    return Probed("", f"answers, server version {version}", version, clock)
+
+
+def _connect(address: Address, seconds: float) -> socket.socket:
+    try:
+        return socket.create_connection((address.host, address.port), seconds)
+    except socket.gaierror as error:
+        raise _Found(Cause.DNS, error.strerror or "") from error
+    except ConnectionRefusedError as error:
+        raise _Found(Cause.REFUSED) from error
+    except TimeoutError as error:
+        raise _Found(Cause.DIAL_TIMEOUT) from error
+    except OSError as error:
+        raise _Found(Cause.UNREACHABLE, error.strerror or str(error)) from error
+
+
+def _frames(sock: socket.socket) -> Iterator[bytes]:
+    """Frames as they come; ends with the socket. A silence of the socket's time-out is a TimeoutError."""
+    splitter = Splitter()
+    while data := sock.recv(RECEIVE_BYTES):
+        chunk = splitter.push(data)
+        if chunk is not None:
+            yield from chunk.payloads()
+        if splitter.broken is not None:
+            raise _Found(Cause.NOT_TWS, f"it says {splitter.broken.head!r}")
+
+
+def _hello(frames: Iterator[bytes]) -> Hello:
+    try:
+        payload = next(frames, None)
+    except TimeoutError as error:
+        raise _Found(Cause.DIALOG) from error
+    except ConnectionError as error:
+        raise _Found(Cause.REJECTED) from error
+    if payload is None:
+        raise _Found(Cause.REJECTED)
+    answer = read_answer(payload, OFFER)
+    if isinstance(answer, Redirect):
+        raise _Found(Cause.REDIRECTED, f"to {answer.host}:{answer.port or 'the same port'}")
+    if isinstance(answer, BadAnswer):
+        raise _Found(Cause.VERSION if answer.version is not None else Cause.NOT_TWS, answer.reason)
+    return answer
+
+
+def _started(frames: Iterator[bytes], version: int) -> bool:
+    """Wait for nextValidId and managedAccounts. Returns whether the gateway has IB's servers."""
+    missing, upstream = {NEXT_VALID_ID, MANAGED_ACCOUNTS}, True
+    try:
+        while missing:
+            payload = next(frames, None)
+            if payload is None:
+                raise _Found(Cause.EOF, "after startApi")
+            missing.discard(message_id(payload, version))
+            error = read_error(payload, version)
+            if error is not None and error.code == CLIENT_ID_TAKEN_CODE:
+                raise _Found(Cause.CLIENT_ID_TAKEN)
+            upstream &= error is None or error.code not in UPSTREAM_LOST_CODES
+    except TimeoutError as error:
+        raise _Found(Cause.NOT_STARTED) from error
+    return upstream
+
+
+def _clock(sock: socket.socket, frames: Iterator[bytes], version: int) -> float:
+    """Ask for the time, which also proves that requests are passed on."""
+    sock.sendall(current_time(version))
+    try:
+        for payload in frames:
+            if message_id(payload, version) == CURRENT_TIME_ANSWER:
+                return float(body_fields(payload, version)[-1]) - time.time()
+    except TimeoutError as error:
+        raise _Found(Cause.UNRESPONSIVE) from error
+    except (ValueError, IndexError) as error:
+        raise _Found(Cause.NOT_TWS, "its time cannot be read") from error
+    raise _Found(Cause.EOF, "when asked for the time")
+
+
+def listening_ports(host: str) -> tuple[int, ...]:
+    """Which of the default ports take a connection on this host."""
+    found: list[int] = []
+    for port in DEFAULT_PORTS:
+        with contextlib.suppress(OSError), socket.create_connection((host, port), KNOCK_SECONDS):
+            found.append(port)
+    return tuple(found)

@@ -1,0 +1,168 @@
+"""`backstay doctor` names what was planted, and what to do about it."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from backstay.cli import main
+from backstay.protocol.errors import ErrorMessage, write_error, write_managed_accounts, write_next_valid_id
+from backstay.protocol.framing import text
+from backstay.protocol.handshake import Hello, answer
+from backstay.simulator import Simulator
+
+VERSION = 176
+QUICK = ("--timeout", "0.5")
+
+
+@pytest.fixture
+def examine(tmp_path: Path, monkeypatch, capsys) -> Callable[..., tuple[int, dict[str, dict]]]:
+    """Run the doctor on a configuration with this gateway; its findings by what was looked at."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(endpoint: str, *, http: str = "127.0.0.1:0", more: str = "") -> tuple[int, dict[str, dict]]:
+        (tmp_path / "backstay.toml").write_text(
+            f'[gateways.g]\nendpoints = ["{endpoint}"]\n[connections.k]\ngateway = "g"\nclient_id = 1\n'
+            f'[http]\nlisten = "{http}"\n{more}'
+        )
+        with pytest.raises(SystemExit) as ended:
+            main(["doctor", "--json", *QUICK])
+        told = json.loads(capsys.readouterr().out)
+        assert told["ok"] == (ended.value.code == 0)
+        return int(ended.value.code or 0), {one["check"].split(" 127")[0]: one for one in told["findings"]}
+
+    return run
+
+
+@contextmanager
+def listening(serve: Callable[[socket.socket], object]) -> Iterator[str]:
+    """Somebody who takes one connection and does this with it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def take() -> None:
+            with closing(server.accept()[0]) as sock:
+                serve(sock)
+
+        thread = threading.Thread(target=take, daemon=True)
+        thread.start()
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+        thread.join(10)
+
+
+def saying(data: bytes) -> Callable[[socket.socket], object]:
+    return lambda sock: (sock.recv(100), sock.sendall(data), sock.recv(100))
+
+
+def gateway(*, wrong_by: float, error: int = 0) -> Callable[[socket.socket], object]:
+    """One that answers as it should, but for its clock and one word of trouble."""
+
+    def serve(sock: socket.socket) -> None:
+        sock.recv(100)
+        sock.sendall(answer(Hello(VERSION, b"20260101 10:00")))
+        sock.recv(100)
+        trouble = write_error(ErrorMessage(-1, error, "broken", "", 0), VERSION) if error else b""
+        sock.sendall(trouble + write_next_valid_id(1, VERSION) + write_managed_accounts(b"DU1", VERSION))
+        sock.recv(100)
+        sock.sendall(text(49, 1, round(time.time() + wrong_by)))
+        sock.recv(100)
+
+    return serve
+
+
+def of(simulator: Simulator) -> str:
+    return "{}:{}".format(*simulator.address)
+
+
+def test_all_is_well_with_a_gateway_that_answers(examine):
+    with Simulator() as simulator:
+        code, found = examine(of(simulator))
+        assert code == 0, found
+        assert "answers, server version" in found["gateway g"]["text"]
+        assert {"configuration", "journal", "control.holds", "daemon", "http.listen", "gateway g"} == set(found)
+
+
+@pytest.mark.parametrize(
+    ("serve", "told", "todo"),
+    [
+        (lambda sock: sock.recv(100), "accepted, then closed without a word", "trusted ones"),
+        (lambda sock: (sock.recv(100), sock.recv(100)), "no answer to the greeting", "dialog"),
+        (
+            lambda sock: (sock.recv(100), sock.sendall(b"HTTP/1.0 400 Bad\r\n" * 9)),
+            "does not speak the TWS",
+            "Something",
+        ),
+        (
+            lambda sock: (sock.recv(100), sock.sendall(b"\0\0\0\x1299\x0020260101 10:00\x00")),
+            "version cannot",
+            "Update TWS",
+        ),
+    ],
+    ids=["closed", "silent", "no_tws", "too_old"],
+)
+def test_a_gateway_is_told_by_what_it_does(examine, serve, told, todo):
+    with listening(serve) as endpoint:
+        code, found = examine(endpoint)
+    assert code == 1
+    assert told in found["gateway g"]["text"]
+    assert any(todo in line for line in found["gateway g"]["todo"])
+
+
+def test_a_port_where_nothing_listens_is_refused(examine):
+    code, found = examine("127.0.0.1:1")
+    assert code == 1
+    assert found["gateway g"]["text"].startswith("nothing listens there")
+    assert any("7496 (live)" in line for line in found["gateway g"]["todo"])
+
+
+def test_a_host_that_has_no_address_is_told(examine):
+    code, found = examine("no-such-host.invalid:4002")
+    assert code == 1
+    (gateway,) = (one for check, one in found.items() if check.startswith("gateway"))
+    assert gateway["text"].startswith("the host name could not be resolved")
+
+
+def test_a_client_id_in_use_and_a_dead_start_are_told_apart(examine):
+    with Simulator() as simulator:
+        simulator.faults.client_id_in_use(1)
+        assert "client id is in use" in examine(of(simulator))[1]["gateway g"]["text"]
+        simulator.faults.delay_ready(30.0)
+        assert "startApi was not answered" in examine(of(simulator))[1]["gateway g"]["text"]
+
+
+def test_a_port_that_is_taken_and_a_journal_that_cannot_be_written_are_told(examine, taken, tmp_path):
+    with Simulator() as simulator:
+        code, found = examine(of(simulator), http=taken, more='[journal]\npath = "nowhere/b.db"\n')
+    assert code == 1
+    assert found["http.listen"]["text"] == f"{taken} is in use by another process"
+    assert found["journal"]["text"] == f"{Path('nowhere')} is no folder"
+
+
+def test_a_mistake_in_the_configuration_is_told_and_planned_downtime_as_well(examine):
+    code, found = examine("nonsense")
+    assert code == 1
+    assert "gateways.g.endpoints[0]: must be HOST:PORT" in found["configuration"]["text"]
+    with Simulator() as simulator:
+        window = '[gateways.h]\nendpoints = ["127.0.0.1:1"]\nmaintenance = ["23:40-00:10 UTC"]\n'
+        assert "23:40-00:10 UTC" in examine(of(simulator), more=window)[1]["gateway h maintenance"]["text"]
+
+
+def test_what_a_running_daemon_knows_is_told_with_it(place, tmp_path, monkeypatch):
+    file = tmp_path / "backstay.toml"
+    host, port = place.simulator.address
+    file.write_text(
+        f'[gateways.g]\nendpoints = ["{host}:{port}"]\n[connections.k]\ngateway = "g"\nclient_id = 1\n'
+        '[http]\nenabled = false\n[journal]\npath = "other.db"\n'
+    )
+    code, out, _ = place.run("doctor", "--config", str(file), *QUICK)
+    assert code == 1
+    assert "ok  daemon: runs, pid " in out
+    assert "BAD connection lost: waiting: refused: " in out
+    assert "      Is TWS or IB Gateway running there?" in out
+    assert "ok  connection one: ready" in out
