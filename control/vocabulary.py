@@ -97,6 +97,13 @@ COMMANDS = {
         "Does nothing to a connection that is up, and leaves a paused one paused.",
         goal="tried",
     ),
+    "move": Command(
+        "Move a connection to another endpoint, or one of the configuration to another client id.",
+        "At once, with a new socket; clients keep theirs. It lasts until the next reload or the next start. Orders "
+        "that were placed under a client id stay with that id.",
+        goal="renewed",
+        down=True,
+    ),
     "reload": Command(
         "Read the configuration again and take over what has changed, connection by connection.",
         "It is judged as a whole first; when anything is wrong with it, the old one stays. --dry-run only prints the "

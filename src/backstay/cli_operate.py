@@ -264,7 +264,14 @@ def _progress(turn: Turn, text: str) -> None:
         sys.stderr.flush()
 
 
-_DONE = {"restart": "restarted", "pause": "paused", "resume": "resumed", "drain": "drained", "reset": "reset"}
+_DONE = {
+    "restart": "restarted",
+    "pause": "paused",
+    "resume": "resumed",
+    "drain": "drained",
+    "reset": "reset",
+    "move": "moved",
+}
 
 
 def _line(turn: Turn, one: Outcome) -> str:
@@ -275,6 +282,46 @@ def _line(turn: Turn, one: Outcome) -> str:
     if one.code == "timed_out" and one.state:
         return f"{name}: not there after {one.seconds:.0f} s: {one.state}" + (f", {detail}" if detail else "")
     return f"{name}: {detail}"
+
+
+def move(  # noqa: PLR0913  # each is an option
+    names: Annotated[list[str] | None, Argument(metavar="NAME", text="The connection.")] = None,
+    *,
+    endpoint: Annotated[
+        str | None, Option("--endpoint", metavar="HOST:PORT", text="The TWS or IB Gateway to dial from now on.")
+    ] = None,
+    client_id: Annotated[
+        int | None, Option("--client-id", metavar="N", least=0, text="The client id to connect with from now on.")
+    ] = None,
+    reason: ReasonOption = "",
+    no_wait: NoWaitOption = False,
+    timeout: WaitOption = 60.0,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+    control: ControlOption = None,
+) -> int:
+    """See its row."""
+    where = {"endpoint": endpoint} if endpoint is not None else {"client_id": client_id}
+    turn = Turn(
+        "move",
+        {"reason": reason, **where},
+        answer_seconds=timeout,
+        timeout=timeout,
+        waits=not no_wait,
+        together=False,
+        yes=False,
+        as_json=as_json,
+    )
+
+    def find() -> ControlClient:
+        if names is None or len(names) != 1 or (endpoint is None) == (client_id is None):
+            raise MisusedError("name one connection, and either --endpoint or --client-id", code="bad_request")
+        return client_of(config, control)
+
+    return _answer(turn, names or (), everything=False, find=find)
+
+
+_described(move, "move")
 
 
 def reload(

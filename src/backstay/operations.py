@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from backstay.config import Config
 from backstay.control.explaining import explain
 from backstay.control.goals import UP_STATES
@@ -20,9 +22,9 @@ from backstay.holds import DRAINED, PAUSED, Hold, Holds
 from backstay.logs import EventLog
 from backstay.manager import Manager
 from backstay.metrics.events import EventRing
-from backstay.metrics.listening import ListenError
+from backstay.metrics.listening import ListenError, parse_address
 from backstay.outlook import bundle, owed_requests, placed_orders, tree_of
-from backstay.reloading import difference, take_over
+from backstay.reloading import difference, move_endpoint, take_over, with_client_id
 from backstay.session.lifecycle import Event
 from backstay.status import ConnectionStatus, status_as_dict
 
@@ -127,6 +129,39 @@ class Operations:
             return self._order(Event.RESUME, "resume", name, reason=reason, peer=peer, warning=trouble)
         self._tell("resume", name, reason=reason, peer=peer)
         return {"schema": SCHEMA, "command": "resume", "connection": name, "warning": trouble, "present": False}
+
+    def move(self, arguments: Arguments, peer: Peer | None) -> Result:
+        """Another endpoint, or another client id."""
+        name, reason = _name_and_reason(arguments, "endpoint", "client_id")
+        endpoint, client_id = arguments.get("endpoint"), arguments.get("client_id")
+        before = self._find(name)
+        live = self._manager._find(name)  # the hall's own inside
+        if live is None or (endpoint is None) == (client_id is None):
+            raise _error("bad_request", "give an endpoint or a client_id")
+        if (hold := self._holds.get(name)) is not None:
+            raise _error("refused", f"{name} is {hold.wanted} by an operator; backstay resume {name}")
+        try:
+            if endpoint is not None:
+                address = parse_address(str(endpoint))
+                self._tell("move", name, reason=reason, peer=peer)
+                move_endpoint(self._manager, live, address)
+            else:
+                self._move_client_id(name, client_id, reason=reason, peer=peer)
+        except ValueError as error:
+            raise _error("refused", _sentence(error)) from error
+        answer: dict[str, object] = {"schema": SCHEMA, "command": "move", "connection": name, "present": True}
+        epoch = before.epoch if endpoint is not None else 0  # one that began anew counts from the start
+        return {**answer, "state": before.state, "epoch": epoch, "warning": ""}
+
+    def _move_client_id(self, name: str, client_id: object, *, reason: str, peer: Peer | None) -> None:
+        if name not in self._manager.config.connections:
+            raise _error("refused", f"{name} is a client's: it chooses its client id itself")
+        if not isinstance(client_id, int) or isinstance(client_id, bool):
+            raise _error("bad_request", "client_id must be a number")
+        new = with_client_id(self._manager.config, name, client_id)
+        self._tell("move", name, reason=reason, peer=peer)
+        with self._reloading:
+            take_over(self._manager, new)
 
     def reload(self, arguments: Arguments, peer: Peer | None) -> Result:
         """Take over what has changed in the configuration, or only tell it."""
@@ -248,6 +283,12 @@ def _name_and_reason(arguments: Arguments, *others: str) -> tuple[str, str]:
     return _name(arguments, "reason", *others), " ".join(reason.split())[:MAX_REASON]
 
 
+def _sentence(error: ValueError) -> str:
+    """What pydantic says of a contradiction, or a parser of its text, without the frame around it."""
+    details = error.errors(include_url=False) if isinstance(error, ValidationError) else ()
+    return "; ".join(str(one.get("ctx", {}).get("error", one["msg"])) for one in details) or str(error)
+
+
 def _only(arguments: Arguments, *known: str) -> None:
     unknown = sorted(set(arguments) - set(known))
     if unknown:
@@ -270,6 +311,7 @@ HANDLERS: Mapping[str, Callable[[Any, Arguments, Any], Result]] = {
     "resume": Operations.resume,
     "drain": Operations.drain,
     "reset": Operations.reset,
+    "move": Operations.move,
     "reload": Operations.reload,
     "events": Operations.events,
     "explain": Operations.explain,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from backstay.actors.messages import SESSION
@@ -178,6 +178,21 @@ def _refit(manager: Manager, root: Root, live: Live) -> None:
     charge.settings, charge.backoff = made.settings, made.backoff
     root.restart_child(f"root/{CONNECTIONS}/{live.id}", SESSION, reason=RELOADED)
     _wait_back(manager, live.id)
+
+
+def move_endpoint(manager: Manager, live: Live, endpoint: Address) -> None:
+    """Let one connection dial this endpoint alone, at once."""
+    root = manager.root
+    if root is not None:
+        live.charge.settings = replace(live.charge.settings, endpoints=((endpoint.host, endpoint.port),))
+        root.restart_child(f"root/{CONNECTIONS}/{live.id}", SESSION, reason=RELOADED)
+
+
+def with_client_id(config: Config, name: str, client_id: int) -> Config:
+    """The configuration with another client id for this connection. Raises ValueError where that cannot be."""
+    keepers = dict(config.connections)
+    keepers[name] = keepers[name].model_copy(update={"client_id": client_id})
+    return Config.model_validate({**dict(config), "connections": keepers})
 
 
 def _wait_back(manager: Manager, name: str) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import inspect
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from backstay import __version__, cli
 from backstay.cli import COMMANDS, load
+from backstay.cli_reference import reference
 from backstay.cli_typer import build
 from backstay.commands import NotPlainError, Option, parameters, read
 
@@ -76,6 +78,11 @@ def test_a_mistake_is_told_with_code_2(command, arguments, told):
     assert (ended.returncode, ended.stdout) == (2, "")
     assert told in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_the_reference_of_the_documentation_is_what_the_commands_declare():
+    written = Path(__file__).parents[2] / "docs" / "commands.md"
+    assert written.read_text(encoding="utf-8") == reference()  # python -m backstay.cli_reference
 
 
 def test_a_command_is_one_row():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from backstay.config import Address, Config, ConnectionConfig, PacingConfig, RelayConfig
 from backstay.demo_client import QuoteClient
+from backstay.simulator import Simulator
 
 PATIENCE = 30.0
 
@@ -137,3 +139,48 @@ def test_a_hangup_reloads(launch, tmp_path):
     program.process.send_signal(signal.SIGHUP)
     program.err.wait("event=configuration_refused")
     assert program.end(signal.SIGTERM) == 0
+
+
+# -- move ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_connection_moves_to_another_gateway_and_its_client_stays(place, client):
+    with Simulator() as other:
+        where = "{}:{}".format(*other.address)
+        code, out, err = place.run("move", "door/3", "--endpoint", where, "--reason", "host is to be mended")
+        assert (code, err) == (0, "")
+        assert re.fullmatch(r"door/3: moved \(ready, \d+\.\ds\)\n", out)
+        assert place.row("door/3").endpoint == where
+        assert place.row("one").endpoint == "{}:{}".format(*place.simulator.address)
+        assert client.wait_for_quotes(0.0, PATIENCE) == 1
+        assert not client.wait_closed(0.0)
+        place.until("ready", "door/3")
+        client.stop()
+
+
+def test_a_connection_of_ours_moves_to_another_client_id(place):
+    code, told = place.json("move", "one", "--client-id", "950")
+    assert (code, told["results"][0]["ok"]) == (0, True)
+    assert place.row("one").client_id == 950
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (("one",), 2, "name one connection, and either --endpoint or --client-id"),
+        ((), 2, "name one connection"),
+        (("one", "two", "--client-id", "5"), 2, "name one connection"),
+        (("one", "--endpoint", "nowhere"), 1, "must be HOST:PORT"),
+        (("one", "--client-id", "902"), 1, "client id 902 on gateway paper belongs to connections.one.client_id"),
+        (("nobody", "--client-id", "5"), 1, "no connection 'nobody'"),
+    ],
+)
+def test_a_move_that_cannot_be_is_refused(place, words, code, told):
+    ended, out, err = place.run("move", *words)
+    assert (ended, out) == (code, "")
+    assert told in err
+    assert place.row("one").client_id == 901
+
+
+def test_a_client_chooses_its_id_itself(place, client):
+    assert "it chooses its client id itself" in place.run("move", "door/3", "--client-id", "9")[2]

@@ -1,0 +1,62 @@
+"""The reference of the command line, made from what the commands declare. Writes docs/commands.md."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator
+
+from backstay.cli import COMMANDS, Command, load
+from backstay.cli_typer import EPILOG
+from backstay.commands import Option, Parameter, parameters
+
+INTRODUCTION = f"""# Commands
+
+Written by `python -m backstay.cli_reference`; `backstay COMMAND --help` says the same. How they are used is told in
+[cli.md](cli.md).
+
+{EPILOG}
+"""
+
+
+def reference() -> str:
+    """All commands as Markdown, in the order of the help."""
+    parts = [INTRODUCTION]
+    panel = ""
+    for row in COMMANDS:
+        if row.panel != panel:
+            panel = row.panel
+            parts.append(f"## {panel}\n")
+        parts += _entry(row)
+    return "\n".join(parts)
+
+
+def _entry(row: Command) -> Iterator[str]:
+    function = load(row)
+    found = list(parameters(function))
+    arguments = "".join(f" {_argument(one)}" for one in found if not isinstance(one.declared, Option))
+    options = [one for one in found if isinstance(one.declared, Option)]
+    yield f"### backstay {row.name}{arguments}{' [OPTIONS]' if options else ''}\n"
+    yield f"{inspect.getdoc(function)}\n"
+    if options:
+        yield "| option | default | meaning |\n|---|---|---|"
+        yield from (_option(one) for one in options)
+        yield ""
+
+
+def _argument(one: Parameter) -> str:
+    optional = one.original.default is not inspect.Parameter.empty
+    name = f"{one.declared.metavar}{'...' if one.many else ''}"
+    return f"[{name}]" if optional else name
+
+
+def _option(one: Parameter) -> str:
+    value = f" {one.declared.metavar}" if one.declared.metavar else ""
+    names = ", ".join(f"`{name}{value}`" for name in one.declared.names) if isinstance(one.declared, Option) else ""
+    default = one.original.default
+    shown = "" if default in (None, False, "") else f"`{default}`"
+    return f"| {names} | {shown} | {one.declared.text} |"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())
