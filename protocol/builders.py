@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
+from typing import cast
 
 from backstay.protocol.builders_terms import Contract, Number, Order
 from backstay.protocol.framing import fields
@@ -72,7 +73,9 @@ def write_tags(name: str, value: object) -> str:
     """A mapping of texts, as `tag=value;` one after the other."""
     if not isinstance(value, Mapping):
         raise FieldError(name, f"must be a mapping of texts, not {value!r}")
-    pairs = [(write_text(name, tag), write_text(name, text)) for tag, text in value.items()]
+    pairs = [
+        (write_text(name, tag), write_text(name, text)) for tag, text in cast("Mapping[object, object]", value).items()
+    ]
     if any(mark in word for pair in pairs for word in pair for mark in "=;"):
         raise FieldError(name, "neither tags nor values can hold = or ;")
     return "".join(f"{tag}={text};" for tag, text in pairs)

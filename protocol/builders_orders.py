@@ -147,9 +147,9 @@ _NOT_IN_MORE = _NAMED | {"condition_count", "has_underlying"}
 
 def place_order(contract: Contract, order: Order, *, order_id: int, version: int) -> bytes:
     """Return the payload of placeOrder; FieldError with the name of the field for what cannot be written."""
-    if not isinstance(contract, Contract):
+    if not isinstance(contract, Contract):  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is checked
         raise FieldError("contract", f"must be a Contract, not {contract!r}")
-    if not isinstance(order, Order):
+    if not isinstance(order, Order):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise FieldError("order", f"must be an Order, not {order!r}")
     check_version(PLACE_ORDER, version)
     said = _say(contract, order, order_id)

@@ -27,7 +27,7 @@ HOT = frozenset({1, 2, 12, 13, 45, 46, 50, 99})
 ENDS = frozenset({52, 53, 55, 57, 62, 64, 72, 74, 76, 87, 102, 108})
 _UNSET_FLOAT = 1e300
 _ENCODING = "latin-1"
-_new = tuple.__new__
+_new: Callable[..., Any] = tuple.__new__  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 
 
 def text(value: str) -> str:

@@ -314,7 +314,7 @@ class Core:
         """Ask for the current time, now or as soon as TWS would answer again."""
         pulse, outbox = self.pulse, self.desk.outbox
         pulse.waiting = self.now < pulse.earliest_question()
-        wait = pulse.earliest_question() - self.now if pulse.waiting else outbox.wait_seconds(self.now)
+        wait = pulse.earliest_question() - self.now if pulse.waiting else outbox.wait_seconds(self.now, urgent=True)
         outbox.reserved = wait > 0.0 and not pulse.waiting
         if wait > 0.0:
             self.effects.append(Arm(Timer.PULSE, wait))

@@ -196,7 +196,7 @@ class Gate(Trades):
     def _plan_release(self, now: float) -> None:
         if self.outbox.reserved:
             return  # a probe goes first; the step that sends it comes here again
-        room = self.outbox.wait_seconds(now)
+        room = self.outbox.wait_seconds(now, urgent=self.outbox.has_urgent)
         waits = [room] if len(self.outbox) else []
         if self.clocks and not self.pulse.waiting:
             waits.append(max(room, self.pulse.earliest_question() - now))

@@ -23,7 +23,7 @@ SEEDS = 400
 
 SABOTAGE: dict[str, tuple[type, str, Callable[..., Any]]] = {
     "clocks without spacing": (Pulse, "earliest_question", lambda _self: float("-inf")),
-    "no pace": (Outbox, "wait_seconds", lambda _self, _now: 0.0),
+    "no pace": (Outbox, "wait_seconds", lambda _self, _now, **_: 0.0),
     "queued for ever": (Ledger, "break_off", lambda _self, _now: False),
     "half answers asked again": (Ledger, "take_halves", lambda _self, _epoch: []),
     "cancelled streams kept": (Ledger, "drop", lambda _self, _entry: None),

@@ -105,3 +105,26 @@ def test_an_heir_owes_no_credit_for_what_it_finds():
     waiting.inherit(7)
     assert [item.refund for item in items] == [0, 0, 0]
     assert waiting.outbox.per_second == 7
+
+
+def test_a_cancel_does_not_wait_for_a_burst_of_reads_to_be_a_second_old():
+    outbox = Outbox(45)
+    for _ in range(5_000):
+        outbox.push(Lane.BULK, Item(b"read"))
+    assert drained(outbox, 0.0) == [b"read"] * 45
+    outbox.push(Lane.ORDERS, Item(b"cancel"))
+    assert drained(outbox, 0.1) == [b"cancel"]
+
+
+@given(st.lists(st.tuples(st.floats(0.0, 0.3), st.integers(0, 60), st.integers(0, 4)), min_size=1, max_size=80))
+def test_whatever_is_urgent_no_second_sees_more_than_tws_takes(bursts):
+    outbox, now, sent = Outbox(45), 0.0, []
+    for gap, reads, cancels in bursts:
+        now += gap
+        for _ in range(reads):
+            outbox.push(Lane.BULK, Item(b"x"))
+        for _ in range(cancels):
+            outbox.push(Lane.ORDERS, Item(b"c"))
+        sent += [now] * len(drained(outbox, now))
+    for first in sent:
+        assert sum(first <= moment < first + WINDOW_SECONDS for moment in sent) <= 48
