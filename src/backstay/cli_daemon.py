@@ -38,7 +38,8 @@ def run(
     """Run the daemon: relays, connections, HTTP, and the operators' socket.
 
     Prints one line on stdout when it listens and is ready; the log goes to stderr. SIGTERM and SIGINT drain and stop
-    it within some ten seconds, a second one ends it at once. SIGHUP does what backstay reload does.
+    it within some ten seconds, a second one ends it at once. SIGHUP does what backstay reload does,
+    SIGUSR1 writes what backstay dump tells into a file beside the control socket.
 
     Every key can be overridden by the environment: BACKSTAY_PULSE__IDLE_SECONDS=3.
     """

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import socket
 import threading
 import time
@@ -92,6 +94,22 @@ class Daemon:
                 self._operations.reload({"reason": "SIGHUP"}, None)
 
         threading.Thread(target=work, name="reload", daemon=True).start()
+
+    def dump(self) -> None:
+        """Write what a bug report needs beside the control socket, for its owner alone, in a thread of its own."""
+
+        def work() -> None:
+            socket_path = self.config.control.socket
+            path = socket_path.with_name(f"{socket_path.stem}.{int(time.time())}.dump.json")
+            try:
+                with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                    json.dump(self._operations.dump({}, None), file, indent=1)
+            except OSError as error:
+                self.log("dump_failed", path=path, reason=error.strerror or str(error))
+            else:
+                self.log("dump_written", path=path)
+
+        threading.Thread(target=work, name="dump", daemon=True).start()
 
     def doors(self) -> str:
         """Where it can be reached, in one line."""

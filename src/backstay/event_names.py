@@ -66,6 +66,8 @@ GROUPS: Mapping[str, Mapping[str, Row]] = {
             "Somebody gave an order; `uid` and `pid` are those of the process at the control socket.",
             "command connection reason uid pid",
         ),
+        "dump_written": Row("What SIGUSR1 asked for lies there.", "path"),
+        "dump_failed": Row("It could not be written.", "path reason", "error"),
         "configuration_reloaded": Row("A changed configuration was taken over.", "changes"),
         "configuration_refused": Row("It was not: the old one stays.", "reason", "error"),
     },

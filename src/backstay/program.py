@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -23,6 +23,9 @@ from backstay.simulated import Simulated, aim_at, simulators
 SWITCH_SECONDS = 0.0005
 """A tenth of Python's default: a scrape or a busy actor must not keep the others waiting for milliseconds."""
 
+_ACTIONS: Mapping[str, Callable[[Daemon], None]] = {"SIGHUP": Daemon.reload, "SIGUSR1": Daemon.dump}
+"""Signals that ask for something other than the end."""
+
 NOBODY = "127.0.0.1:1"
 """Stands for the simulated gateway until that has a port."""
 
@@ -30,7 +33,7 @@ NOBODY = "127.0.0.1:1"
 def run(file: Path | None, *, simulate: bool, environ: Mapping[str, str]) -> Exit:
     """Run until SIGTERM or SIGINT. Main thread only, because of the signals."""
     with ExitStack() as stack:
-        wishes = stack.enter_context(calls(others=("SIGHUP",)))
+        wishes = stack.enter_context(calls(others=tuple(_ACTIONS)))
         try:
             config = configuration(file, simulate=simulate, environ=environ)
             simulated = stack.enter_context(simulators(config)) if simulate else ()
@@ -99,8 +102,8 @@ def _serve(daemon: Daemon, simulated: Sequence[Simulated], wishes: Calls) -> Exi
     log("started", version=__version__, pid=os.getpid(), doors=ready)
     with suppress(OSError):  # nobody reads it: no reason not to run
         say(f"backstay {__version__} is ready: {ready}")
-    while (reason := wishes.next()) == "SIGHUP":
-        daemon.reload()
+    while (action := _ACTIONS.get(reason := wishes.next())) is not None:
+        action(daemon)
     log("stopping", reason=reason)
     daemon.stop()
     log("stopped")

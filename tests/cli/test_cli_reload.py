@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import socket
+import stat
 from pathlib import Path
 
 import pytest
@@ -138,6 +140,17 @@ def test_a_hangup_reloads(launch, tmp_path):
     file.write_text("nonsense")
     program.process.send_signal(signal.SIGHUP)
     program.err.wait("event=configuration_refused")
+    assert program.end(signal.SIGTERM) == 0
+
+
+def test_a_bundle_is_written_on_demand_also_when_the_socket_is_out_of_reach(launch, tmp_path):
+    program = launch("run", "--simulator", BACKSTAY_RELAYS__SIMULATOR__LISTEN="127.0.0.1:0", BACKSTAY_HTTP__ENABLED="0")
+    program.ready()
+    program.process.send_signal(signal.SIGUSR1)
+    path = Path(program.err.wait(r"event=dump_written path=(\S+)")[1])
+    assert path.parent == tmp_path / "backstay"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert json.loads(path.read_text())["schema"] == 1
     assert program.end(signal.SIGTERM) == 0
 
 
