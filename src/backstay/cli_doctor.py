@@ -6,10 +6,13 @@ import json
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from backstay.commands import Option, say
 from backstay.control.vocabulary import CONFIG_VARIABLE, Exit
+
+if TYPE_CHECKING:
+    from backstay.doctor import Finding
 
 CLIENT_ID = 2_147_400_000
 """Far from what anybody uses."""
@@ -38,7 +41,7 @@ def doctor(
     from backstay.doctor import examine  # noqa: PLC0415  # half a second that the other commands do not owe
     from backstay.program import configuration  # noqa: PLC0415
 
-    found = []
+    found: list[Finding] = []
     for one in examine(
         lambda: configuration(config, simulate=False, environ=os.environ), client_id=client_id, seconds=timeout
     ):
