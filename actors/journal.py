@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backstay.actors.journal_store import PRUNE_ROWS, JournalError, JournalStore, Trouble
-from backstay.metrics.blocks import Histogram
+from backstay.metrics.blocks import COMMIT_BOUNDS, Histogram
 from backstay.session.intents import JournalPage
 from backstay.supervisor.actor import Actor
 from backstay.supervisor.messages import Command, ExitKind, ExitReason
@@ -36,9 +36,6 @@ PRUNE_SECONDS = 3600.0
 
 KEEP_SECONDS = 7 * 86_400.0
 """Concluded intents are kept so long: TWS itself tells of executions for a week at most."""
-
-COMMIT_BOUNDS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0)
-"""From a commit that reaches the operating system to a disk that hardly answers."""
 
 WAITING_PAGES = 10_000
 """Pages that may wait for the disk. Each holds an order; a disk that far behind is as good as broken."""

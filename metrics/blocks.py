@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Protocol, cast
 
+from backstay.protocol.requests import OPERATIONS, STREAM_KINDS
+
 PUBLIC_STATES = (
     "stopped",
     "waiting",
@@ -55,9 +57,11 @@ DISCONNECT_REASONS = (
     "other",
 )
 API_ERROR_CATEGORIES = ("connectivity", "farm", "pacing", "permission", "contract", "order", "historical", "other")
-REJECTION_REASONS = ("not_ready", "draining", "queue_full", "circuit_open")
+REJECTION_REASONS = ("not_ready", "draining", "queue_full", "circuit_open", "read_only")
 INTERRUPTION_OUTCOMES = ("lost", "kept", "unknown")
 RESTART_REASONS = ("crash", "operator", "escalation")
+SUBSCRIPTION_STATES = ("pending", "active", "stale", "failed")
+OPERATOR_ACTIONS = ("restart", "pause", "resume", "drain", "reset", "move", "resubscribe", "reload")
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 
 # The shortest dial to a gateway in the same machine takes milliseconds, the longest waits for a person at a dialog.
@@ -70,6 +74,12 @@ ROUND_TRIP_BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
 DELIVERY_BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 # Under the limit a request waits for nothing; after a restore the queue may last minutes.
 QUEUE_BOUNDS = (0.001, 0.01, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+# From a cached detail to historical data that takes TWS a minute.
+REQUEST_BOUNDS = (0.025, 0.1, 0.5, 2.5, 10.0, 30.0, 60.0)
+# A timer that fires on time to an interpreter that somebody else keeps busy for seconds.
+LAG_BOUNDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+# From a commit that reaches the operating system to a disk that hardly answers.
+COMMIT_BOUNDS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0)
 # As long as an actor may be busy before it counts as stuck.
 MAILBOX_BOUNDS = (0.0001, 0.001, 0.01, 0.1, 1.0, 10.0, 30.0)
 
@@ -77,6 +87,9 @@ MAX_FARMS = 50
 """A gateway knows a dozen farms; their names come from its texts, so a bound keeps a strange one from making series."""
 
 OTHER_FARM = "other"
+
+NO_LEASE = "none"
+"""Stands for the lease where none is configured: a process that nobody contends with leads."""
 
 COUNTERS = frozenset(
     {
@@ -93,9 +106,16 @@ COUNTERS = frozenset(
         "requests_repeated",
         "requests_unanswered",
         "subscriptions_renewed",
+        "subscription_restores",
+        "subscription_restore_failures",
+        "order_reconciliations",
+        "order_mismatches",
     }
 )
 """The plain numbers of a meter that only rise."""
+
+GAUGES = frozenset({"farms", "subscriptions", "subscription_oldest_wall"})
+"""Its dictionaries that say how things are now."""
 
 
 class Histogram:
@@ -115,6 +135,11 @@ class Histogram:
         """Count one value."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.sum += value
+
+    def add(self, other: Histogram) -> None:
+        """Take over what another one with the same bounds has counted."""
+        self.counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
+        self.sum += other.sum
 
     @property
     def count(self) -> int:
@@ -139,6 +164,16 @@ class _Ledger:
 
 def _zeroes(keys: Iterable[str]) -> dict[str, int]:
     return dict.fromkeys(keys, 0)
+
+
+def _histograms(keys: Iterable[str], bounds: tuple[float, ...]) -> dict[str, Histogram]:
+    return {key: Histogram(bounds) for key in keys}
+
+
+NO_SUBSCRIPTIONS: Mapping[tuple[str, ...], int] = {
+    (kind, state): 0 for kind in STREAM_KINDS for state in SUBSCRIPTION_STATES
+}
+"""How many streams of each kind are in each state, where there are none."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -169,12 +204,20 @@ class ConnectionMeter:
     requests_repeated: int = 0
     requests_unanswered: int = 0
     subscriptions_renewed: int = 0
+    subscription_restores: int = 0
+    subscription_restore_failures: int = 0
+    order_reconciliations: int = 0
+    order_mismatches: int = 0
 
     connect_failures: dict[str, int] = field(default_factory=lambda: _zeroes(CONNECT_FAILURE_REASONS))
     disconnects: dict[str, int] = field(default_factory=lambda: _zeroes(DISCONNECT_REASONS))
     api_errors: dict[str, int] = field(default_factory=lambda: _zeroes(API_ERROR_CATEGORIES))
     requests_rejected: dict[str, int] = field(default_factory=lambda: _zeroes(REJECTION_REASONS))
     upstream_interruptions: dict[str, int] = field(default_factory=lambda: _zeroes(INTERRUPTION_OUTCOMES))
+    requests: dict[str, int] = field(default_factory=lambda: _zeroes(OPERATIONS))
+    request_failures: dict[str, int] = field(default_factory=lambda: _zeroes(OPERATIONS))
+    subscriptions: dict[tuple[str, ...], int] = field(default_factory=lambda: dict(NO_SUBSCRIPTIONS))
+    subscription_oldest_wall: dict[str, float] = field(default_factory=dict[str, float])
     farms: dict[str, bool] = field(default_factory=dict[str, bool])
 
     connect_duration: Histogram = field(default_factory=lambda: Histogram(CONNECT_BOUNDS))
@@ -182,6 +225,7 @@ class ConnectionMeter:
     heartbeat_rtt: Histogram = field(default_factory=lambda: Histogram(ROUND_TRIP_BOUNDS))
     delivery_delay: Histogram = field(default_factory=lambda: Histogram(DELIVERY_BOUNDS))
     send_queue_wait: Histogram = field(default_factory=lambda: Histogram(QUEUE_BOUNDS))
+    request_duration: dict[str, Histogram] = field(default_factory=lambda: _histograms(OPERATIONS, REQUEST_BOUNDS))
 
     state: str = PUBLIC_STATES[0]
     reason: str = ""
@@ -193,6 +237,8 @@ class ConnectionMeter:
     circuit_open: bool = False
     clock_skew_seconds: float = 0.0
     send_queue_length: int = 0
+    requests_in_flight: int = 0
+    orders_in_doubt: int = 0
     _ledger: _Ledger = field(default_factory=_Ledger)
 
     @property
@@ -219,9 +265,11 @@ class ConnectionMeter:
         for name in (attribute.name for attribute in fields(self)):
             mine, theirs = getattr(self, name), getattr(predecessor, name)
             if isinstance(mine, Histogram):
-                mine.counts = [a + b for a, b in zip(mine.counts, theirs.counts, strict=True)]
-                mine.sum += theirs.sum
-            elif isinstance(mine, dict) and name != "farms":
+                mine.add(theirs)
+            elif name == "request_duration":
+                for operation, histogram in self.request_duration.items():
+                    histogram.add(theirs[operation])
+            elif isinstance(mine, dict) and name not in GAUGES:
                 counts = cast("dict[str, int]", mine)
                 setattr(self, name, {key: count + theirs[key] for key, count in counts.items()})
             elif name in COUNTERS:
@@ -273,6 +321,12 @@ class ProcessSample:
     config_accepted: bool = True
     config_accepted_wall: float = 0.0
     log_messages: Mapping[str, int] = field(default_factory=lambda: _zeroes(LOG_LEVELS))
+    operator_actions: Mapping[str, int] = field(default_factory=lambda: _zeroes(OPERATOR_ACTIONS))
+    operator_action_failures: Mapping[str, int] = field(default_factory=lambda: _zeroes(OPERATOR_ACTIONS))
+    timer_lag: Histogram = field(default_factory=lambda: Histogram(LAG_BOUNDS))
+    leases: Mapping[str, bool] = field(default_factory=lambda: {NO_LEASE: True})
+    journal_write_failures: int = 0
+    journal_commit_seconds: Histogram = field(default_factory=lambda: Histogram(COMMIT_BOUNDS))
 
 
 class MetricsSource(Protocol):

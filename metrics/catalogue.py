@@ -17,12 +17,15 @@ from backstay.metrics.blocks import (
     DISCONNECT_REASONS,
     INTERRUPTION_OUTCOMES,
     LOG_LEVELS,
+    OPERATOR_ACTIONS,
     PUBLIC_STATES,
     REJECTION_REASONS,
     RESTART_REASONS,
+    SUBSCRIPTION_STATES,
     ConnectionMeter,
     Histogram,
 )
+from backstay.protocol.requests import OPERATIONS, STREAM_KINDS
 
 
 @unique
@@ -68,7 +71,7 @@ class CollectorSample:
 
 
 Value = int | float | Histogram
-Reading = Value | str | Mapping[str, Value] | tuple[str, ...] | None
+Reading = Value | str | Mapping[str, Value] | Mapping[tuple[str, ...], Value] | tuple[str, ...] | None
 """What an attribute holds: a value, a word of a closed set, values by key, or facts; None where there is nothing."""
 
 Point = tuple[tuple[str, ...], Value]
@@ -79,8 +82,8 @@ Source = str | Callable[[Any, float], Value]
 class Metric:
     """One row. `source`: an attribute of the scope's sample, or a function of it and now; None: 1, labelled with facts.
 
-    `values`: the closed set of the one further label. An attribute that holds a word is shown one-hot over it; one that
-    holds a mapping has its keys as label values.
+    `values`: for each of the further labels the closed set of its values, empty where the set is open but bounded. An
+    attribute that holds a word is shown one-hot over its set; one that holds a mapping has its keys as label values.
     """
 
     name: str
@@ -89,7 +92,7 @@ class Metric:
     help: str
     source: Source | None = None
     labels: tuple[str, ...] = ()
-    values: tuple[str, ...] = ()
+    values: tuple[tuple[str, ...], ...] = ()
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -114,9 +117,9 @@ class Metric:
             yield (*identity, *reading), 1
         elif isinstance(reading, Mapping):
             for key, value in reading.items():
-                yield (*identity, key), value
+                yield (*identity, *((key,) if isinstance(key, str) else key)), value
         elif isinstance(reading, str):
-            for word in self.values:
+            for word in self.values[0]:
                 yield (*identity, word), int(word == reading)
         elif reading is not None:
             yield identity, reading
@@ -151,7 +154,7 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("backstay_config_info", _G, _PROCESS, "Always 1; the hash is the same on every replica.",
            labels=("hash",)),
     Metric("backstay_log_messages_total", _C, _PROCESS, "Log records.", "log_messages",
-           labels=("level",), values=LOG_LEVELS),
+           labels=("level",), values=(LOG_LEVELS,)),
     # -- lifecycle
     Metric("backstay_connection_info", _G, _CONNECTION, "Always 1; facts to join on.",
            labels=("gateway", "host", "port", "client_id", "mode")),
@@ -159,7 +162,7 @@ CATALOGUE: tuple[Metric, ...] = (
            "1 while schedule and operator want the connection up.", "expected"),
     Metric("backstay_connection_up", _G, _CONNECTION, "1 only while the connection is usable end to end.", "up"),
     Metric("backstay_connection_state", _G, _CONNECTION, "1 for the state the connection is in, 0 for the others.",
-           "state", labels=("state",), values=PUBLIC_STATES),
+           "state", labels=("state",), values=(PUBLIC_STATES,)),
     Metric("backstay_connection_state_transition_timestamp_seconds", _G, _CONNECTION,
            "When the state last changed.", "state_since_wall"),
     Metric("backstay_connection_expected_seconds_total", _C, _CONNECTION,
@@ -168,10 +171,10 @@ CATALOGUE: tuple[Metric, ...] = (
            "Time the connection was wanted up but not usable.", _unavailable_seconds),
     Metric("backstay_connect_attempts_total", _C, _CONNECTION, "Dials started.", "connect_attempts"),
     Metric("backstay_connect_failures_total", _C, _CONNECTION, "Dials that did not reach ready.", "connect_failures",
-           labels=("reason",), values=CONNECT_FAILURE_REASONS),
+           labels=("reason",), values=(CONNECT_FAILURE_REASONS,)),
     Metric("backstay_connect_duration_seconds", _H, _CONNECTION, "From dial to ready.", "connect_duration"),
     Metric("backstay_disconnects_total", _C, _CONNECTION, "Sessions lost.", "disconnects",
-           labels=("reason",), values=DISCONNECT_REASONS),
+           labels=("reason",), values=(DISCONNECT_REASONS,)),
     Metric("backstay_recovery_duration_seconds", _H, _CONNECTION,
            "From a loss to ready with subscriptions back.", "recovery_duration"),
     Metric("backstay_connection_next_attempt_timestamp_seconds", _G, _CONNECTION,
@@ -185,7 +188,7 @@ CATALOGUE: tuple[Metric, ...] = (
            "1 while the gateway reports its link to IB up.", "upstream_connected"),
     Metric("backstay_upstream_interruptions_total", _C, _CONNECTION,
            "Losses of the gateway's link to IB, by what became of the data.", "upstream_interruptions",
-           labels=("data",), values=INTERRUPTION_OUTCOMES),
+           labels=("data",), values=(INTERRUPTION_OUTCOMES,)),
     Metric("backstay_farm_up", _G, _CONNECTION, "1 while the data farm is OK.", "farms", labels=("farm",)),
     Metric("backstay_heartbeats_total", _C, _CONNECTION, "Probes sent.", "heartbeats"),
     Metric("backstay_heartbeat_failures_total", _C, _CONNECTION,
@@ -196,7 +199,7 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("backstay_clock_skew_seconds", _G, _CONNECTION,
            "The gateway's clock minus the local one.", "clock_skew_seconds"),
     Metric("backstay_api_errors_total", _C, _CONNECTION, "Error messages received.", "api_errors",
-           labels=("category",), values=API_ERROR_CATEGORIES),
+           labels=("category",), values=(API_ERROR_CATEGORIES,)),
     # -- traffic and pacing
     Metric("backstay_messages_received_total", _C, _CONNECTION, "Messages received.", "messages_received"),
     Metric("backstay_messages_sent_total", _C, _CONNECTION, "Messages sent.", "messages_sent"),
@@ -214,15 +217,54 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("backstay_subscriptions_renewed_total", _C, _CONNECTION,
            "Streams asked for again on a socket that stood.", "subscriptions_renewed"),
     Metric("backstay_requests_rejected_total", _C, _CONNECTION, "Requests refused here.", "requests_rejected",
-           labels=("reason",), values=REJECTION_REASONS),
+           labels=("reason",), values=(REJECTION_REASONS,)),
     Metric("backstay_event_delivery_delay_seconds", _H, _CONNECTION,
            "From the read of the socket to the subscriber.", "delivery_delay"),
     Metric("backstay_events_dropped_total", _C, _CONNECTION, "Events that were not delivered.", "events_dropped"),
     Metric("backstay_stale_epoch_dropped_total", _C, _CONNECTION,
            "Messages, timers and callbacks of an earlier socket that were ignored.", "stale_dropped"),
+    # -- requests, subscriptions, orders
+    Metric("backstay_requests_total", _C, _CONNECTION,
+           "Requests of clients sent to the gateway; one that is sent again counts once.", "requests",
+           labels=("operation",), values=(OPERATIONS,)),
+    Metric("backstay_request_failures_total", _C, _CONNECTION,
+           "Requests that were sent and ended in an error or without an answer.", "request_failures",
+           labels=("operation",), values=(OPERATIONS,)),
+    Metric("backstay_request_duration_seconds", _H, _CONNECTION,
+           "From a client's request to its last answer; for streams and orders to the first.", "request_duration",
+           labels=("operation",), values=(OPERATIONS,)),
+    Metric("backstay_requests_in_flight", _G, _CONNECTION,
+           "Requests that were sent and still wait for that answer.", "requests_in_flight"),
+    Metric("backstay_subscriptions", _G, _CONNECTION, "Streams that clients want, by how they stand.", "subscriptions",
+           labels=("kind", "state"), values=(STREAM_KINDS, SUBSCRIPTION_STATES)),
+    Metric("backstay_subscription_oldest_update_timestamp_seconds", _G, _CONNECTION,
+           "Of the streams that flow, when the one was looked at that has shown nothing for longest.",
+           "subscription_oldest_wall", labels=("kind",)),
+    Metric("backstay_subscription_restores_total", _C, _CONNECTION,
+           "Streams asked for again after a loss.", "subscription_restores"),
+    Metric("backstay_subscription_restore_failures_total", _C, _CONNECTION,
+           "Streams that did not come back after that.", "subscription_restore_failures"),
+    Metric("backstay_orders_in_doubt", _G, _CONNECTION,
+           "Orders of which is not known whether they reached the gateway.", "orders_in_doubt"),
+    Metric("backstay_order_reconciliations_total", _C, _CONNECTION,
+           "Times that the orders were compared with the gateway's lists.", "order_reconciliations"),
+    Metric("backstay_order_reconciliation_mismatches_total", _C, _CONNECTION,
+           "Orders found to stand otherwise than was known.", "order_mismatches"),
+    # -- operators, the journal, the process
+    Metric("backstay_operator_actions_total", _C, _PROCESS, "Commands of operators that change something.",
+           "operator_actions", labels=("action",), values=(OPERATOR_ACTIONS,)),
+    Metric("backstay_operator_action_failures_total", _C, _PROCESS, "Those that were refused or failed.",
+           "operator_action_failures", labels=("action",), values=(OPERATOR_ACTIONS,)),
+    Metric("backstay_event_loop_lag_seconds", _H, _PROCESS, "How late a timer of this process fires.", "timer_lag"),
+    Metric("backstay_leader", _G, _PROCESS, "1 while this replica holds the lease; with no lease, as none.", "leases",
+           labels=("lease",)),
+    Metric("backstay_journal_write_failures_total", _C, _PROCESS, "Writes of the order journal that failed.",
+           "journal_write_failures"),
+    Metric("backstay_journal_fsync_duration_seconds", _H, _PROCESS,
+           "Time until orders were on disk.", "journal_commit_seconds"),
     # -- supervision
     Metric("backstay_actor_restarts_total", _C, _SUPERVISOR, "Restarts of the actors below a supervisor.", "restarts",
-           labels=("reason",), values=RESTART_REASONS),
+           labels=("reason",), values=(RESTART_REASONS,)),
     Metric("backstay_actor_escalations_total", _C, _SUPERVISOR,
            "How often a restart budget was exceeded.", "escalations"),
     Metric("backstay_actor_mailbox_length", _G, _ACTOR, "Messages in the mailbox.", "mailbox_length"),

@@ -259,6 +259,28 @@ _FAMILY = {
     105: "time_millis",
 }
 
+_OPERATION = {
+    **dict.fromkeys((1,), "market_data"),
+    **dict.fromkeys((97,), "tick_by_tick"),
+    **dict.fromkeys((10,), "market_depth"),
+    **dict.fromkeys((50,), "real_time_bars"),
+    **dict.fromkeys((20, 87, 88, 96), "historical_data"),
+    **dict.fromkeys((9, 78, 81, 82, 83, 91), "contract"),
+    **dict.fromkeys((6, 17, 18, 19, 61, 62, 74, 76, 79, 80, 104), "account"),
+    **dict.fromkeys((92, 94), "pnl"),
+    **dict.fromkeys((3, 21), "order"),
+    **dict.fromkeys((4, 58), "order_cancel"),
+    **dict.fromkeys((5, 7, 15, 16, 99), "order_query"),
+    **dict.fromkeys((12, 84, 85, 86), "news"),
+    **dict.fromkeys((22, 24), "scanner"),
+    **dict.fromkeys((52, 100, 102), "fundamentals"),
+}
+
+OTHER_OPERATION = "other"
+
+OPERATIONS = (*dict.fromkeys(_OPERATION.values()), OTHER_OPERATION)
+"""What requests are counted under; fifteen at the most, since each is a label value of several series a connection."""
+
 _LAST_FIELD = {19: -1}
 """replaceFA writes its request id behind everything else, and only from 157 on (``messages`` knows that part)."""
 
@@ -288,9 +310,18 @@ def _build() -> Mapping[int, Request]:
             changes=number in _CHANGES,
             priority=_PRIORITY.get(number, _RESTORE_LAST),
             conn_family=_FAMILY.get(number),
+            operation=_OPERATION.get(number, OTHER_OPERATION),
         )
     return MappingProxyType(requests)
 
 
 REQUESTS: Mapping[int, Request] = _build()
 """By message id. A cancel of account updates is request 6 itself with subscribe off; ``messages.kind_of`` tells."""
+
+_HISTORICAL_DATA = 20
+"""A stream if it is to be kept up to date."""
+
+_STREAMS = {r.operation for r in REQUESTS.values() if r.kind is Kind.STREAM or r.id == _HISTORICAL_DATA}
+
+STREAM_KINDS = tuple(operation for operation in OPERATIONS if operation in _STREAMS)
+"""The operations that have streams."""

@@ -51,7 +51,8 @@ class Request:
     arrived, ``rows`` those that carry its data, ``end`` the one that concludes it; where version or content decides,
     ``messages.ends`` knows. ``ends_with_code`` are error codes that conclude it on its id, ``warnings`` codes that look
     like it and do not; for all others ``codes.code_info`` tells. ``priority`` orders a restore, lowest first.
-    ``conn_family`` names the unkeyed requests of which one at a time can be answered.
+    ``conn_family`` names the unkeyed requests of which one at a time can be answered. ``operation`` is what
+    it is counted under, one of ``requests.OPERATIONS``.
     """
 
     id: int
@@ -73,6 +74,7 @@ class Request:
     changes: bool
     priority: int
     conn_family: str | None
+    operation: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

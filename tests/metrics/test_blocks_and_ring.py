@@ -40,7 +40,7 @@ def test_a_histogram_counts_each_value_once_and_sums_them(values):
 
 def test_all_bounds_ascend():
     names = [name for name in vars(blocks) if name.endswith("_BOUNDS")]
-    assert len(names) == 6
+    assert len(names) == 9
     for name in names:
         bounds = getattr(blocks, name)
         assert list(bounds) == sorted(set(bounds)), name
