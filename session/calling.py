@@ -61,7 +61,7 @@ def _on_client_started(core: Core, event: ClientStarted) -> None:
 
 def _on_client_asked(core: Core, event: ClientAsked) -> None:
     for payload in event.payloads:
-        core.desk.take(payload, core.now)
+        core.desk.take(payload, core.now, fail_fast=event.fail_fast)
         core.desk.let_out(core.now)  # one by one: the lanes are for when the pace holds something back
 
 

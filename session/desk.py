@@ -31,11 +31,11 @@ class Desk(Gate):
 
     # -- taking in ---------------------------------------------------------------------------------------------------
 
-    def take(self, payload: bytes, now: float) -> None:
-        """One request of the client."""
+    def take(self, payload: bytes, now: float, *, fail_fast: bool = False) -> None:
+        """One request of the client. `fail_fast`: it is refused when it would have to wait for the gateway."""
         number = message_id(payload, self.version)
         request = REQUESTS.get(number)
-        item = Item(payload, len(payload) + PREFIX_BYTES, since=now)
+        item = Item(payload, len(payload) + PREFIX_BYTES, since=now, fail_fast=fail_fast)
         if self.settings.read_only and (request is None or request.changes):
             self._refuse(item, Notice.READ_ONLY, request_key(payload, self.version))
             return
@@ -63,6 +63,10 @@ class Desk(Gate):
 
     def _take_entry(self, request: Request, item: Item) -> None:
         key = request_key(item.payload, self.version)
+        if not self.open and item.fail_fast:
+            self.effects.append(Count("requests_rejected", "not_ready"))
+            self._refuse(item, Notice.NOT_SENT, key, detail="the gateway is away")
+            return
         if not self.open and self._held_is_full(item.refund):
             self.effects.append(Count("requests_rejected", "queue_full"))
             self._refuse(
@@ -71,6 +75,7 @@ class Desk(Gate):
             return
         self._make_room(request, item.payload)
         entry = self.ledger.ask(request, payload=item.payload, version=self.version, now=item.since)
+        entry.fail_fast = item.fail_fast and not entry.is_stream
         self._use_anew(key)
         if not self.open:
             self.refund += item.refund
@@ -116,7 +121,7 @@ class Desk(Gate):
             self.refund += item.refund
 
     def _take_order(self, _request: Request, item: Item) -> None:
-        if self.told_down:
+        if self.told_down or (item.fail_fast and not self.open):
             self._refuse_order(item, "the gateway is away")
         else:
             item.is_order = True

@@ -63,6 +63,7 @@ class Entry:
     shadowed: Entry | None = None  # what held the same slot before, should TWS call this one a duplicate
     born_at: float = 0.0
     sent_at: float = 0.0
+    fail_fast: bool = False  # a read that is not asked again on another socket
     awaited: bool = False  # the sieve has been told to note its first sign
     heard: bool = False  # since it was sent, or since it is watched
     flowed: bool = False  # TWS has shown on this socket that it knows it
@@ -291,11 +292,12 @@ class Ledger:
     def take_halves(self, epoch: int) -> list[Entry]:
         """Forget the keyed reads that were half answered up to this epoch, whose socket is gone, and return them.
 
-        Unkeyed reads are asked again whole: their rows are states that carry their own ids, and harmless twice.
+        With them those that nobody wants to wait for. Other unkeyed reads are asked again whole: their rows are states
+        that carry their own ids, and harmless twice.
         """
         halves: list[Entry] = []
         for entry in [entry for entry in self.entries.values() if entry.epoch <= epoch]:
-            if entry.rows and entry.key is not None and not entry.is_stream:
+            if entry.fail_fast or (entry.rows and entry.key is not None and not entry.is_stream):
                 self.drop(entry)
                 halves.append(entry)
             entry.rows = False

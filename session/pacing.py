@@ -48,6 +48,7 @@ class Item:
     entry: Entry | None = None
     since: float = 0.0
     is_order: bool = False
+    fail_fast: bool = False  # does not wait for a gateway that is away
     repeats: bool = False  # has been written before, without an answer
     restores: bool = False  # part of putting back what a lost socket took
     intent: IntentKey | None = None  # of an order that has a record

@@ -117,9 +117,14 @@ class ClientStarted:
 
 @dataclass(frozen=True, slots=True)
 class ClientAsked:
-    """Frames (payloads) from the client, in order."""
+    """Frames (payloads) from the client, in order.
+
+    `fail_fast`: a read, stream or order among them that finds the gateway away is answered with an error at once, and
+    so is a read whose socket breaks before its answer is complete. Settings and cancels wait all the same.
+    """
 
     payloads: tuple[bytes, ...]
+    fail_fast: bool = False
 
 
 @dataclass(frozen=True, slots=True)

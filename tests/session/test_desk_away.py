@@ -11,7 +11,7 @@ from backstay.protocol.framing import PREFIX_BYTES, text
 from backstay.session import counter
 from backstay.session.notices import SPEAKER
 from backstay.session.settings import HeldSettings, Settings
-from backstay.session.vocabulary import Count, Timer
+from backstay.session.vocabulary import ClientAsked, Count, Timer
 
 V = 200
 
@@ -211,3 +211,32 @@ def test_market_depth_that_is_asked_for_again_tells_the_client_to_empty_its_book
     lose(script).again()
     assert (7, 317) in script.codes()
     assert script.written() == [depth]
+
+
+# -- who does not want to wait -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("number", "key", "code"), [(9, 2, 504), (1, 3, 504), (49, None, 504), (3, 500, 201)])
+def test_what_must_not_wait_is_answered_at_once_while_the_gateway_is_away(number, key, code):
+    script = Script().greet().connect().hello().start()
+    payload = ask(V, number, key)
+    script.step(ClientAsked((payload,), fail_fast=True))
+    assert script.codes() == [(-1 if key is None else key, code)]
+    assert script.refunded() == size(payload)
+    assert script.identify().verify().written() == []
+
+
+def test_settings_and_cancels_wait_even_if_nothing_else_must():
+    script = lose(Script().ready())
+    script.step(ClientAsked((ask(V, 59), ask(V, 4, 500)), fail_fast=True))
+    assert script.codes() == []
+    assert script.again().written() == [ask(V, 59), ask(V, 4, 500)]
+
+
+def test_a_read_that_must_not_wait_ends_with_its_socket_and_a_stream_is_put_back():
+    script = Script().ready()
+    script.step(ClientAsked((ask(V, 9, 2), ask(V, 1, 3)), fail_fast=True))
+    assert script.written() == [ask(V, 9, 2), ask(V, 1, 3)]
+    lose(script)
+    assert (2, 504) in script.codes()
+    assert script.again().written() == [ask(V, 1, 3)]
