@@ -26,9 +26,10 @@ from backstay.actors.traffic import Credit, Traffic, Wire
 from backstay.metrics.blocks import ConnectionMeter
 from backstay.protocol.handshake import Hello
 from backstay.session.causes import Cause
-from backstay.session.core import Core, Owed, View
+from backstay.session.core import Core
 from backstay.session.lifecycle import Event
 from backstay.session.order_words import Conceal, Identify, LookedUp, LookUp, NotWrittenDown, WriteDown, WrittenDown
+from backstay.session.owed import Owed, View
 from backstay.session.settings import Settings
 from backstay.session.vocabulary import (
     Arm,

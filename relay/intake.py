@@ -22,8 +22,8 @@ from backstay.protocol.handshake import Hello, ServerGreeting, VersionRange, ans
 from backstay.protocol.vocabulary import HIGHEST_VERSION, LOWEST_VERSION
 from backstay.relay.lobby import Chair, Lobby, Reception, Visit
 from backstay.relay.outlet import NO_SOCKET, WRITER, Outlet, Pump
-from backstay.session.core import Owed
 from backstay.session.notices import NO_ID, Notice
+from backstay.session.owed import Owed
 from backstay.session.settings import offers_something
 from backstay.session.vocabulary import (
     ClientAsked,

@@ -11,7 +11,6 @@ what must survive the core: hand the same one to its successor.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from backstay.protocol.commands import current_time, start_api
 from backstay.protocol.handshake import Hello, VersionRange, answer, greeting
@@ -20,7 +19,6 @@ from backstay.session.causes import Cause
 from backstay.session.desk import Desk
 from backstay.session.firsts import NEVER_DUE
 from backstay.session.hearing import HEARINGS, hear_late
-from backstay.session.ledger import Ledger
 from backstay.session.lifecycle import SOCKET_STATES, Action, Event, Link, State, public_state, step
 from backstay.session.notices import Notice
 from backstay.session.order_words import Identify
@@ -33,6 +31,7 @@ from backstay.session.ordering import (
     plan_round,
 )
 from backstay.session.orders import Journal, Orders
+from backstay.session.owed import Owed, View
 from backstay.session.pacing import Outbox, Waiting
 from backstay.session.pulse import Pulse
 from backstay.session.reconcile import Phase, Source
@@ -40,7 +39,6 @@ from backstay.session.settings import Settings, capped
 from backstay.session.vocabulary import (
     Arm,
     BackOff,
-    ClientStarted,
     Count,
     Deliver,
     Dial,
@@ -60,42 +58,6 @@ from backstay.session.vocabulary import (
 
 RESOLVE_SECONDS = 5.0
 """The dial has its own time-out; this much more is for a name server that does not answer."""
-
-
-@dataclass(slots=True)
-class Owed:
-    """What outlives a core: who the client is, what it has been told, what it asked for, which epoch it is."""
-
-    offer: VersionRange | None = None
-    options: bytes = b""
-    start: ClientStarted | None = None
-    has_client: bool = False
-    introduced: bool = False
-    version: int | None = None
-    next_id_given: bool = False
-    accounts_given: bool = False
-    told_down: bool = False
-    epoch: int = 0
-    clock_asked_at: float = float("-inf")
-    ledger: Ledger = field(default_factory=Ledger)
-    waiting: Waiting | None = None
-    orders: Orders | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """What the core shows of itself; replaced as a whole after each change."""
-
-    state: str
-    reason: str
-    epoch: int
-    endpoint: tuple[str, int]
-    version: int | None
-    client_id: int | None
-    streams: int
-    reads: int
-    held: int
-    round_trip_seconds: float | None
 
 
 class Core:

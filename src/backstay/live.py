@@ -10,7 +10,7 @@ from backstay.actors.session import Charge
 from backstay.config import RelayConfig
 from backstay.holds import UP, Hold
 from backstay.metrics.blocks import ConnectionMeter
-from backstay.session.core import View
+from backstay.session.owed import View
 from backstay.status import ConnectionStatus
 
 UNREACHED = View(

@@ -35,8 +35,8 @@ from backstay.relay.intake import Guest
 from backstay.relay.listener import Listener
 from backstay.relay.lobby import Lobby
 from backstay.relay.outlet import Outlet
-from backstay.session.core import Owed, View
 from backstay.session.lifecycle import Event
+from backstay.session.owed import Owed, View
 from backstay.session.settings import OWN_OFFER
 from backstay.session.vocabulary import ClientStarted, Ordered
 from backstay.settings_of import session_settings

@@ -18,8 +18,8 @@ from backstay.live import Door, Live
 from backstay.manager import RELAYS, Manager
 from backstay.metrics.listening import Address, open_listener
 from backstay.relay.lobby import Lobby
-from backstay.session.core import Owed
 from backstay.session.lifecycle import Event
+from backstay.session.owed import Owed
 from backstay.supervisor.root import Root
 from backstay.watching import CONNECTIONS
 

@@ -8,8 +8,8 @@ import pytest
 
 from backstay.config import Address, Config, ConnectionConfig, GatewayConfig, HttpConfig, JournalConfig
 from backstay.manager import Manager
-from backstay.session.core import View
 from backstay.session.lifecycle import Event
+from backstay.session.owed import View
 from backstay.simulator import Simulator
 
 PATIENCE = 30.0

@@ -24,9 +24,10 @@ from backstay.protocol.framing import Splitter
 from backstay.protocol.handshake import VersionRange
 from backstay.protocol.messages import message_id
 from backstay.protocol.vocabulary import Kind
-from backstay.session.core import Core, Owed
+from backstay.session.core import Core
 from backstay.session.lifecycle import Event, State
 from backstay.session.order_words import Conceal, Identify
+from backstay.session.owed import Owed
 from backstay.session.settings import Settings
 from backstay.session.sieve import Sieve
 from backstay.session.vocabulary import (

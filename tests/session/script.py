@@ -12,9 +12,10 @@ from backstay.protocol.framing import PREFIX_BYTES
 from backstay.protocol.handshake import VersionRange
 from backstay.protocol.messages import request_key
 from backstay.session.causes import Cause
-from backstay.session.core import Core, Owed
+from backstay.session.core import Core
 from backstay.session.order_words import Conceal, Identify
 from backstay.session.orders import FIRST_RESERVED_ID
+from backstay.session.owed import Owed
 from backstay.session.settings import Settings
 from backstay.session.sieve import Sieve
 from backstay.session.vocabulary import (

@@ -11,8 +11,9 @@ from backstay.protocol.framing import PREFIX_BYTES, frame, text
 from backstay.protocol.handshake import VersionRange, greeting
 from backstay.session.calling import MAX_OPTIONS_BYTES
 from backstay.session.causes import Cause
-from backstay.session.core import RESOLVE_SECONDS, Owed
+from backstay.session.core import RESOLVE_SECONDS
 from backstay.session.lifecycle import Event, State
+from backstay.session.owed import Owed
 from backstay.session.settings import capped
 from backstay.session.vocabulary import (
     Answered,

@@ -1,0 +1,47 @@
+"""What outlives a session's core, and what a core shows of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from backstay.protocol.handshake import VersionRange
+from backstay.session.ledger import Ledger
+from backstay.session.orders import Orders
+from backstay.session.pacing import Waiting
+from backstay.session.vocabulary import ClientStarted
+
+
+@dataclass(slots=True)
+class Owed:
+    """What outlives a core: who the client is, what it has been told, what it asked for, which epoch it is."""
+
+    offer: VersionRange | None = None
+    options: bytes = b""
+    start: ClientStarted | None = None
+    has_client: bool = False
+    introduced: bool = False
+    version: int | None = None
+    next_id_given: bool = False
+    accounts_given: bool = False
+    told_down: bool = False
+    epoch: int = 0
+    clock_asked_at: float = float("-inf")
+    ledger: Ledger = field(default_factory=Ledger)
+    waiting: Waiting | None = None
+    orders: Orders | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the core shows of itself; replaced as a whole after each change."""
+
+    state: str
+    reason: str
+    epoch: int
+    endpoint: tuple[str, int]
+    version: int | None
+    client_id: int | None
+    streams: int
+    reads: int
+    held: int
+    round_trip_seconds: float | None
