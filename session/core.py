@@ -143,7 +143,7 @@ class Core:
             client_id=self.owed.start.client_id if self.owed.start else None,
             streams=ledger.streams,
             reads=ledger.reads(),
-            held=0 if self.desk.open else len(ledger.held()) + len(self.desk.trades),
+            held=len(self.desk.historical.shelf if self.desk.open else ledger.held()) + len(self.desk.trades),
             round_trip_seconds=self.round_trip,
         )
 

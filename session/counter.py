@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from backstay.protocol.errors import ErrorMessage, write_error
 from backstay.protocol.messages import request_key
+from backstay.session.historical import Historical
 from backstay.session.intents import Moment
 from backstay.session.ledger import Ledger
 from backstay.session.notices import NO_ID, Notice
@@ -46,9 +47,11 @@ class Counter:
     outbox: Outbox = field(init=False)
     clocks: deque[Item] = field(init=False)
     trades: deque[Item] = field(init=False)
+    historical: Historical = field(init=False)
 
     def __post_init__(self) -> None:
         self.outbox, self.clocks, self.trades = self.waiting.outbox, self.waiting.clocks, self.waiting.trades
+        self.historical = self.waiting.historical
 
     def at(self) -> Moment:
         """The time of the present step."""

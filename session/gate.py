@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from backstay.protocol.commands import cancel_frame
 from backstay.protocol.framing import PREFIX_BYTES, frame
+from backstay.protocol.historical import LIMITED, historical_query
 from backstay.protocol.messages import kind_of, message_id, request_key
 from backstay.protocol.requests import REQUESTS
 from backstay.protocol.vocabulary import Kind
@@ -19,7 +20,7 @@ from backstay.session.ledger import FORGOTTEN, NEVER, UNSEEN, Entry
 from backstay.session.notices import Notice
 from backstay.session.pacing import Item, Lane
 from backstay.session.trades import Trades
-from backstay.session.vocabulary import Arm, Await, Mute, PassClock, Swallow, Timer, Write
+from backstay.session.vocabulary import Arm, Await, Count, Mute, PassClock, Swallow, Timer, Write
 
 REQ_CURRENT_TIME = 49
 ORDERS = frozenset(request.id for request in REQUESTS.values() if request.kind is Kind.ORDER)
@@ -175,6 +176,7 @@ class Gate(Trades):
             return
         batch: list[bytes] = []
         self._release_clock(now, batch)
+        self._release_historical(now, batch)
         while (item := self.outbox.pop(now)) is not None:
             if not self._leaves(item, batch, now):
                 self.outbox.take_back()
@@ -200,6 +202,8 @@ class Gate(Trades):
         waits = [room] if len(self.outbox) else []
         if self.clocks and not self.pulse.waiting:
             waits.append(max(room, self.pulse.earliest_question() - now))
+        if self.historical.shelf:
+            waits.append(max(room, self.historical.due - now))
         if waits:
             self.effects.append(Arm(Timer.RELEASE, min(waits)))
 
@@ -231,15 +235,53 @@ class Gate(Trades):
             self.effects.append(PassClock(self.epoch))
             self._leaves(self.clocks.popleft(), batch, now)
 
+    def _release_historical(self, now: float, batch: list[bytes]) -> None:
+        while not self.outbox.reserved and self.outbox.wait_seconds(now) <= 0.0:
+            shelved = self.historical.take(now, self._is_wanted)
+            if shelved is None:
+                return
+            if shelved.item.entry is not None:
+                shelved.item.entry.born_at += now - shelved.since  # its deadline is for the answer
+            self.outbox.note_sent(now)
+            self._goes(shelved.item, batch, now)
+
     def _is_wanted(self, item: Item) -> bool:
-        """False for a stream or read that was cancelled or asked for anew while it waited."""
-        return item.entry is None or self.ledger.has(item.entry)
+        """False for a stream or read that was cancelled, answered or asked for anew while it waited."""
+        entry = item.entry
+        if entry is None:
+            return True
+        if entry.heard and entry.epoch == self.epoch:
+            entry.queued = False  # it was to be repeated
+            return False
+        return self.ledger.has(entry)
 
     def _leaves(self, item: Item, batch: list[bytes], now: float) -> bool:
         self.refund += item.refund
         self.restoring -= item.restores
-        if not self._is_wanted(item):
+        if not self._is_wanted(item) or self._has_to_wait(item, now):
             return False
+        self._goes(item, batch, now)
+        return True
+
+    def _has_to_wait(self, item: Item, now: float) -> bool:
+        """Whether a historical query would break IB's limits: then it waits for its time, or is refused."""
+        entry = item.entry
+        if entry is None or entry.request.id not in LIMITED or not self.settings.historical_limits:
+            return False
+        query = historical_query(item.payload, self.version)
+        if query is None or self.historical.admits(query, now):
+            return False
+        if len(self.historical.shelf) >= self.settings.held.count:
+            self.historical.purge(self._is_wanted)
+        if len(self.historical.shelf) >= self.settings.held.count:
+            self.give_up(entry)
+            self.effects.append(Count("requests_rejected", "queue_full"))
+            self.say(Notice.NOT_SENT, key=entry.key, detail="too many queries wait for IB's limits on historical data")
+        else:
+            self.historical.put(Item(item.payload, entry=entry), query, now)
+        return True
+
+    def _goes(self, item: Item, batch: list[bytes], now: float) -> None:
         entry = item.entry
         if entry is None:
             self._note_leaving(item)
@@ -251,7 +293,6 @@ class Gate(Trades):
                 self.await_first(entry)
                 self.firsts.sent(entry, now)
         batch.append(frame(item.payload))
-        return True
 
     def _note_leaving(self, item: Item) -> None:
         number, key = message_id(item.payload, self.version), request_key(item.payload, self.version)
@@ -281,6 +322,7 @@ class Gate(Trades):
             if item.entry is None:
                 self._settle_queued(item)
         self.clocks.clear()
+        self.historical.clear()
         if self.ledger.break_off(now):
             self._expire_at(now + self.settings.held.age_seconds, now)
         if self.orders is not None:
@@ -332,6 +374,7 @@ class Gate(Trades):
             self.refund += item.refund
         unkept.clear()
         self.clocks.clear()
+        self.historical.clear()
         self.trades.clear()
 
 

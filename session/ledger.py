@@ -283,10 +283,10 @@ class Ledger:
                 self.drop(entry)
         self.unseen = deque(entry for entry in self.unseen if self.has(entry))
         for entry in self.entries.values():
+            if (entry.queued or entry.epoch != NEVER) and not entry.is_stream:
+                entry.asked_at = max(entry.asked_at, now)  # until now it waited for something else
             entry.queued = False
             entry.shadowed = None
-            if entry.epoch != NEVER and not entry.is_stream:
-                entry.asked_at = max(entry.asked_at, now)
         return len(self.entries) > self.streams
 
     def take_halves(self, epoch: int) -> list[Entry]:

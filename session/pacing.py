@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from backstay.session.historical import Historical
+
 if TYPE_CHECKING:
     from backstay.session.intents import IntentKey
     from backstay.session.ledger import Entry
@@ -141,6 +143,7 @@ class Waiting:
     outbox: Outbox
     clocks: deque[Item] = field(default_factory=deque[Item])
     trades: deque[Item] = field(default_factory=deque[Item])  # orders and their cancels, as the client gave them
+    historical: Historical = field(default_factory=Historical)
 
     def inherit(self, messages_per_second: int) -> None:
         """A new core has begun, and the client's window with it: there is no credit to be given back for these."""

@@ -65,6 +65,7 @@ class Settings:
     redirects: int = 2  # as many as the official clients follow
     redirect_anywhere: bool = False  # a gateway may move us to another port, but not to a stranger's host
     messages_per_second: int = 45
+    historical_limits: bool = True  # whether IB's limits on historical queries are kept in advance
     read_only: bool = False
     pulse: PulseSettings = field(default_factory=PulseSettings)
     held: HeldSettings = field(default_factory=HeldSettings)

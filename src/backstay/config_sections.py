@@ -169,6 +169,8 @@ class PacingConfig(Section):
 
     messages_per_second: Whole = Field(default=45, ge=1, le=1000)
     """Per connection; TWS cuts a client above half its market data lines, 50 by default."""
+    historical_limits: bool = True
+    """Whether IB's limits on queries for bars of 30 s and less are kept in advance: what would break them waits."""
 
 
 class PulseConfig(Section):

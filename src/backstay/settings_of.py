@@ -23,6 +23,7 @@ def session_settings(config: Config, name: str, *, read_only: bool) -> Settings:
         client_id_attempts=life.client_id_attempts,
         redirect_anywhere=life.redirect_anywhere,
         messages_per_second=config.pacing.messages_per_second,
+        historical_limits=config.pacing.historical_limits,
         read_only=read_only,
         gateway=name,
         journal=not read_only,

@@ -41,6 +41,9 @@ probes = 2
 base_seconds = 0.1
 cap_seconds = 0.5
 
+[pacing]  # so do more starts of real-time bars than IB allows
+historical_limits = false
+
 [lifecycle]
 stable_seconds = 0.2
 

@@ -174,7 +174,10 @@ def test_the_same_port_on_two_hosts_is_two_ports(file):
     ("text", "told"),
     [
         ("[pacng]\nx = 1\n", "pacng: unknown key (did you mean pacing?)"),
-        ("[pacing]\nmessages = 5\n", "pacing.messages: unknown key; known: messages_per_second (got 5)"),
+        (
+            "[pacing]\nmessages = 5\n",
+            "pacing.messages: unknown key; known: messages_per_second, historical_limits (got 5)",
+        ),
         ('[relays.b]\ngateway = "paper"\nlisten = "x:1"\nclient_ids = "99"\nlingr_seconds = 1\n', None),
         ('[pacing]\nmessages_per_second = "fast"\n', "pacing.messages_per_second: must be a whole number (got "),
         ("[pacing]\nmessages_per_second = true\n", "pacing.messages_per_second: must be a number (got True)"),
@@ -478,7 +481,7 @@ def test_what_is_no_window_is_refused(text, reason):
 def test_the_schema_is_json_and_knows_every_key_with_its_meaning():
     schema = json.loads(json.dumps(json_schema()))
     assert schema["$schema"].startswith("https://json-schema.org/")
-    assert schema["properties"]["pacing"]["default"] == {"messages_per_second": 45}
+    assert schema["properties"]["pacing"]["default"] == {"messages_per_second": 45, "historical_limits": True}
     sections = {kind.__name__: kind for kind in Section.__subclasses__() if kind is not Config}
     assert set(schema["$defs"]) == set(sections)
     for name, kind in sections.items():
