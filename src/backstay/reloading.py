@@ -27,7 +27,9 @@ FIXED = ("journal", "http", "control", "log")
 """Sections that the process has taken up at its start; a change of them waits for the next one."""
 
 BACK_SECONDS = 20.0
-"""How long a connection may take to be ready again before the next one has its turn."""
+"""How long a connection that was ready may take to be so again before the next one has its turn."""
+
+READY = "ready"
 
 LEAVE_SECONDS = 5.0
 """How long the clients of a relay that is gone may take to leave."""
@@ -157,15 +159,20 @@ def _open(relay: RelayConfig) -> Door:
 def _replace_keepers(manager: Manager, root: Root, old: Config) -> None:
     new = manager.config
     path = f"root/{CONNECTIONS}"
+    were_ready: set[str] = set()
     for name, config in old.connections.items():
         if new.connections.get(name) != config:
+            live = manager._find(name)
+            if live is not None and live.view.state == READY:
+                were_ready.add(name)
             root.stop_child(path, name, reason=RELOADED)
             manager._left(name)
             manager._lobbies[config.gateway].release(name)
     for name, config in new.connections.items():
         if old.connections.get(name) != config:
             root.start_child(path, manager._keeper(name, config))
-            _wait_back(manager, name)
+            if name in were_ready:
+                _wait_back(manager, name)
 
 
 def _refit(manager: Manager, root: Root, live: Live) -> None:
@@ -176,8 +183,10 @@ def _refit(manager: Manager, root: Root, live: Live) -> None:
     if made.settings == charge.settings and made.backoff.reset() == charge.backoff.reset():
         return
     charge.settings, charge.backoff = made.settings, made.backoff
+    was_ready = live.view.state == READY
     root.restart_child(f"root/{CONNECTIONS}/{live.id}", SESSION, reason=RELOADED)
-    _wait_back(manager, live.id)
+    if was_ready:
+        _wait_back(manager, live.id)
 
 
 def move_endpoint(manager: Manager, live: Live, endpoint: Address) -> None:
@@ -199,4 +208,4 @@ def _wait_back(manager: Manager, name: str) -> None:
     live = manager._find(name)
     if live is None or not live.charge.wanted:
         return
-    manager.wait_until(lambda _: live.view.state == "ready" or live.id not in manager._live, BACK_SECONDS)
+    manager.wait_until(lambda _: live.view.state == READY or live.id not in manager._live, BACK_SECONDS)
