@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: run test lint style types bench ci clean
+.PHONY: run test lint style types watch-check bench ci clean
 
 run: $(VENV)/.ready-run
 	$(BIN)/backstay run --simulator
@@ -26,6 +26,10 @@ types: $(VENV)/.ready-dev
 
 bench: $(VENV)/.ready-test
 	$(BIN)/python bench/run.py $(BENCH_ARGS)
+
+# Rules, alerts and dashboards, with the tools of Prometheus; says what it could not check for want of a tool.
+watch-check: $(VENV)/.ready-test
+	$(BIN)/python -m deploy.watch.check
 
 # What a change has to pass: lint, types, tests, and the tests once more against the built wheel.
 ci:

@@ -42,6 +42,7 @@ def everything(root: Path) -> Iterator[Path]:
     yield from product(root)
     yield from modules_of_tests(root)
     yield from sorted((root / "bench").rglob("*.py"))
+    yield from sorted((root / "deploy").rglob("*.py"))
 
 
 def syntax(path: Path) -> ast.Module:

@@ -1,0 +1,332 @@
+"""Courses of connections and gateways. A reading every 15 seconds."""
+
+from __future__ import annotations
+
+from deploy.watch.cases_model import KEEPER, Case, Course, Firing, Quiet, course, info, minutes
+
+WITH_GATEWAY = KEEPER | {"gateway": "paper"}
+EXPECTED = course("connection_expected", "1x200")
+UP = course("connection_up", "1x200")
+LOST = "1x8 0x100"
+GAP = "stale _x2"
+
+
+def _second(name: str, values: str, **labels: str) -> Course:
+    return course(name, values, connection="second", **labels)
+
+
+_DOWN = (
+    Case(
+        alert="BackstayConnectionDown",
+        story="lost for good, with a scrape missed meanwhile",
+        given=(info(), EXPECTED, course("connection_up", f"1x8 0x6 {GAP} 0x60")),
+        at=("7m",),
+        fires=(Firing(WITH_GATEWAY),),
+    ),
+    Case(
+        alert="BackstayConnectionDown",
+        story="down in its maintenance window, and not wanted",
+        given=(info(), course("connection_expected", LOST), course("connection_up", LOST)),
+        at=minutes(20),
+        quiet=Quiet.MAINTENANCE,
+    ),
+    Case(
+        alert="BackstayConnectionDown",
+        story="a process that has just begun takes two minutes to its first connection",
+        given=(info(), EXPECTED, course("connection_up", "0x8 1x60")),
+        at=minutes(12),
+        quiet=Quiet.YOUNG,
+    ),
+    Case(
+        alert="BackstayConnectionDown",
+        story="scrapes fail for a minute, the connection stands",
+        given=(info(values=f"1x8 {GAP} _ 1x60"), EXPECTED, course("connection_up", f"1x8 {GAP} _ 1x60")),
+        at=minutes(12),
+        quiet=Quiet.MISSED,
+    ),
+    Case(
+        alert="BackstayConnectionDown",
+        story="the socket stands and IB's servers are lost",
+        given=(
+            info(),
+            EXPECTED,
+            course("connection_up", LOST),
+            course("connection_state", "0x8 1x100", state="degraded"),
+        ),
+        at=minutes(20),
+        quiet=Quiet.OTHER,
+    ),
+)
+
+_TWO = (info(), info("second"), EXPECTED, _second("connection_expected", "1x200"))
+
+_GATEWAY = (
+    Case(
+        alert="BackstayGatewayDown",
+        story="both connections are lost, with a scrape missed meanwhile",
+        given=(
+            *_TWO,
+            course("connection_up", f"1x8 0x4 {GAP} 0x60"),
+            _second("connection_up", f"1x8 0x4 {GAP} 0x60"),
+        ),
+        at=("6m",),
+        fires=(Firing({"job": "backstay", "gateway": "paper"}, "2"),),
+    ),
+    Case(
+        alert="BackstayGatewayDown",
+        story="one of two is lost",
+        given=(*_TWO, course("connection_up", LOST), _second("connection_up", "1x200")),
+        at=minutes(20),
+        quiet=Quiet.OTHER,
+    ),
+    Case(
+        alert="BackstayGatewayDown",
+        story="the only one is lost, and the gateway says that it has lost IB's servers",
+        given=(
+            info(),
+            EXPECTED,
+            course("connection_up", LOST),
+            course("connection_state", "0x8 1x100", state="degraded"),
+        ),
+        at=minutes(20),
+        quiet=Quiet.OTHER,
+    ),
+    Case(
+        alert="BackstayGatewayDown",
+        story="the only one is parked: the gateway answers, and says no",
+        given=(
+            info(),
+            EXPECTED,
+            course("connection_up", LOST),
+            course("connection_state", "0x8 1x100", state="parked"),
+        ),
+        at=minutes(20),
+        quiet=Quiet.OTHER,
+    ),
+    Case(
+        alert="BackstayGatewayDown",
+        story="restarted in its maintenance window",
+        given=(info(), course("connection_expected", LOST), course("connection_up", LOST)),
+        at=minutes(20),
+        quiet=Quiet.MAINTENANCE,
+    ),
+    Case(
+        alert="BackstayGatewayDown",
+        story="scrapes fail for a minute, the connections stand",
+        given=(
+            info(values=f"1x8 {GAP} _ 1x60"),
+            course("connection_expected", f"1x8 {GAP} _ 1x60"),
+            course("connection_up", f"1x8 {GAP} _ 1x60"),
+        ),
+        at=minutes(12),
+        quiet=Quiet.MISSED,
+    ),
+)
+
+_UPSTREAM = (
+    Case(
+        alert="BackstayUpstreamDisconnected",
+        story="1100, and nothing after it; a scrape is missed meanwhile",
+        given=(EXPECTED, course("upstream_connected", f"1x8 0x6 {GAP} 0x60")),
+        at=("9m",),
+        fires=(Firing(KEEPER),),
+    ),
+    Case(
+        alert="BackstayUpstreamDisconnected",
+        story="IB's nightly reset, in the maintenance window",
+        given=(course("connection_expected", LOST), course("upstream_connected", LOST)),
+        at=minutes(20),
+        quiet=Quiet.MAINTENANCE,
+    ),
+    Case(
+        alert="BackstayUpstreamDisconnected",
+        story="a process that has just begun and is not yet connected",
+        given=(EXPECTED, course("upstream_connected", "0x12 1x60")),
+        at=minutes(15),
+        quiet=Quiet.YOUNG,
+    ),
+    Case(
+        alert="BackstayUpstreamDisconnected",
+        story="an interruption of three minutes",
+        given=(EXPECTED, course("upstream_connected", "1x8 0x12 1x60")),
+        at=minutes(15),
+        quiet=Quiet.BELOW,
+    ),
+    Case(
+        alert="BackstayFarmDown",
+        story="a farm stays broken; a scrape is missed meanwhile",
+        given=(EXPECTED, course("farm_up", f"1x8 0x20 {GAP} 0x60", farm="usfarm")),
+        at=("15m",),
+        fires=(Firing(KEEPER | {"farm": "usfarm"}),),
+    ),
+    Case(
+        alert="BackstayFarmDown",
+        story="farms are restarted in the maintenance window",
+        given=(course("connection_expected", LOST), course("farm_up", LOST, farm="usfarm")),
+        at=minutes(25),
+        quiet=Quiet.MAINTENANCE,
+    ),
+    Case(
+        alert="BackstayFarmDown",
+        story="a farm flaps for a few minutes",
+        given=(EXPECTED, course("farm_up", "1x8 0x30 1x2 0x30 1x40", farm="usfarm")),
+        at=minutes(25),
+        quiet=Quiet.BELOW,
+    ),
+)
+
+_TIME = "0+15x8 120x60"  # something that came every fifteen seconds for two minutes, and never again
+
+_SILENT = (
+    Case(
+        alert="BackstaySilentConnection",
+        story="called up, and nothing has come for minutes",
+        given=(UP, course("last_message_received_timestamp_seconds", _TIME)),
+        at=("6m",),
+        fires=(Firing(KEEPER, "4m 0s"),),
+    ),
+    Case(
+        alert="BackstaySilentConnection",
+        story="a connection that was found broken is not silent, it is down",
+        given=(course("connection_up", "1x9 0x60"), course("last_message_received_timestamp_seconds", _TIME)),
+        at=minutes(12),
+        quiet=Quiet.OTHER,
+    ),
+    Case(
+        alert="BackstaySilentConnection",
+        story="scrapes fail for a minute, messages come",
+        given=(
+            course("connection_up", f"1x8 {GAP} _ 1x60"),
+            course("last_message_received_timestamp_seconds", f"0+15x8 {GAP} _ 180+15x60"),
+        ),
+        at=minutes(12),
+        quiet=Quiet.MISSED,
+    ),
+    Case(
+        alert="BackstaySubscriptionsStale",
+        story="two quotes do not come back, one is refused",
+        given=(
+            UP,
+            course("subscriptions", "0x8 2x60", kind="market_data", state="stale"),
+            course("subscriptions", "0x8 1x60", kind="market_data", state="failed"),
+            course("subscriptions", "9x60", kind="market_data", state="active"),
+        ),
+        at=("9m",),
+        fires=(Firing(KEEPER | {"kind": "market_data"}, "3"),),
+    ),
+    Case(
+        alert="BackstaySubscriptionsStale",
+        story="put back after a cut within two minutes",
+        given=(UP, course("subscriptions", "0x8 5x8 0x60", kind="market_data", state="stale")),
+        at=minutes(12),
+        quiet=Quiet.BELOW,
+    ),
+    Case(
+        alert="BackstaySubscriptionsStale",
+        story="the gateway is down in its maintenance window",
+        given=(course("connection_up", LOST), course("subscriptions", "0x8 5x60", kind="market_data", state="stale")),
+        at=minutes(15),
+        quiet=Quiet.MAINTENANCE,
+    ),
+    Case(
+        alert="BackstayHeartbeatSlow",
+        story="every answer takes between two and a half and five seconds",
+        given=(
+            course("heartbeat_rtt_seconds_bucket", "0x100", le="2.5"),
+            course("heartbeat_rtt_seconds_bucket", "0+1x100", le="5"),
+            course("heartbeat_rtt_seconds_bucket", "0+1x100", le="+Inf"),
+        ),
+        at=("20m",),
+        fires=(Firing({"job": "backstay", "connection": "keeper"}, "4.975s"),),
+    ),
+    Case(
+        alert="BackstayHeartbeatSlow",
+        story="answers within a tenth of a second",
+        given=(
+            course("heartbeat_rtt_seconds_bucket", "0+1x100", le="0.1"),
+            course("heartbeat_rtt_seconds_bucket", "0+1x100", le="+Inf"),
+        ),
+        at=minutes(24),
+        quiet=Quiet.BELOW,
+    ),
+    Case(
+        alert="BackstayHeartbeatSlow",
+        story="no probe at all: data flows, and nobody has to ask",
+        given=(
+            course("heartbeat_rtt_seconds_bucket", "0x100", le="2.5"),
+            course("heartbeat_rtt_seconds_bucket", "3x100", le="+Inf"),
+        ),
+        at=minutes(24),
+        quiet=Quiet.OTHER,
+    ),
+)
+
+_BREAKS = (
+    Case(
+        alert="BackstayConnectionFlapping",
+        story="four losses in four minutes, for two reasons; it fires on for a while",
+        given=(
+            course("disconnects_total", "0x4 1x4 2x4 2x60", reason="eof"),
+            course("disconnects_total", "0x12 1x4 2x60", reason="reset"),
+        ),
+        at=("6m",),
+        fires=(Firing(KEEPER, "4"),),
+    ),
+    Case(
+        alert="BackstayConnectionFlapping",
+        story="restarted by an operator and in maintenance, five times",
+        given=(
+            course("disconnects_total", "0x4 1x4 2x4 3x60", reason="operator"),
+            course("disconnects_total", "0x4 1x4 2x60", reason="maintenance"),
+        ),
+        at=minutes(15),
+        quiet=Quiet.MAINTENANCE,
+    ),
+    Case(
+        alert="BackstayConnectionFlapping",
+        story="the process is started anew: its counter begins at 0 again",
+        given=(course("disconnects_total", "7x8 0x4 1x60", reason="eof"),),
+        at=minutes(15),
+        quiet=Quiet.YOUNG,
+    ),
+    Case(
+        alert="BackstayClientIdInUse",
+        story="326 every half minute",
+        given=(course("connect_failures_total", "0x8 1x1 2x1 3x1 4x60", reason="client_id_in_use"),),
+        at=("5m",),
+        fires=(Firing(KEEPER, "4"),),
+    ),
+    Case(
+        alert="BackstayClientIdInUse",
+        story="after a cut the gateway holds the old socket for a minute",
+        given=(course("connect_failures_total", "0x8 1x1 2x60", reason="client_id_in_use"),),
+        at=minutes(12),
+        quiet=Quiet.BELOW,
+    ),
+    Case(
+        alert="BackstayClientIdInUse",
+        story="refused many times: the gateway is not there",
+        given=(
+            course("connect_failures_total", "0+1x60", reason="refused"),
+            course("connect_failures_total", "0x60", reason="client_id_in_use"),
+        ),
+        at=minutes(12),
+        quiet=Quiet.OTHER,
+    ),
+    Case(
+        alert="BackstayCircuitOpen",
+        story="parked after six answers 326",
+        given=(info(), EXPECTED, course("circuit_open", "0x8 1x60")),
+        at=("3m",),
+        fires=(Firing(WITH_GATEWAY),),
+    ),
+    Case(
+        alert="BackstayCircuitOpen",
+        story="parked, and nobody wants it now",
+        given=(info(), course("connection_expected", LOST), course("circuit_open", "0x8 1x60")),
+        at=minutes(12),
+        quiet=Quiet.MAINTENANCE,
+    ),
+)
+
+CONNECTION_CASES: tuple[Case, ...] = (*_DOWN, *_GATEWAY, *_UPSTREAM, *_SILENT, *_BREAKS)
