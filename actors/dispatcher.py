@@ -123,6 +123,7 @@ class Dispatcher(Actor):
             self._sink.put(data)
         if kept_back:
             self._credit.give(kept_back)
+        meter.delivery_delay.observe(self.now() - arrived.at)
         if sifted.answer is not None:
             self._tell(Answered(arrived.epoch, sifted.answer))
         if sifted.notes:

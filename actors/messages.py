@@ -34,10 +34,11 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """From the Reader: whole frames of this epoch, one message for each recv."""
+    """From the Reader: whole frames of this epoch, one message for each recv, and when it came (monotonic seconds)."""
 
     epoch: int
     chunk: Chunk
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,11 +58,11 @@ class Reader(Actor):
             if not data:
                 return self._ended(epoch, Cause.EOF, "", received=received)
             received = True
-            traffic.heard_at = now()
+            traffic.heard_at = at = now()
             chunk = splitter.push(data)
             if chunk is not None:
                 size_bytes = len(chunk.data)
-                if not self.book.send(DISPATCHER, Arrived(epoch, chunk)):
+                if not self.book.send(DISPATCHER, Arrived(epoch, chunk, at)):
                     raise DispatcherAwayError
                 if not self._credit.take(size_bytes, kicks):
                     return self._ended(epoch, Cause.EOF, "hung up while the client was slow", received=True)

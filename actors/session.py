@@ -26,6 +26,7 @@ from backstay.actors.traffic import Credit, Traffic, Wire
 from backstay.metrics.blocks import ConnectionMeter
 from backstay.protocol.handshake import Hello
 from backstay.session.causes import Cause
+from backstay.session.census import Census
 from backstay.session.core import Core
 from backstay.session.lifecycle import Event
 from backstay.session.order_words import Conceal, Identify, LookedUp, LookUp, NotWrittenDown, WriteDown, WrittenDown
@@ -253,6 +254,8 @@ class Session(Actor):
         self._charge.outside.present(False)
         self._meter.set_wanted(self.now(), expected=False, up=False)
         self._meter.next_attempt_wall = 0.0
+        self._meter.upstream_connected = self._meter.circuit_open = False
+        self._meter.take_over(Census())
         self._meter.state, self._meter.state_since_wall = "stopped", time.time()
 
     def _step(self, event: Any) -> None:
@@ -271,7 +274,9 @@ class Session(Actor):
         meter.set_wanted(now, expected=self._charge.wanted, up=view.state == "ready")
         meter.reason = view.reason
         meter.server_version = view.version or 0
-        meter.upstream_connected = view.state == "ready"
+        meter.upstream_connected = view.upstream
+        meter.circuit_open = view.state == "parked"
+        meter.clock_skew_seconds = view.clock_skew_seconds
         meter.client_id = view.client_id or 0
         meter.host, meter.port = view.endpoint
         self._charge.outside.show(view)
@@ -346,14 +351,10 @@ class Session(Actor):
         self._charge.outside.remember(effect.hello)
 
     def _count(self, effect: Count) -> None:
-        meter = self._meter
-        if effect.label:
-            getattr(meter, effect.name)[effect.label] += 1
-        else:
-            setattr(meter, effect.name, getattr(meter, effect.name) + 1)
+        self._meter.count(effect.name, effect.label)
 
     def _observe(self, effect: Observe) -> None:
-        getattr(self._meter, effect.name).observe(effect.seconds)
+        self._meter.observe(effect.name, effect.seconds, effect.label)
 
     def _farm_changed(self, effect: FarmChanged) -> None:
         self._meter.set_farm(effect.farm, up=effect.works)

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Protocol, cast
 
-from backstay.protocol.requests import OPERATIONS, STREAM_KINDS
+from backstay.protocol.requests import OPERATIONS
+from backstay.session.census import NO_SUBSCRIPTIONS, Census
 
 PUBLIC_STATES = (
     "stopped",
@@ -60,7 +61,6 @@ API_ERROR_CATEGORIES = ("connectivity", "farm", "pacing", "permission", "contrac
 REJECTION_REASONS = ("not_ready", "draining", "queue_full", "circuit_open", "read_only")
 INTERRUPTION_OUTCOMES = ("lost", "kept", "unknown")
 RESTART_REASONS = ("crash", "operator", "escalation")
-SUBSCRIPTION_STATES = ("pending", "active", "stale", "failed")
 OPERATOR_ACTIONS = ("restart", "pause", "resume", "drain", "reset", "move", "resubscribe", "reload")
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 
@@ -170,12 +170,6 @@ def _histograms(keys: Iterable[str], bounds: tuple[float, ...]) -> dict[str, His
     return {key: Histogram(bounds) for key in keys}
 
 
-NO_SUBSCRIPTIONS: Mapping[tuple[str, ...], int] = {
-    (kind, state): 0 for kind in STREAM_KINDS for state in SUBSCRIPTION_STATES
-}
-"""How many streams of each kind are in each state, where there are none."""
-
-
 @dataclass(slots=True, kw_only=True, eq=False)
 class ConnectionMeter:
     """All that is observed of one upstream connection; outlives its sockets.
@@ -250,6 +244,26 @@ class ConnectionMeter:
     def up(self) -> bool:
         """Whether it can be used end to end."""
         return self._ledger.up
+
+    def count(self, name: str, label: str = "") -> None:
+        """One more of this attribute, under a label where it has one. Its writing thread."""
+        if label:
+            getattr(self, name)[label] += 1
+        else:
+            setattr(self, name, getattr(self, name) + 1)
+
+    def observe(self, name: str, seconds: float, label: str = "") -> None:
+        """Count a duration in this histogram, of a label where it has one. Its writing thread."""
+        histogram = getattr(self, name)
+        (histogram[label] if label else histogram).observe(seconds)
+
+    def take_over(self, census: Census) -> None:
+        """How requests and streams stand. The thread that reads the meters."""
+        self.requests_in_flight = census.in_flight
+        self.send_queue_length = census.queued
+        self.orders_in_doubt = census.in_doubt
+        self.subscriptions = census.subscriptions
+        self.subscription_oldest_wall = census.oldest_wall
 
     def set_wanted(self, now: float, *, expected: bool, up: bool) -> None:
         """From `now` (monotonic seconds) on this is wanted, and this is so. One writing thread."""

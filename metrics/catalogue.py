@@ -21,11 +21,11 @@ from backstay.metrics.blocks import (
     PUBLIC_STATES,
     REJECTION_REASONS,
     RESTART_REASONS,
-    SUBSCRIPTION_STATES,
     ConnectionMeter,
     Histogram,
 )
 from backstay.protocol.requests import OPERATIONS, STREAM_KINDS
+from backstay.session.census import SUBSCRIPTION_STATES
 
 
 @unique
@@ -249,7 +249,7 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("backstay_order_reconciliations_total", _C, _CONNECTION,
            "Times that the orders were compared with the gateway's lists.", "order_reconciliations"),
     Metric("backstay_order_reconciliation_mismatches_total", _C, _CONNECTION,
-           "Orders found to stand otherwise than was known.", "order_mismatches"),
+           "Orders found to have ended unseen, or whose id another order has.", "order_mismatches"),
     # -- operators, the journal, the process
     Metric("backstay_operator_actions_total", _C, _PROCESS, "Commands of operators that change something.",
            "operator_actions", labels=("action",), values=(OPERATOR_ACTIONS,)),

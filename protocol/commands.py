@@ -64,6 +64,16 @@ def current_time(version: int) -> bytes:
     return _utter(CURRENT_TIME, version, ((), b""))
 
 
+def read_current_time(payload: bytes, version: int) -> int | None:
+    """Return the server's clock in a currentTime, in whole seconds since the epoch; None where it is malformed."""
+    if is_protobuf(payload, version):
+        return find_varint(payload, 1, _ID_BYTES)
+    try:
+        return int(body_fields(payload, version)[-1])
+    except (IndexError, ValueError):
+        return None
+
+
 def market_data_type(version: int, kind: int) -> bytes:
     """Return the setting of the market data type: 1 live, 2 frozen, 3 delayed, 4 delayed and frozen."""
     return _utter(_MARKET_DATA_TYPE, version, ((kind,), varint_field(1, kind)))

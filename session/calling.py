@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from backstay.protocol.commands import managed_accounts, next_ids
 from backstay.protocol.framing import PREFIX_BYTES
+from backstay.session import roll_call
 from backstay.session.causes import Cause
 from backstay.session.lifecycle import Event, State
 from backstay.session.order_words import LookedUp, NotWrittenDown, WrittenDown
@@ -146,6 +147,10 @@ def _ring_verify(core: Core) -> None:
     look_after(core)
 
 
+def _ring_roll_call(core: Core) -> None:
+    roll_call.ring(core)
+
+
 def _ring_pulse(core: Core) -> None:
     verdict, wait = core.pulse.look(core.now, core.heard_at)
     if verdict is Verdict.QUIET:
@@ -195,4 +200,5 @@ _RINGS: dict[Timer, Callable[[Core], None]] = {
     Timer.VERIFY: _ring_verify,
     Timer.RECONCILE: ring_reconcile,
     Timer.JOURNAL: ring_journal,
+    Timer.ROLL_CALL: _ring_roll_call,
 }

@@ -14,11 +14,13 @@ from collections.abc import Callable
 
 from backstay.protocol.commands import current_time, start_api
 from backstay.protocol.handshake import Hello, VersionRange, answer, greeting
+from backstay.session import roll_call
 from backstay.session.calling import CALLS
 from backstay.session.causes import Cause
 from backstay.session.desk import Desk
 from backstay.session.firsts import NEVER_DUE
 from backstay.session.hearing import HEARINGS, hear_late
+from backstay.session.ledger import Entry
 from backstay.session.lifecycle import SOCKET_STATES, Action, Event, Link, State, public_state, step
 from backstay.session.notices import Notice
 from backstay.session.order_words import Identify
@@ -90,8 +92,11 @@ class Core:
         self.offered = VersionRange(0, 0)
         self.lost_at: float | None = None
         self.broken_farms: set[tuple[str, str]] = set()
+        self.broken_since: dict[str, float] = {}  # what for; seconds since the epoch
+        self.called: list[Entry] = []  # streams that a sign is awaited of for a moment
         self.cached: Hello | None = None
         self.round_trip: float | None = None
+        self.clock_skew = 0.0
         self.reconcile_due: float | None = None
         self.to_ask: list[Source] = []
         self.own_key: int | None = None
@@ -111,7 +116,8 @@ class Core:
         `now` and `heard_at` (the last byte's arrival): monotonic seconds. `wall`: seconds since the epoch.
         """
         self.now, self.heard_at = now, heard_at
-        self.desk.now, self.desk.wall = now, wall
+        self.desk.now = self.desk.outbox.now = now
+        self.desk.wall, self.desk.state = wall, self.state
         self.effects = self.desk.effects = []
         epoch: int | None = getattr(event, "epoch", None)
         if epoch is not None and (epoch != self.owed.epoch or not self.live):
@@ -145,6 +151,9 @@ class Core:
             reads=ledger.reads(),
             held=len(self.desk.historical.shelf if self.desk.open else ledger.held()) + len(self.desk.trades),
             round_trip_seconds=self.round_trip,
+            upstream=self.live and self.link is Link.UP,
+            clock_skew_seconds=self.clock_skew,
+            broken=self.broken_since,
         )
 
     # -- moving through the table ------------------------------------------------------------------------------------
@@ -166,7 +175,13 @@ class Core:
         if before is State.READY:
             self.effects.append(Disarm(Timer.STABLE))
         if before in SOCKET_STATES and after not in SOCKET_STATES:
-            self.effects += [Disarm(Timer.PULSE), Disarm(Timer.RELEASE), Disarm(Timer.VERIFY), Disarm(Timer.RECONCILE)]
+            self.effects += [
+                Disarm(Timer.ROLL_CALL),
+                Disarm(Timer.PULSE),
+                Disarm(Timer.RELEASE),
+                Disarm(Timer.VERIFY),
+                Disarm(Timer.RECONCILE),
+            ]
             self.desk.look_due = NEVER_DUE
         seconds = {
             State.CONNECTING: self.settings.dial_seconds + RESOLVE_SECONDS,
@@ -199,6 +214,7 @@ class Core:
         self.identified = set()
         self.link = Link.UNKNOWN
         self.broken_farms, self.to_ask, self.reconcile_due = set(), [], None
+        self.broken_since, self.called = {}, []
         self.dialled_at = self.now
         self.desk.epoch = owed.epoch
         self.pulse.begin()
@@ -212,6 +228,8 @@ class Core:
         if not self.live:
             return
         self.live = False
+        if self.link is Link.DOWN:
+            self.effects.append(Count("upstream_interruptions", "unknown"))
         self.effects += [HangUp(self.owed.epoch), Hush(self.owed.epoch)]
         cause, detail = self.trouble
         row = cause.row
@@ -305,6 +323,7 @@ class Core:
             self.effects.append(Observe("recovery_duration", self.now - self.lost_at))
             self.lost_at = None
         self.effects.append(Arm(Timer.STABLE, self.settings.stable_seconds))
+        roll_call.begin(self)
 
     def _settle(self) -> None:
         self.streak = 0

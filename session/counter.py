@@ -14,15 +14,20 @@ from backstay.protocol.messages import request_key
 from backstay.session.historical import Historical
 from backstay.session.intents import Moment
 from backstay.session.ledger import Ledger
+from backstay.session.lifecycle import State
 from backstay.session.notices import NO_ID, Notice
 from backstay.session.orders import Orders
 from backstay.session.pacing import Item, Outbox, Waiting
 from backstay.session.pulse import Pulse
 from backstay.session.settings import Settings
+from backstay.session.tally import count_expired
 from backstay.session.vocabulary import Arm, Count, Deliver, Effect, Refund, Timer
 
 MAX_HELD_TRADES = 1_000
 """Orders and cancels kept until the gateway is back: more than a client has orders."""
+
+
+_REFUSALS = {State.PARKED: "circuit_open", State.DRAINING: "draining"}
 
 
 @dataclass(slots=True)
@@ -44,6 +49,7 @@ class Counter:
     wall: float = 0.0
     link_up: bool = True
     orders: Orders | None = None
+    state: State = State.STOPPED
     outbox: Outbox = field(init=False)
     clocks: deque[Item] = field(init=False)
     trades: deque[Item] = field(init=False)
@@ -64,14 +70,19 @@ class Counter:
         message = ErrorMessage(NO_ID if key is None else key, notice.value.code, notice.text(detail), "", 0)
         self.effects.append(Deliver(write_error(message, self.version)))
 
-    def _refuse(self, item: Item, notice: Notice, key: int | None, *, detail: str = "") -> None:
+    @property
+    def refusal(self) -> str:
+        """The reason under which a refusal is counted that has no other."""
+        return _REFUSALS.get(self.state, "not_ready")
+
+    def _refuse(self, item: Item, notice: Notice, key: int | None, *, detail: str = "", reason: str = "") -> None:
+        self.effects.append(Count("requests_rejected", reason or self.refusal))
         self.say(notice, key=key, detail=detail)
         self.refund += item.refund
 
     def _refuse_order(self, item: Item, detail: str) -> None:
         order_id = request_key(item.payload, self.version)
         is_change = order_id is not None and self.ledger.may_be_known(order_id)
-        self.effects.append(Count("requests_rejected", "not_ready"))
         self._refuse(item, Notice.CHANGE_NOT_SENT if is_change else Notice.ORDER_NOT_SENT, order_id, detail=detail)
 
     def tell_doubts(self, detail: str) -> None:
@@ -84,7 +95,6 @@ class Counter:
         self.orders.told = doubtful
 
     def _refuse_cancel(self, item: Item, detail: str) -> None:
-        self.effects.append(Count("requests_rejected", "not_ready"))
         notice = Notice.CANCEL_IN_DOUBT if item.repeats else Notice.CANCEL_NOT_SENT
         self._refuse(item, notice, request_key(item.payload, self.version), detail=detail)
 
@@ -115,6 +125,7 @@ class Counter:
             due = entry.asked_at + limits.age_seconds
             if due <= now:
                 self.ledger.drop(entry)
+                count_expired(self, entry)
                 self.say(Notice.NOT_SENT, key=entry.key, detail=_waited(limits.age_seconds))
             else:
                 waiting.append(due)

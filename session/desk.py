@@ -17,7 +17,6 @@ from backstay.protocol.vocabulary import Kind, Request
 from backstay.session.gate import GLOBAL_CANCEL, REQ_CURRENT_TIME, Gate
 from backstay.session.notices import Notice
 from backstay.session.pacing import Item, Lane
-from backstay.session.vocabulary import Count
 
 MARKET_DATA_TYPE, LIVE = 59, 1
 ACCOUNT_SUMMARY = 62
@@ -37,7 +36,7 @@ class Desk(Gate):
         request = REQUESTS.get(number)
         item = Item(payload, len(payload) + PREFIX_BYTES, since=now, fail_fast=fail_fast)
         if self.settings.read_only and (request is None or request.changes):
-            self._refuse(item, Notice.READ_ONLY, request_key(payload, self.version))
+            self._refuse(item, Notice.READ_ONLY, request_key(payload, self.version), reason="read_only")
             return
         if request is None:
             self._take_unknown(item)
@@ -64,14 +63,11 @@ class Desk(Gate):
     def _take_entry(self, request: Request, item: Item) -> None:
         key = request_key(item.payload, self.version)
         if not self.open and item.fail_fast:
-            self.effects.append(Count("requests_rejected", "not_ready"))
             self._refuse(item, Notice.NOT_SENT, key, detail="the gateway is away")
             return
         if not self.open and self._held_is_full(item.refund):
-            self.effects.append(Count("requests_rejected", "queue_full"))
-            self._refuse(
-                item, Notice.NOT_SENT, key, detail="the gateway is away and too much is waiting for it already"
-            )
+            too_much = "the gateway is away and too much is waiting for it already"
+            self._refuse(item, Notice.NOT_SENT, key, detail=too_much, reason="queue_full")
             return
         self._make_room(request, item.payload)
         entry = self.ledger.ask(request, payload=item.payload, version=self.version, now=item.since)

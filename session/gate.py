@@ -19,8 +19,9 @@ from backstay.session.firsts import NEVER_DUE, Firsts
 from backstay.session.ledger import FORGOTTEN, NEVER, UNSEEN, Entry
 from backstay.session.notices import Notice
 from backstay.session.pacing import Item, Lane
+from backstay.session.tally import ORDER, ORDER_CANCEL, count_failed, count_order_sent, count_sent
 from backstay.session.trades import Trades
-from backstay.session.vocabulary import Arm, Await, Count, Mute, PassClock, Swallow, Timer, Write
+from backstay.session.vocabulary import Arm, Await, Count, Mute, Observe, PassClock, Swallow, Timer, Write
 
 REQ_CURRENT_TIME = 49
 ORDERS = frozenset(request.id for request in REQUESTS.values() if request.kind is Kind.ORDER)
@@ -47,8 +48,8 @@ CANCEL_CODES = {
 DUPLICATE_CODES = frozenset({102, 322})
 """What TWS says of a request that it has already: one that was repeated had arrived after all."""
 
-_BEFORE_A_WRITE = (Await, Mute, Swallow, PassClock)
-"""Effects that have to come before the frame they are about; that others come before it as well does no harm."""
+_BEFORE_A_WRITE = (Await, Mute, Swallow, PassClock, Count, Observe)
+"""Effects that may come before a frame they are not about, or have to come before the one they are about."""
 
 
 @dataclass(slots=True)
@@ -96,7 +97,7 @@ class Gate(Trades):
         """Queue every stream and read that this epoch has not seen yet."""
         for entry in self.ledger.unsent(self.epoch):
             entry.queued = True
-            entry.repeats, entry.flowed, entry.renew_wanted = 0, False, False
+            entry.repeats, entry.flowed, entry.renew_wanted, entry.given_up = 0, False, False, False
             item = Item(entry.payload, entry=entry)
             if entry.request.id == REQ_CURRENT_TIME:
                 self.clocks.append(item)
@@ -147,12 +148,13 @@ class Gate(Trades):
 
     def abandon(self, entry: Entry) -> None:
         """The gateway has had its time: cancel the read, in case it is still at it."""
+        count_failed(self, entry)
         self._cancel_ourselves(entry)
         self.give_up(entry)
 
     def wait_no_more(self, entry: Entry) -> None:
         """Have the sieve look out for this entry no longer."""
-        if entry.awaited and not entry.heard and entry.epoch == self.epoch:
+        if entry.awaited and entry.epoch == self.epoch:
             self.effects.append(Await(self.epoch, entry.key, _signs(entry), wanted=False))
         entry.awaited = False
 
@@ -282,12 +284,15 @@ class Gate(Trades):
         return True
 
     def _goes(self, item: Item, batch: list[bytes], now: float) -> None:
+        if item.queued_at:
+            self.effects.append(Observe("send_queue_wait", max(0.0, now - item.queued_at)))
         entry = item.entry
         if entry is None:
             self._note_leaving(item)
         else:
             if entry.request.id == MARKET_DEPTH and entry.epoch != NEVER:
                 self.say(Notice.DEPTH_RESET, key=entry.key)
+            count_sent(self, entry)
             entry.epoch, entry.queued = self.epoch, False
             if entry.request.id not in SILENCE_SAYS_NOTHING:
                 self.await_first(entry)
@@ -298,10 +303,13 @@ class Gate(Trades):
         number, key = message_id(item.payload, self.version), request_key(item.payload, self.version)
         if number == GLOBAL_CANCEL:
             self.ledger.global_cancel_out = True
+            count_order_sent(self, ORDER_CANCEL, None, since=0.0)
         elif key is not None and number in ORDERS:
             self.ledger.order_sent(key)
+            count_order_sent(self, ORDER, key, since=item.since)
         elif key is not None and number == CANCEL_ORDER:
             self.ledger.cancel_sent(key, item.payload)
+            count_order_sent(self, ORDER_CANCEL, key, since=item.since)
 
     @property
     def idle(self) -> bool:
@@ -343,6 +351,7 @@ class Gate(Trades):
         Called when nothing more comes of that epoch's socket; until then a read may still find its end.
         """
         for entry in self.ledger.take_halves(epoch):
+            count_failed(self, entry)
             self.say(Notice.HALF_ANSWER, key=entry.key)
 
     def _settle_queued(self, item: Item) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from backstay.protocol.codes import About, code_info, is_pacing, metric_category, moved_port
+from backstay.protocol.commands import read_current_time
 from backstay.protocol.errors import NO_REQUEST, ErrorMessage, read_error, read_next_valid_id, write_next_valid_id
 from backstay.protocol.handshake import BadAnswer, Hello, Redirect, VersionRange, read_answer
 from backstay.protocol.messages import execution_order_id, order_status_client, response_key, ticks_done
@@ -39,6 +40,7 @@ from backstay.session.sieve import (
     ORDER_STATUS,
     READ_ONLY_API,
 )
+from backstay.session.tally import count_failed, count_heard, count_word
 from backstay.session.vocabulary import (
     Answered,
     Connected,
@@ -167,7 +169,9 @@ def _note_answer(core: Core, number: int, payload: bytes) -> None:
         return
     final = number not in HISTORICAL_TICKS or ticks_done(payload, version)
     for entry in ledger.note_answer(number, response_key(payload, version), final=final):
-        firsts.heard(entry, core.now, over=not ledger.has(entry))
+        over = not ledger.has(entry)
+        firsts.heard(entry, core.now, over=over)
+        count_heard(core.desk, entry, over=over)
 
 
 def _note_next_id(core: Core, payload: bytes, passed: bool) -> None:
@@ -198,11 +202,14 @@ def _identify(core: Core, number: int) -> None:
         core.move(Event.IDENTIFIED)
 
 
-def _note_clock(core: Core, _payload: bytes, _passed: bool) -> None:
+def _note_clock(core: Core, payload: bytes, _passed: bool) -> None:
     round_trip = core.pulse.answered(core.now)
     if round_trip is None:
         return
     core.round_trip = round_trip
+    theirs = read_current_time(payload, core.desk.version)
+    if theirs is not None:  # whole seconds, of which half is the best guess
+        core.clock_skew = theirs + 0.5 - (core.desk.wall - round_trip / 2)
     core.effects.append(Observe("heartbeat_rtt", round_trip))
     if core.state is State.VERIFYING:
         core.link = Link.UP if core.link is Link.UNKNOWN else core.link
@@ -220,6 +227,7 @@ def _note_order(core: Core, payload: bytes, passed: bool) -> None:
     if order_id is not None and start is not None and client_id == start.client_id:
         core.owed.ledger.order_seen(order_id)
         core.owed.ledger.cancel_answered(order_id)
+        count_word(core.desk, order_id)
     hear_order(core, payload, passed)
 
 
@@ -246,6 +254,7 @@ def _note_execution(core: Core, payload: bytes, passed: bool) -> None:
     order_id = execution_order_id(payload, version)
     if order_id is not None and response_key(payload, version) == NO_REQUEST:
         core.owed.ledger.order_seen(order_id)
+        count_word(core.desk, order_id)
 
 
 def _note_error(core: Core, payload: bytes, passed: bool) -> None:
@@ -283,11 +292,14 @@ def _note_error_on_key(core: Core, error: ErrorMessage) -> None:
         if error.id in ledger.orders:
             ledger.order_seen(error.id)
             hear_error(core, error.id, error.code)
+            count_word(core.desk, error.id, error.code)
         ledger.cancel_answered(error.id)
     if means_order or (error.code in RENEW_SECONDS and renew_on(core, error)):
         return
     for entry in ledger.note_error(error.id, error.code):
         core.desk.firsts.refused(entry)
+        if not ledger.has(entry):
+            count_failed(core.desk, entry)
 
 
 def _code_link_down(core: Core, _error: ErrorMessage) -> None:

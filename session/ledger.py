@@ -71,6 +71,10 @@ class Entry:
     repeats: int = 0  # written again on the same socket without a word in between
     renewals: int = 0
     renew_wanted: bool = False
+    answered: bool = False  # its answer has been counted
+    restored: bool = False  # asked for again after a loss, and not heard since
+    given_up: bool = False  # has shown no sign, however often it was asked for
+    seen_wall: float = 0.0  # when it was last seen to flow; it is not looked at all the time
 
     @property
     def slot(self) -> Slot:
@@ -110,6 +114,7 @@ class Ledger:
     unkeyed: dict[int, dict[Slot, Entry]] = field(default_factory=dict[int, dict[Slot, Entry]])  # reads, by request
     unseen: deque[Entry] = field(default_factory=deque[Entry])
     orders: dict[int, bool] = field(default_factory=dict[int, bool])  # order id -> acknowledged by TWS
+    awaiting: dict[tuple[str, int], float] = field(default_factory=dict[tuple[str, int], float])  # see `await_word`
     cancels_out: dict[int, bytes] = field(default_factory=dict[int, bytes])  # order cancels written, not answered
     global_cancel_out: bool = False
     first_order_id: int | None = None  # the first nextValidId of this client: lower ids are of an earlier life
@@ -225,6 +230,12 @@ class Ledger:
         self.orders.pop(order_id, None)
         self._remember_order(order_id, seen=False)
 
+    def await_word(self, operation: str, order_id: int, since: float) -> None:
+        """TWS is to say something about an order or its cancel, which the client gave then."""
+        self.awaiting[operation, order_id] = since
+        if len(self.awaiting) > MAX_ORDERS:
+            del self.awaiting[next(iter(self.awaiting))]
+
     def order_seen(self, order_id: int) -> None:
         """TWS spoke of this order: it has it."""
         self._remember_order(order_id, seen=True)
@@ -265,6 +276,7 @@ class Ledger:
 
     def forget_unanswered_orders(self) -> None:
         """The socket is gone: errors on the new one are not about what was written on the old."""
+        self.awaiting.clear()
         for order_id, seen in self.orders.items():
             if not seen:
                 self.orders[order_id] = True

@@ -20,7 +20,7 @@ from backstay.session.pacing import Item, Lane
 from backstay.session.reconcile import Ask, Judged, ReconcileEffect, Source
 from backstay.session.resend import ResendCase, resend_refusal
 from backstay.session.sieve import COMPLETED_ORDER_END, EXECUTION_END, OPEN_ORDER_END
-from backstay.session.vocabulary import Arm, Deliver, Report, Timer
+from backstay.session.vocabulary import Arm, Count, Deliver, Report, Timer
 
 if TYPE_CHECKING:
     from backstay.session.core import Core
@@ -195,6 +195,7 @@ _ASKED: dict[Source, Callable[[int], bytes]] = {
 
 def _judged(core: Core, judged: Judged) -> None:
     orders, at = core.orders, core.desk.at()
+    core.effects.append(Count("order_reconciliations"))
     for verdict in judged.verdicts:
         event = VERDICT_EVENTS[verdict.kind]
         if event is None or (verdict.kind is VerdictKind.UNKNOWN and _sends_again(core, verdict)):
@@ -205,6 +206,7 @@ def _judged(core: Core, judged: Judged) -> None:
             if moved.concludes:
                 orders.ended.append(moved.after)
     ended, orders.ended = orders.ended, []
+    core.effects += [Count("order_mismatches")] * (len(ended) + orders.take_mismatches())
     for intent in ended:
         _tell_end(core, intent)
     fields = (

@@ -58,6 +58,7 @@ class Orders:
     unkept: list[Item] = field(default_factory=list[Item])  # being written down, and what is behind
     pages: dict[int, JournalPage] = field(default_factory=dict[int, JournalPage])  # being written down, nobody waits
     ended: list[Intent] = field(default_factory=list[Intent])  # in this round, and the client has not seen it
+    mismatches: int = 0  # of the table, counted so far
     told: set[IntentKey] = field(default_factory=set[IntentKey])  # the client knows that these are in doubt
     commissions: dict[str, None] = field(default_factory=dict[str, None])
 
@@ -116,6 +117,11 @@ class Orders:
         """A request id that was never used on any socket of this connection."""
         self.questions += 1
         return FIRST_RESERVED_ID + self.questions % 999_000
+
+    def take_mismatches(self) -> int:
+        """Words of TWS that can not be about our orders, since this was last asked."""
+        before, self.mismatches = self.mismatches, self.table.mismatches
+        return self.mismatches - before
 
     def tell_commission(self, exec_id: str) -> bool:
         """Whether the client has yet to be told of this commission report; it counts as told from now on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from backstay.protocol.handshake import VersionRange
@@ -45,3 +46,8 @@ class View:
     reads: int
     held: int
     round_trip_seconds: float | None
+    upstream: bool = False  # the gateway answers, and has not said that its link to IB is down
+    clock_skew_seconds: float = 0.0  # the gateway's clock minus ours
+    broken: Mapping[str, float] = field(
+        default_factory=dict[str, float]
+    )  # what farms are for, and since when one is down (seconds since 1970)

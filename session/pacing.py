@@ -49,6 +49,7 @@ class Item:
     refund: int = 0
     entry: Entry | None = None
     since: float = 0.0
+    queued_at: float = 0.0  # when it began to wait for the pace
     is_order: bool = False
     fail_fast: bool = False  # does not wait for a gateway that is away
     repeats: bool = False  # has been written before, without an answer
@@ -65,6 +66,7 @@ class Outbox:
     per_second: int
     reserved: bool = False  # the next free moment belongs to a probe; the lanes wait behind it
     bulk_turn: bool = False
+    now: float = 0.0  # of the present step; set by its owner
     slow_until: float = float("-inf")
     paused_until: float = float("-inf")
     lanes: tuple[deque[Item], ...] = field(default_factory=lambda: tuple(deque[Item]() for _ in Lane))
@@ -75,6 +77,7 @@ class Outbox:
 
     def push(self, lane: Lane, item: Item) -> None:
         """Put an item at the end of its lane. The caller bounds what it pushes (credit, held limits)."""
+        item.queued_at = self.now
         self.lanes[lane].append(item)
 
     def wait_seconds(self, now: float, *, urgent: bool = False) -> float:

@@ -15,6 +15,8 @@ from backstay.session.firsts import Silence
 from backstay.session.ledger import Entry
 from backstay.session.lifecycle import Link, State
 from backstay.session.notices import Notice
+from backstay.session.roll_call import DEFINITIONS, FLOWS_FROM, HISTORICAL, MARKET
+from backstay.session.tally import count_given_up
 from backstay.session.vocabulary import Count, Deliver, FarmChanged, Report
 
 if TYPE_CHECKING:
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
 
 NOT_PROVED_SECONDS = 1.0
 """Until the next look, where nothing at all has arrived meanwhile: a probe is out, and its answer tells."""
-
-MARKET, HISTORICAL, DEFINITIONS = "market data", "historical data", "security definitions"
 
 FARM_CODES = {
     2103: (MARKET, False),
@@ -40,9 +40,6 @@ FARM_CODES = {
 
 MAX_FARMS = 100
 """IB has some thirty; names are text from the wire."""
-
-FLOWS_FROM = {1: MARKET, 10: MARKET, 50: MARKET, 97: MARKET, 20: HISTORICAL, 92: "", 94: ""}
-"""Streams that flow by themselves, and from where; the others speak only when something happens."""
 
 RENEW_SECONDS = {316: 1.0, 10182: 5.0, 10197: 30.0, 10225: 0.5}
 """Codes by which TWS lets go of a stream that is to be had again, and after how long; doubled each time."""
@@ -94,6 +91,8 @@ def _act(core: Core, entry: Entry, silence: Silence | None) -> None:
         core.effects.append(Count("requests_unanswered"))
     elif not entry.heard:
         desk.wait_no_more(entry)
+        if entry.is_stream:
+            count_given_up(desk, entry)
 
 
 def watch_streams(core: Core, seconds: float, source: str | None = None) -> None:
@@ -120,6 +119,10 @@ def farm_changed(core: Core, error: ErrorMessage) -> None:
         core.broken_farms.add(farm)
     if was_broken == (farm in core.broken_farms):
         return
+    if any(broken == kind for broken, _ in core.broken_farms):
+        core.broken_since = {kind: core.desk.wall, **core.broken_since}
+    else:
+        core.broken_since = {broken: since for broken, since in core.broken_since.items() if broken != kind}
     core.effects.append(FarmChanged(farm[1], works))
     core.effects.append(Report("farm_changed", (("farm", farm[1]), ("of", kind), ("working", works))))
     if works:

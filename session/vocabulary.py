@@ -36,6 +36,7 @@ class Timer(Enum):
     VERIFY = "verify"
     RECONCILE = "reconcile"
     JOURNAL = "journal"
+    ROLL_CALL = "roll call"
 
 
 # -- events ----------------------------------------------------------------------------------------------------------
@@ -326,10 +327,11 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Observe:
-    """A duration worth a histogram."""
+    """A duration worth a histogram, and its label where it has one."""
 
     name: str
     seconds: float
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from backstay.actors.session import Charge
 from backstay.config import RelayConfig
 from backstay.holds import UP, Hold
 from backstay.metrics.blocks import ConnectionMeter
+from backstay.session.census import take_census
 from backstay.session.owed import View
 from backstay.status import ConnectionStatus
 
@@ -27,6 +29,22 @@ UNREACHED = View(
 )
 
 
+LOOKS = 100
+"""Times to look at what changes under one's eyes; each takes microseconds, so the second mostly does."""
+
+T = TypeVar("T")
+
+
+def steady(look: Callable[[], T]) -> T:
+    """Look at what belongs to another thread, again if it changes its size meanwhile."""
+    for _ in range(LOOKS):
+        try:
+            return look()
+        except RuntimeError:
+            continue
+    return look()
+
+
 @dataclass(slots=True)
 class Live:
     """One connection as the manager knows it. `view` is replaced as a whole by the connection's session."""
@@ -37,6 +55,10 @@ class Live:
     relay: str = ""
     view: View = UNREACHED
     named: bool = False
+
+    def count(self) -> None:
+        """Have the meter say how requests and streams stand. Any thread; asks nobody."""
+        self.meter.take_over(steady(lambda: take_census(self.charge.owed, self.view)))
 
     @property
     def meter(self) -> ConnectionMeter:

@@ -177,7 +177,9 @@ class Manager:
         return host, port
 
     def meters(self) -> tuple[ConnectionMeter, ...]:
-        """The meters of all connections there are or were, one for each name."""
+        """The meters of all connections there are or were, one for each name, as things stand now."""
+        for live in list(self._live.values()):
+            live.count()
         return tuple(self._meters.values())
 
     def tree(self) -> TreeNode | None:

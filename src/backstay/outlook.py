@@ -12,23 +12,19 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from backstay._version import __version__
 from backstay.actors.session import Charge
 from backstay.config import Config
+from backstay.live import steady
 from backstay.logs import masked
 from backstay.session.ledger import Entry
 from backstay.supervisor.root import Root
 from backstay.supervisor.supervisor import Supervisor
 from backstay.supervisor.tree import TreeNode
 from backstay.watching import CONNECTIONS
-
-LOOKS = 100
-"""Times to look at what changes under one's eyes; each takes microseconds, so the second mostly does."""
-
-T = TypeVar("T")
 
 
 def tree_of(root: Root, names: Mapping[str, str]) -> Mapping[str, object]:
@@ -68,7 +64,7 @@ def _node(node: TreeNode, budgets: Mapping[str, Mapping[str, object]], names: Ma
 def owed_requests(charge: Charge, now: float) -> Sequence[Mapping[str, object]]:
     """Streams and reads that are open, those that wait first. `now`: monotonic seconds."""
     owed = charge.owed
-    entries = _steady(lambda: list(owed.ledger.entries.values()))
+    entries = steady(lambda: list(owed.ledger.entries.values()))
     rows = [_entry(entry, owed.epoch, now) for entry in entries]
     return sorted(rows, key=lambda row: (row["state"] != "waiting", row["number"]))
 
@@ -87,7 +83,7 @@ def _entry(entry: Entry, epoch: int, now: float) -> dict[str, Any]:
 
 def placed_orders(charge: Charge) -> Sequence[Mapping[str, object]]:
     """Orders placed through a connection, those without an answer first."""
-    found = _steady(lambda: list(charge.owed.ledger.orders.items()))
+    found = steady(lambda: list(charge.owed.ledger.orders.items()))
     rows = [{"id": order_id, "state": "acknowledged" if seen else "unanswered"} for order_id, seen in found]
     return sorted(rows, key=lambda row: (row["state"] == "acknowledged", row["id"]))
 
@@ -112,12 +108,3 @@ def _stacks() -> Mapping[str, Sequence[str]]:
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]  # the documented way
     return {f"{names.get(ident, '?')} {ident}": traceback.format_stack(frame) for ident, frame in frames.items()}
-
-
-def _steady(look: Callable[[], T]) -> T:
-    for _ in range(LOOKS):
-        try:
-            return look()
-        except RuntimeError:  # it changed its size meanwhile
-            continue
-    return look()

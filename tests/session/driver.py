@@ -257,13 +257,10 @@ class World(Network):
         self.backoff = self.backoff.reset()
 
     def _count(self, effect: Count) -> None:
-        if effect.label:
-            getattr(self.meter, effect.name)[effect.label] += 1
-        else:
-            setattr(self.meter, effect.name, getattr(self.meter, effect.name) + 1)
+        self.meter.count(effect.name, effect.label)
 
     def _observe(self, effect: Observe) -> None:
-        getattr(self.meter, effect.name).observe(effect.seconds)
+        self.meter.observe(effect.name, effect.seconds, effect.label)
 
     def _report(self, effect: Report) -> None:
         fields = dict(effect.fields)
