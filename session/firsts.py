@@ -50,8 +50,8 @@ class Firsts:
         limits = self.settings
         patience = min(2 * self._slowest.get(entry.request.id, 0.0), limits.longest_seconds)
         wait = min(max(limits.first_seconds, patience) * 2**entry.repeats, max(limits.longest_seconds, patience))
-        if entry.repeats >= limits.repeats:
-            wait = NEVER_DUE  # a stream nobody has a word for, or a read that has to wait for its deadline
+        if entry.repeats >= limits.repeats and not entry.is_stream:
+            wait = NEVER_DUE  # it has to wait for its deadline; a stream is given up at its last look
         self.plan(entry, self._by_deadline(entry, now + wait))
 
     def _by_deadline(self, entry: Entry, due: float) -> float:

@@ -52,13 +52,14 @@ class Script:
         self.sieve = Sieve()
         self.now = 100.0
         self.heard_at = 0.0
+        self.wall_offset = 0.0
         self.new: list[Any] = []
         self.effects: list[Any] = []
         self.passed = b""
 
     def step(self, event: Any, *, after: float = 0.0) -> list[Any]:
         self.now += after
-        self.new = self.core.step(event, self.now, heard_at=self.heard_at)
+        self.new = self.core.step(event, self.now, heard_at=self.heard_at, wall=self.wall_offset + self.now)
         for effect in self.new:
             tell = _TO_SIEVE.get(type(effect))
             if tell is not None:
