@@ -124,7 +124,7 @@ WORDS = st.sampled_from((*FLAGS, *VALUES, "a.toml", "s.sock", "2", "0.01", "pape
 
 
 @pytest.mark.parametrize("name", [row.name for row in COMMANDS if row.quick])
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(words=st.lists(WORDS, max_size=5))
 def test_both_readers_agree_on_plain_lines(name, words):
     function = load(next(row for row in COMMANDS if row.name == name))

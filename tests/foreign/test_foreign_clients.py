@@ -240,7 +240,7 @@ def test_foreign_clients_keep_their_socket_and_get_their_streams_back_after_ever
         client.do("order")
         client.expect("order", READY_SECONDS, status="Submitted")
 
-    for cut, both in plan(random.Random(seed), pytestconfig.getoption("cuts")):
+    for cut, both in plan(random.Random(seed), pytestconfig.getoption("cuts") or len(CUTS)):
         print(f"{cut.name}, {'both' if both else 'one'}")  # noqa: T201
         suffer(simulator, cut, clients if both else clients[:1], dials=dials)
         clients.reverse()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -403,7 +403,6 @@ small_ids = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 20)), min_size
 )
 
 
-@settings(deadline=None)
 @given(small_ids, small_ids)
 def test_client_ids_behave_like_sets(one, other):
     first, second = parse_client_ids(one), parse_client_ids(other)

@@ -3,7 +3,7 @@
 import math
 import threading
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from backstay.metrics import blocks
@@ -26,7 +26,6 @@ def test_a_value_on_a_bound_belongs_to_that_bound():
     assert histogram.count == 7
 
 
-@settings(deadline=None)
 @given(st.lists(finite))
 def test_a_histogram_counts_each_value_once_and_sums_them(values):
     histogram = Histogram(BOUNDS)
@@ -49,7 +48,6 @@ def test_all_bounds_ascend():
 steps = st.lists(st.tuples(st.floats(min_value=0, max_value=1e4), st.booleans(), st.booleans()), max_size=30)
 
 
-@settings(deadline=None)
 @given(steps, st.floats(min_value=0, max_value=1e4))
 def test_wanted_time_is_the_sum_of_the_spans_and_unavailable_time_the_part_not_up(steps, tail):
     meter = ConnectionMeter(name="x")

@@ -91,7 +91,7 @@ def look_of(record):
 
 
 @given(version=VERSIONS, record=RECORDS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_an_order_of_a_client_is_read_in_every_version(version, record):
     placed = read_placed(long_message(3, version, record), version)
     assert placed is not None
@@ -105,7 +105,7 @@ def test_an_order_of_a_client_is_read_in_every_version(version, record):
 
 
 @given(version=VERSIONS, record=RECORDS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_an_open_order_is_read_in_every_version(version, record):
     facts = read_order(long_message(5, version, record), version)
     assert facts is not None
@@ -118,7 +118,7 @@ def test_an_open_order_is_read_in_every_version(version, record):
 
 
 @given(version=st.integers(150, 200), record=RECORDS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_completed_order_has_no_order_id(version, record):
     facts = read_order(long_message(101, version, record), version)
     assert facts is not None
@@ -338,7 +338,7 @@ def test_an_unset_quantity_is_none(quantity):
 
 @given(payload=st.binary(max_size=80), version=st.sampled_from([100, 131, 176, 200, 201, 213, 226]))
 @example(payload=b"\x00\x00\x00\xcd\x1a\x02\x18", version=226)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_no_bytes_raise(payload, version):
     for head in (b"", b"3\0", b"5\0", b"11\0", b"101\0", b"\0\0\0\xcb", b"\0\0\0\xcd", b"\0\0\0\xd3", b"\0\0\x01\x2d"):
         for read in (read_order, read_execution, read_placed):

@@ -205,7 +205,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(STEPS, min_size=20, max_size=120))
 def test_whatever_the_client_asks_no_rule_is_broken_and_each_query_leaves_or_is_cancelled(steps):
     script, key = Timed().ready(), 0

@@ -168,7 +168,7 @@ class Lives(RuleBasedStateMachine):
             assert count <= 1 + self.reopened[life]
 
 
-COURSES = settings(max_examples=100, stateful_step_count=40, deadline=None)
+COURSES = settings(max_examples=100, stateful_step_count=40)
 FIRST_FINDING = settings(COURSES, phases=[Phase.generate], report_multiple_bugs=False, print_blob=False, database=None)
 
 

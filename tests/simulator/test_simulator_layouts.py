@@ -28,7 +28,7 @@ def read(version, *fields):
 
 
 @given(version=VERSIONS, values=st.dictionaries(st.sampled_from(["first", "young", "old", "extra"]), WORDS))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_what_is_written_is_read(version, values):
     record = Record(values, {"rows": [("a", "b"), ("c", "d")], "conditions": [("3", "a", "1", "noon")]})
     record.rows["conditions flags"] = [("1", "0")]
@@ -59,7 +59,7 @@ def test_fields_that_do_not_fit_are_unreadable(fields):
 
 
 @given(version=VERSIONS, data=st.binary(max_size=400))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_garbage_is_read_or_unreadable_and_nothing_else(version, data):
     with contextlib.suppress(Unreadable):
         layout.read(PLACE_ORDER, Fields(data + b"\0"), version)
