@@ -6,7 +6,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 # No deadlines: timings belong in benchmarks. The same examples in every run of a check that others wait for.
-settings.register_profile("backstay", derandomize="CI" in os.environ, print_blob=True)
+settings.register_profile(
+    "backstay",
+    deadline=None,
+    suppress_health_check=(HealthCheck.too_slow,),
+    derandomize="CI" in os.environ,
+    print_blob=True,
+)
 settings.load_profile("backstay")
 
 
