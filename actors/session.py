@@ -271,8 +271,8 @@ class Session(Actor):
         if view.state != meter.state:
             meter.state_since_wall = time.time()
             meter.state = view.state
-        meter.set_wanted(now, expected=self._charge.wanted, up=view.state == "ready")
-        meter.reason = view.reason
+        meter.set_wanted(now, expected=self._charge.wanted and view.expected, up=view.state == "ready")
+        meter.reason = view.reason if view.expected else f"{view.downtime}: {view.reason}"
         meter.server_version = view.version or 0
         meter.upstream_connected = view.upstream
         meter.circuit_open = view.state == "parked"
@@ -339,7 +339,9 @@ class Session(Actor):
         self.cancel(effect.timer)
 
     def _back_off(self, effect: BackOff) -> None:
-        delay, self._charge.backoff = self._charge.backoff.delay(self._charge.chance, floor=effect.floor_seconds)
+        delay, self._charge.backoff = self._charge.backoff.delay(
+            self._charge.chance, floor=effect.floor_seconds, cap=effect.cap_seconds
+        )
         self._arm(Arm(Timer.RETRY, delay))
         attempt = self._charge.backoff.attempt
         self._charge.outside.log("retry_planned", connection=self._meter.name, seconds=round(delay, 6), attempt=attempt)

@@ -86,6 +86,15 @@ def explain(row: Mapping[str, Any], hold: Mapping[str, Any] | None, *, now: floa
     if state in {"waiting", "parked"}:
         following = _attempt(row["next_attempt_wall"], now)
     todo = list(HELP_BY_CAUSE.get("dialog" if state in _DIALOG_STATES else cause, ()))
+    planned = row.get("downtime", "")
+    if planned and row["wanted"]:
+        why = f"{why} No orders are taken before {planned}."
+    elif planned and state != "ready":
+        return {
+            "why": f"{planned.capitalize()}: {reason or state}",
+            "next": f"{following} No alarm is raised, and orders are taken again after it.",
+            "todo": [],
+        }
     if state == "parked":
         todo.append(f"When that is done: backstay reset {name} (it is tried once a minute all the same).")
     elif state == "waiting":

@@ -17,7 +17,7 @@ Row = Mapping[str, Any]
 
 
 def _is_up(row: Row, _accepted: Row) -> bool:
-    return row["wanted"] and row["state"] in UP_STATES
+    return (row["wanted"] or bool(row["downtime"])) and row["state"] in UP_STATES
 
 
 def _is_renewed(row: Row, accepted: Row) -> bool:

@@ -9,6 +9,7 @@ from backstay.protocol.commands import managed_accounts, next_ids
 from backstay.protocol.framing import PREFIX_BYTES
 from backstay.session import roll_call
 from backstay.session.causes import Cause
+from backstay.session.downtime import ring_calendar
 from backstay.session.lifecycle import Event, State
 from backstay.session.order_words import LookedUp, NotWrittenDown, WrittenDown
 from backstay.session.ordering import (
@@ -201,4 +202,5 @@ _RINGS: dict[Timer, Callable[[Core], None]] = {
     Timer.RECONCILE: ring_reconcile,
     Timer.JOURNAL: ring_journal,
     Timer.ROLL_CALL: _ring_roll_call,
+    Timer.CALENDAR: ring_calendar,
 }

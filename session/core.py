@@ -15,9 +15,11 @@ from collections.abc import Callable
 from backstay.protocol.commands import current_time, start_api
 from backstay.protocol.handshake import Hello, VersionRange, answer, greeting
 from backstay.session import roll_call
+from backstay.session.calendar import Downtime, Planned
 from backstay.session.calling import CALLS
 from backstay.session.causes import Cause
 from backstay.session.desk import Desk
+from backstay.session.downtime import NOT_YET_LOOKED, delay_cap, keep_calendar, loss_detail, loss_reason
 from backstay.session.firsts import NEVER_DUE
 from backstay.session.hearing import HEARINGS, hear_late
 from backstay.session.ledger import Entry
@@ -101,6 +103,7 @@ class Core:
         self.to_ask: list[Source] = []
         self.own_key: int | None = None
         self.desk.orders = owed.orders
+        self.planned = NOT_YET_LOOKED if settings.maintenance else Planned()
 
     # -- the outside -------------------------------------------------------------------------------------------------
 
@@ -119,6 +122,7 @@ class Core:
         self.desk.now = self.desk.outbox.now = now
         self.desk.wall, self.desk.state = wall, self.state
         self.effects = self.desk.effects = []
+        keep_calendar(self)
         epoch: int | None = getattr(event, "epoch", None)
         if epoch is not None and (epoch != self.owed.epoch or not self.live):
             if epoch <= self.owed.epoch:
@@ -154,6 +158,8 @@ class Core:
             upstream=self.live and self.link is Link.UP,
             clock_skew_seconds=self.clock_skew,
             broken=self.broken_since,
+            downtime=self.planned.text if self.planned.phase is not Downtime.NONE else "",
+            expected=self.planned.phase is not Downtime.NOW,
         )
 
     # -- moving through the table ------------------------------------------------------------------------------------
@@ -234,7 +240,7 @@ class Core:
         cause, detail = self.trouble
         row = cause.row
         if self.was_ready:
-            self.effects.append(Count("disconnects", row.disconnect_reason))
+            self.effects.append(Count("disconnects", loss_reason(self)))
             self.lost_at = self.now
         else:
             self.effects.append(Count("connect_failures", row.connect_reason))
@@ -253,12 +259,11 @@ class Core:
         if self.owed.introduced and self.owed.start is not None and not self.desk.told_down:
             self.desk.told_down = True
             self.desk.refuse_orders()
-            cause = self.trouble[0]
-            self.desk.say(Notice.GATEWAY_LOST, detail=f"{cause.row.tws_code}, {cause.row.sentence}")
+            self.desk.say(Notice.GATEWAY_LOST, detail=loss_detail(self))
 
     def _back_off(self) -> None:
         floor = self.trouble[0].row.floor
-        self.effects.append(BackOff(floor.seconds if self.streak >= floor.after else 0.0))
+        self.effects.append(BackOff(floor.seconds if self.streak >= floor.after else 0.0, delay_cap(self)))
 
     def _park(self) -> None:
         self.effects.append(Arm(Timer.RETRY, self.settings.parked_seconds))

@@ -119,6 +119,8 @@ class Desk(Gate):
     def _take_order(self, _request: Request, item: Item) -> None:
         if self.told_down or (item.fail_fast and not self.open):
             self._refuse_order(item, "the gateway is away")
+        elif self.closed:
+            self._refuse_order(item, self.closed)
         else:
             item.is_order = True
             self.offer_trade(item)

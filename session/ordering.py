@@ -224,7 +224,9 @@ def _judged(core: Core, judged: Judged) -> None:
 def _sends_again(core: Core, verdict: Verdict) -> bool:
     orders, at = core.orders, core.desk.at()
     intent = orders.table.get(verdict.key.client_id, verdict.key.order_id)
-    case = ResendCase(verdict, core.owed.epoch, core.link is not Link.DOWN, core.desk.version, at)
+    case = ResendCase(
+        verdict, core.owed.epoch, core.link is not Link.DOWN, core.desk.version, at, bool(core.desk.closed)
+    )
     if intent is None or resend_refusal(intent, case, core.settings.resend) is not None:
         return False
     sent = orders.table.send(intent.key, core.owed.epoch, at)

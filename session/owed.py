@@ -51,3 +51,5 @@ class View:
     broken: Mapping[str, float] = field(
         default_factory=dict[str, float]
     )  # what farms are for, and since when one is down (seconds since 1970)
+    downtime: str = ""  # planned, now or in a minute
+    expected: bool = True  # not now, as far as the calendar knows

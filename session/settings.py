@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from backstay.protocol.handshake import VersionRange
 from backstay.protocol.vocabulary import HIGHEST_VERSION, LOWEST_VERSION
+from backstay.session.calendar import MaintenanceWindow
 from backstay.session.resend import ResendRule
 
 OWN_OFFER = VersionRange(176, 200)
@@ -69,6 +70,7 @@ class Settings:
     read_only: bool = False
     pulse: PulseSettings = field(default_factory=PulseSettings)
     held: HeldSettings = field(default_factory=HeldSettings)
+    maintenance: tuple[MaintenanceWindow, ...] = ()  # planned downtime of the gateway
     gateway: str = ""  # whose orders these are: with the client id, what TWS knows them by
     journal: bool = False  # whether orders are written down before they are sent
     time_zone: str = "UTC"  # in which the gateway's day begins: it lists executions and completed orders of the day

@@ -30,6 +30,9 @@ class Trades(Counter):
         orders = self.orders
         if not self.open:
             return False
+        if item.is_order and self.closed:
+            self._refuse_order(item, self.closed)
+            return True
         if not item.is_order or orders is None:
             self.push_trade(item)
             return True

@@ -37,6 +37,7 @@ class Timer(Enum):
     RECONCILE = "reconcile"
     JOURNAL = "journal"
     ROLL_CALL = "roll call"
+    CALENDAR = "calendar"
 
 
 # -- events ----------------------------------------------------------------------------------------------------------
@@ -300,9 +301,13 @@ class Disarm:
 
 @dataclass(frozen=True, slots=True)
 class BackOff:
-    """Choose a delay of at least `floor_seconds` and let Timer.RETRY ring after it."""
+    """Choose a delay of at least `floor_seconds` and let Timer.RETRY ring after it.
+
+    `cap_seconds` lowers the cap for this once; the floor wins.
+    """
 
     floor_seconds: float
+    cap_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

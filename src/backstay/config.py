@@ -37,7 +37,7 @@ from backstay.config_sections import (
     RelayConfig,
     Section,
 )
-from backstay.config_values import ClientIds, MaintenanceWindow
+from backstay.config_values import ClientIds
 from backstay.errors import ConfigError, Problem
 from backstay.metrics.listening import Address
 
@@ -54,7 +54,6 @@ __all__ = [
     "JournalConfig",
     "LifecycleConfig",
     "LogConfig",
-    "MaintenanceWindow",
     "OrdersConfig",
     "PacingConfig",
     "PulseConfig",

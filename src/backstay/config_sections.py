@@ -24,8 +24,9 @@ from pydantic import (
     model_validator,
 )
 
-from backstay.config_values import HIGHEST_CLIENT_ID, ClientIds, MaintenanceWindow, parse_client_ids, parse_window
+from backstay.config_values import HIGHEST_CLIENT_ID, ClientIds, parse_client_ids, parse_window
 from backstay.metrics.listening import Address, parse_address
+from backstay.session.calendar import MaintenanceWindow
 
 LONGEST_SOCKET_PATH = 107
 """Bytes in `sun_path` less the closing NUL; a longer path cannot be bound on Linux."""

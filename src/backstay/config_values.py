@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
+from datetime import time
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from backstay.session.calendar import MaintenanceWindow
 
 HIGHEST_CLIENT_ID = 2**31 - 1
 """Client ids are signed 32-bit integers in every official client."""
@@ -63,25 +65,6 @@ def _id_range(item: str) -> range:
     if high > HIGHEST_CLIENT_ID:
         raise ValueError(f"a client id is at most {HIGHEST_CLIENT_ID}")
     return range(low, high + 1)
-
-
-@dataclass(frozen=True, slots=True)
-class MaintenanceWindow:
-    """A span of every day by the clock of `zone`; may cross midnight. Its start belongs to it, its end does not."""
-
-    start: time
-    end: time
-    zone: ZoneInfo
-
-    def covers(self, wall_seconds: float) -> bool:
-        """Whether this moment (seconds since 1970) lies in it."""
-        clock = datetime.fromtimestamp(wall_seconds, UTC).astimezone(self.zone).time()
-        if self.start < self.end:
-            return self.start <= clock < self.end
-        return clock >= self.start or clock < self.end
-
-    def __str__(self) -> str:
-        return f"{self.start:%H:%M}-{self.end:%H:%M} {self.zone.key}"
 
 
 def parse_window(text: str) -> MaintenanceWindow:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from backstay.config import Config
-from backstay.config_values import MaintenanceWindow
 from backstay.control.client import ControlClient, ControlError, UnreachableError
 from backstay.control.explaining import HELP_BY_CAUSE
 from backstay.doctor_probe import DEFAULT_PORTS, Probed, listening_ports, probe
 from backstay.errors import ConfigError
 from backstay.metrics.listening import Address, ListenError, open_listener
+from backstay.session.calendar import Downtime, MaintenanceWindow, look_up
 
 CLOCK_SECONDS = 5.0
 """A difference that matters: fills and bars are ordered by the gateway's clock, alarms by ours."""
@@ -49,8 +49,8 @@ def examine(load: Callable[[], Config], *, client_id: int, seconds: float) -> It
     for name, gateway in config.gateways.items():
         for endpoint in gateway.endpoints:
             yield _gateway(f"gateway {name} {endpoint}", endpoint, client_id, seconds)
-        for window in gateway.maintenance:
-            yield _planned(f"gateway {name}", window)
+        if gateway.maintenance:
+            yield _planned(f"gateway {name}", gateway.maintenance, time.time())
 
 
 def _files(config: Config) -> Iterator[Finding]:
@@ -127,13 +127,7 @@ def _help(found: Probed, endpoint: Address) -> tuple[str, ...]:
     return (*todo, f"Something listens on {', '.join(others)} there: is that the one?") if others else todo
 
 
-def _planned(check: str, window: MaintenanceWindow) -> Finding:
-    now = datetime.now(UTC)
-    if window.covers(now.timestamp()):
-        return Finding(f"{check} maintenance", ok=True, text=f"now, {window}")
-    local = now.astimezone(window.zone)
-    start = datetime.combine(local.date(), window.start, window.zone)
-    if start <= local:
-        start = datetime.combine(local.date() + timedelta(days=1), window.start, window.zone)
-    hours = (start.astimezone(UTC) - now).total_seconds() / 3600
-    return Finding(f"{check} maintenance", ok=True, text=f"next in {hours:.1f} h, {window}")
+def _planned(check: str, windows: tuple[MaintenanceWindow, ...], wall: float) -> Finding:
+    planned = look_up(windows, wall)
+    when = "now" if planned.phase is Downtime.NOW else f"in {(planned.begins - wall) / 3600:.1f} h"
+    return Finding(f"{check} maintenance", ok=True, text=f"{when}: {planned.text}")

@@ -87,6 +87,10 @@ GROUPS: Mapping[str, Mapping[str, Row]] = {
         "upstream_restored": Row(
             "The gateway has them back; `data` is lost (1101) or kept (1102).", "connection epoch data"
         ),
+        "maintenance": Row(
+            "Planned downtime is near (orders are closed), has come (now) or is over (none); seconds since 1970.",
+            "connection phase begins ends",
+        ),
         "farm_changed": Row("A data farm broke or works again.", "connection farm of working"),
     },
     "Clients of a relay": {

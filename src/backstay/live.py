@@ -110,7 +110,7 @@ def connection_status(live: Live, restarts: int, hold: Hold | None = None) -> Co
         gateway=live.gateway,
         endpoint=f"{host}:{port}" if host else "",
         client_id=view.client_id if view.client_id is not None else -1,
-        wanted=live.charge.wanted,
+        wanted=live.charge.wanted and view.expected,
         state="paused" if held_from_the_start else view.state,
         reason=hold.reason or view.reason if held_from_the_start and hold is not None else view.reason,
         since_wall=meter.state_since_wall,
@@ -125,4 +125,5 @@ def connection_status(live: Live, restarts: int, hold: Hold | None = None) -> Co
         messages_received=meter.messages_received,
         messages_sent=meter.messages_sent,
         admin=hold.wanted if hold is not None else UP,
+        downtime=view.downtime,
     )

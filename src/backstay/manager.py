@@ -363,7 +363,7 @@ class Manager:
         if live.relay and not live.named:
             with self._changed:
                 self._look_whether_waiting(live)
-        if before.state != view.state:
+        if (before.state, before.expected) != (view.state, view.expected):
             with self._changed:
                 self._changed.notify_all()
 
@@ -385,9 +385,9 @@ class Manager:
                 return
             meter = ConnectionMeter(name=name, gateway=live.gateway, mode="relay")
             self._meters = {**self._meters, name: meter}
-        if meter.expected == bool(waiting):
+        if meter.expected == (expected := bool(waiting) and live.view.expected):
             return
-        meter.set_wanted(time.monotonic(), expected=bool(waiting), up=False)
+        meter.set_wanted(time.monotonic(), expected=expected, up=False)
         meter.state, meter.state_since_wall = ("waiting" if waiting else "stopped"), time.time()
         meter.reason = live.view.reason if waiting else ""
 

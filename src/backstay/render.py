@@ -40,7 +40,7 @@ def printable(text: object) -> str:
 
 
 def _next_or_reason(one: Connection, now: float) -> str:
-    parts = [printable(one["reason"])] if one["reason"] else []
+    parts = [printable(one[key]) for key in ("downtime", "reason") if one[key]]
     if one["next_attempt_wall"] > now:
         parts.insert(0, f"in {duration(one['next_attempt_wall'] - now)}")
     return ": ".join(parts) or NONE

@@ -25,6 +25,7 @@ def session_settings(config: Config, name: str, *, read_only: bool) -> Settings:
         messages_per_second=config.pacing.messages_per_second,
         historical_limits=config.pacing.historical_limits,
         read_only=read_only,
+        maintenance=gateway.maintenance,
         gateway=name,
         journal=not read_only,
         time_zone=gateway.time_zone,

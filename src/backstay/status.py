@@ -22,8 +22,8 @@ class ListenerStatus:
 class ConnectionStatus:
     """One upstream connection.
 
-    `wanted`: schedule and operator want it up. `admin`: what operators want of it: up, paused or drained. `state`: one
-    of the public states; `reason` says why, in a sentence.
+    `wanted`: schedule and operator want it up. `downtime`: what is planned for now or the next minute. `admin`: what
+    operators want of it: up, paused or drained. `state`: one of the public states; `reason` says why, in a sentence.
     `..._wall`: seconds since 1970, 0 where there is none. `epoch` counts the dials. `streams`, `reads`: what the client
     is owed; `held`: what waits for the gateway. `round_trip_seconds`: the last probe, None before the first answer.
     """
@@ -47,6 +47,7 @@ class ConnectionStatus:
     messages_received: int = 0
     messages_sent: int = 0
     admin: str = "up"
+    downtime: str = ""
 
 
 @dataclass(frozen=True, slots=True)

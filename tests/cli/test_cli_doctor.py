@@ -150,7 +150,10 @@ def test_a_mistake_in_the_configuration_is_told_and_planned_downtime_as_well(exa
     assert "gateways.g.endpoints[0]: must be HOST:PORT" in found["configuration"]["text"]
     with Simulator() as simulator:
         window = '[gateways.h]\nendpoints = ["127.0.0.1:1"]\nmaintenance = ["23:40-00:10 UTC"]\n'
-        assert "23:40-00:10 UTC" in examine(of(simulator), more=window)[1]["gateway h maintenance"]["text"]
+        assert (
+            "planned downtime from 23:40 to 00:10 UTC"
+            in examine(of(simulator), more=window)[1]["gateway h maintenance"]["text"]
+        )
 
 
 def test_what_a_running_daemon_knows_is_told_with_it(place, tmp_path, monkeypatch):
