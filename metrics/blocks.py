@@ -252,6 +252,10 @@ class ConnectionMeter:
         else:
             setattr(self, name, getattr(self, name) + 1)
 
+    def lose(self, count: int) -> None:
+        """So many events were not delivered. Whoever lost them, under its lock."""
+        self.events_dropped += count
+
     def observe(self, name: str, seconds: float, label: str = "") -> None:
         """Count a duration in this histogram, of a label where it has one. Its writing thread."""
         histogram = getattr(self, name)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import uvicorn
 from starlette.applications import Starlette
 
+from backstay.metrics.blocks import Histogram
 from backstay.metrics.listening import Address, ListenError, open_listener, parse_address
 
 START_SECONDS = 10.0
@@ -30,6 +31,10 @@ CONCURRENCY = 64
 _log = logging.getLogger(__name__)
 
 
+LAG_PERIOD_SECONDS = 0.5
+"""Two timers a second show a loop that lags for a tenth of one, and cost nothing."""
+
+
 class Closing:
     """Lets responses without an end know that the server stops. Used within the server's event loop only."""
 
@@ -45,14 +50,27 @@ class Closing:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, closing: Closing | None) -> None:
+    def __init__(self, config: uvicorn.Config, closing: Closing | None, lag: Histogram | None) -> None:
         super().__init__(config)
         self._closing = closing
+        self._lag = lag
         self.settled = threading.Event()  # started, or failed to
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        if self._lag is not None:
+            self._wait(asyncio.get_running_loop(), self._lag)
         self.settled.set()
+
+    def _wait(self, loop: asyncio.AbstractEventLoop, lag: Histogram) -> None:
+        """Note how late a timer is, again and again: what keeps this loop waiting keeps every thread waiting."""
+        due = loop.time() + LAG_PERIOD_SECONDS
+
+        def ring() -> None:
+            lag.observe(max(0.0, loop.time() - due))
+            self._wait(loop, lag)
+
+        loop.call_at(due, ring)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self._closing is not None:
@@ -64,10 +82,17 @@ class HttpServer:
     """Serves an app on an address ("HOST:PORT") or on a socket that is bound already, which it takes over.
 
     `start` and `stop` may be called from any thread, each once; `app.state.closing`, if there is one, is told of the
-    stop.
+    stop. `lag` is told how late timers of the server's loop are; its writer is the server's thread.
     """
 
-    def __init__(self, listen: Address | str | socket.socket, app: Starlette, *, protocol: type | None = None) -> None:
+    def __init__(
+        self,
+        listen: Address | str | socket.socket,
+        app: Starlette,
+        *,
+        protocol: type | None = None,
+        lag: Histogram | None = None,
+    ) -> None:
         self._listen = parse_address(listen) if isinstance(listen, str) else listen
         config = uvicorn.Config(
             app,
@@ -84,7 +109,7 @@ class HttpServer:
             limit_concurrency=CONCURRENCY,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
-        self._server = _Server(config, getattr(app.state, "closing", None))
+        self._server = _Server(config, getattr(app.state, "closing", None), lag)
         self._thread: threading.Thread | None = None
         self._address: Address | None = None
         self._failure: BaseException | None = None

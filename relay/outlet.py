@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from backstay.actors.traffic import Credit, shut
-from backstay.protocol.framing import MAX_PAYLOAD
+from backstay.protocol.framing import MAX_PAYLOAD, PREFIX_BYTES
 from backstay.supervisor.actor import Actor
 from backstay.supervisor.messages import ExitReason
 from backstay.supervisor.specs import Context
@@ -21,11 +21,28 @@ and beside it what backstay itself says. A client that lets more than that pile 
 WRITER = "writer"
 
 
+def _nobody(_count: int) -> None:
+    """The default for whoever is not interested."""
+
+
+def frames_of(piece: bytes | memoryview) -> int:
+    """How many frames this ends; of bytes that begin with a frame it is the rest, or the whole."""
+    whole = piece.obj if isinstance(piece, memoryview) else piece
+    assert isinstance(whole, bytes)  # noqa: S101  # only bytes are put
+    sent, at, count = len(whole) - len(piece), 0, 0
+    while at < len(whole):
+        at += PREFIX_BYTES + int.from_bytes(whole[at : at + PREFIX_BYTES], "big")
+        count += at > sent
+    return count
+
+
 class Outlet:
     """Writes to one client's socket. `put` and `finish`: the Dispatcher's thread; `pump`: the writer's."""
 
-    def __init__(self, sock: socket.socket, credit: Credit) -> None:
+    def __init__(self, sock: socket.socket, credit: Credit, lost: Callable[[int], object] = _nobody) -> None:
+        """`lost` hears how many frames a client has missed that was cut off because it did not read, in any thread."""
         self._sock = sock
+        self._lost = lost
         self._credit = credit
         self._lock = threading.Lock()
         self._queue: deque[bytes | memoryview] = deque()
@@ -56,6 +73,8 @@ class Outlet:
                 self._pending_bytes += rest
                 self._filled.set()
             elif rest:
+                if not self._broken:
+                    self._lose(memoryview(data)[sent:])
                 sent = len(data)
                 self._break()
             if sent:
@@ -93,9 +112,11 @@ class Outlet:
             piece, sock = self._queue[0], self._sock
         try:
             sent = sock.send(piece)
-        except OSError:  # also when the client has taken nothing for the socket's send time-out
+        except OSError as error:
             with self._lock:
                 if sock is self._sock:
+                    if isinstance(error, BlockingIOError):  # the client has taken nothing for the send time-out
+                        self._lose()
                     self._break()
             return False
         self._account(sock, piece, sent)
@@ -116,6 +137,11 @@ class Outlet:
             self._credit.give(sent)
         for done in callbacks:
             done()
+
+    def _lose(self, *more: memoryview) -> None:
+        """The client is to be cut off although it is there: what waits for it is lost."""
+        if not self._broken:
+            self._lost(sum(map(frames_of, (*self._queue, *more))))
 
     def _break(self) -> None:
         """The client is lost; its reading side finds out by the shutdown."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import socket
@@ -18,7 +17,7 @@ from backstay.doors import Doors, Server
 from backstay.holds import Holds
 from backstay.logs import EventLog
 from backstay.manager import Manager
-from backstay.metrics.blocks import ProcessSample
+from backstay.metrics.blocks import LAG_BOUNDS, Histogram, ProcessSample
 from backstay.metrics.events import EventRing
 from backstay.operations import Operations
 from backstay.status import status_as_dict
@@ -60,8 +59,7 @@ class Daemon:
         self._operations = Operations(self.manager, holds=self._holds, log=log, events=events, load=load)
         self._events = events
         self._on_end = on_end
-        self._accepted_wall = time.time()
-        self._hash = hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:12]
+        self._timer_lag = Histogram(LAG_BOUNDS)
         self._draining = threading.Event()
         self._stops = ExitStack()
         self._doors = Doors(config.control.socket, config.http.listen if config.http.enabled else None)
@@ -88,10 +86,12 @@ class Daemon:
 
     def reload(self) -> None:
         """Read the configuration again, in a thread of its own: whatever comes of it is in the log."""
+        reload = self._operations.handler("reload")
+        assert reload is not None  # noqa: S101  # it is in the table
 
         def work() -> None:
             with suppress(Exception):  # told as an event
-                self._operations.reload({"reason": "SIGHUP"}, None)
+                reload({"reason": "SIGHUP"}, None)
 
         threading.Thread(target=work, name="reload", daemon=True).start()
 
@@ -144,7 +144,7 @@ class Daemon:
             draining=self._draining.is_set,
             events=self._events,
         )
-        watchers = HttpServer(http, create_app(views))
+        watchers = HttpServer(http, create_app(views), lag=self._timer_lag)
         watchers.start()
         return operators, watchers
 
@@ -152,11 +152,18 @@ class Daemon:
         self._on_end(f"the servers could not be started: {error!r}")
 
     def _process(self) -> ProcessSample:
+        accounts, journal = self._operations.accounts, self.manager.keeping.meter
         return ProcessSample(
             version=__version__,
-            hash=self._hash,
-            config_accepted_wall=self._accepted_wall,
+            hash=accounts.hash,
+            config_accepted=accounts.accepted,
+            config_accepted_wall=accounts.accepted_wall,
             log_messages=dict(self.log.counts),
+            operator_actions=dict(accounts.actions),
+            operator_action_failures=dict(accounts.failures),
+            timer_lag=self._timer_lag,
+            journal_write_failures=journal.write_failures,
+            journal_commit_seconds=journal.commit_seconds,
         )
 
     def _live(self) -> Sequence[Check]:

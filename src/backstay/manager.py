@@ -303,7 +303,7 @@ class Manager:
             admit=lambda: self._has_greeted(live),
             on_started=lambda client_id: self._named(live, f"{relay}/{client_id}"),
             on_left=lambda: self._left(live_id),
-            outlet=Outlet(sock, credit),
+            outlet=Outlet(sock, credit, live.meter.lose),
             linger_seconds=config.linger_seconds,
             log=self.log,
         )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from backstay.accounts import Accounts
 from backstay.config import Config
 from backstay.control.explaining import explain
 from backstay.control.goals import UP_STATES
@@ -55,6 +56,7 @@ class Operations:
         self, manager: Manager, *, holds: Holds, log: EventLog, events: EventRing, load: Callable[[], Config] | None
     ) -> None:
         """`load` reads the configuration again; it may raise ConfigError."""
+        self.accounts = Accounts(manager.config)
         self._load = load
         self._reloading = threading.Lock()
         self._manager = manager
@@ -65,7 +67,14 @@ class Operations:
     def handler(self, name: str) -> Handler | None:
         """What carries out this command; None: there is no such command."""
         method = HANDLERS.get(name)
-        return None if method is None else lambda arguments, peer: method(self, arguments, peer)
+        if method is None:
+            return None
+
+        def carry_out(arguments: Arguments, peer: Peer | None) -> Result:
+            with self.accounts.action("" if arguments.get("dry_run") else name):
+                return method(self, arguments, peer)
+
+        return carry_out
 
     # -- commands that change something --------------------------------------------------------------------------------
 
@@ -180,8 +189,11 @@ class Operations:
                 self._tell("reload", "", reason=reason, peer=peer)
                 take_over(self._manager, new)
                 self._log("configuration_reloaded", changes=[change.key for change in changes])
+            if not dry_run:
+                self.accounts.config_accepted(self._manager.config)
         except (ConfigError, ListenError) as error:
             if not dry_run:
+                self.accounts.config_refused()
                 self._log("configuration_refused", reason=str(error))
             raise _error("refused", str(error)) from error
         finally:

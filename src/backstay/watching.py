@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from backstay.metrics.blocks import ActorSample, ConnectionMeter
+from backstay._version import __version__
+from backstay.keeping import Keeping
+from backstay.metrics.blocks import ActorSample, ConnectionMeter, ProcessSample
 from backstay.supervisor.tree import TreeNode
+
+if TYPE_CHECKING:
+    from backstay.metrics.collector import BackstayCollector
 
 CONNECTIONS = "connections"
 """The top-level supervisor with one child a connection."""
@@ -21,6 +26,25 @@ class Watched(Protocol):
     def tree(self) -> TreeNode | None: ...  # noqa: D102
 
     def names(self) -> Mapping[str, str]: ...  # noqa: D102
+
+    @property
+    def keeping(self) -> Keeping: ...  # noqa: D102
+
+
+def collector(watched: Watched) -> BackstayCollector:
+    """All metrics of a manager, to be registered in a registry of your own: `registry.register(collector(manager))`.
+
+    It reads the manager when the registry is scraped, from the thread that does so. One manager a registry: the names
+    are the same for each. What belongs to the daemon alone (operators, reloads, logs) stays at 0.
+    """
+    from backstay.metrics.collector import BackstayCollector  # noqa: PLC0415  # what nobody scrapes need not be imported
+
+    return BackstayCollector(Source(watched), lambda: ProcessSample(version=__version__, **_journal(watched)))
+
+
+def _journal(watched: Watched) -> dict[str, Any]:
+    meter = watched.keeping.meter
+    return {"journal_write_failures": meter.write_failures, "journal_commit_seconds": meter.commit_seconds}
 
 
 def restarts_below(tree: TreeNode | None) -> dict[str, int]:
