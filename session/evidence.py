@@ -239,7 +239,8 @@ def _is_filled_by(intent: Intent, fills: tuple[ExecutionFacts, ...]) -> bool:
 def _completed_row(intent: Intent, evidence: Evidence, ground: Ground) -> OrderFacts | None:
     """The completed order that is this one: by its permanent id, or by a reference that no other one has.
 
-    By a reference only cancelled ones are found: a fill of the day has an execution that names its order.
+    By a reference only cancelled ones are found: a fill of the day has an execution that names its order. Where one
+    row has the very reference TWS does not cut them short, and those that only begin alike are others.
     """
     key = (intent.key.client_id, intent.key.order_id)
     for perm_id in (intent.perm_id, *sorted(evidence.numbers.get(key, ()))):
@@ -248,8 +249,8 @@ def _completed_row(intent: Intent, evidence: Evidence, ground: Ground) -> OrderF
     if not intent.order.order_ref or intent.was_acknowledged or key in evidence.orders:
         return None
     alike = [row for row in evidence.nameless if _may_be(intent, row, evidence, ground=ground)]
-    is_ours = len(alike) == 1 and alike[0].order_ref == intent.order.order_ref
-    return alike[0] if is_ours and order_event(alike[0]) is IntentEvent.CANCELLED else None
+    same = [row for row in alike if row.order_ref == intent.order.order_ref]
+    return same[0] if len(same) == 1 and order_event(same[0]) is IntentEvent.CANCELLED else None
 
 
 def _owner(row: OrderFacts, evidence: Evidence, ground: Ground) -> tuple[int, int] | None:

@@ -24,3 +24,5 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="how often the foreign clients' upstream is cut (default: every way once)",
     )
     parser.addoption("--cuts-seed", type=int, default=None, help="the seed a failed run has printed")
+    parser.addoption("--kills", type=int, default=6, help="how often `backstay run` is killed (default %(default)s)")
+    parser.addoption("--kills-seed", type=int, default=None, help="the seed a failed run has printed")

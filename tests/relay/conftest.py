@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +21,10 @@ from backstay.protocol.messages import body_fields, message_id
 from backstay.protocol.wire import find_varint, varint_field
 from backstay.session.orders import FIRST_RESERVED_ID
 from backstay.simulator import Simulator
+
+HERE = str(Path(__file__).parent)
+if HERE not in sys.path:
+    sys.path.insert(0, HERE)  # the modules beside these tests can be imported by name
 
 PATIENCE = 15.0
 

@@ -125,6 +125,13 @@ ROWS = [
     ("completed, known by its number", (completed(ref=""),), UNSETTLED, {"perm_id": 77}, VerdictKind.CANCELLED),
     ("completed, known by its reference", (completed(),), UNSETTLED, {}, VerdictKind.CANCELLED),
     ("two completed of its reference", (completed(), completed(perm_id=78)), {}, {}, VerdictKind.OVER),
+    (
+        "completed, known by its reference, of which another one's is a part",
+        (completed(), completed(ref="min", perm_id=78), completed(ref="mine-2", perm_id=79)),
+        UNSETTLED,
+        {},
+        VerdictKind.CANCELLED,
+    ),
     ("a reference of which ours is a part", (completed(ref="mine-2"),), {}, {}, VerdictKind.OVER),
     ("filled, of its reference, not of its id", (completed("Filled"),), {}, {}, VerdictKind.OVER),
     ("completed of its reference while open", (opened(perm_id=0), completed()), {}, {}, VerdictKind.LIVE),
