@@ -316,3 +316,18 @@ def moved_port(text: str) -> int | None:
     found = _PORT.search(text)
     port = int(found[1]) if found else 0
     return port if 0 < port < 65536 else None
+
+
+USUAL_CANCEL_CODES = frozenset({300})
+CANCEL_CODES = {
+    10: frozenset({310}),
+    20: frozenset({366, 162}),
+    22: frozenset({365, 162}),
+    50: frozenset({300, 366}),
+    62: frozenset({300, 321}),
+    74: frozenset({321}),
+    76: frozenset({321}),
+    92: frozenset({10185}),
+    94: frozenset({10185}),
+}
+"""What TWS says on the id of a cancel it does not need, by the request cancelled; the client never sent these."""

@@ -54,6 +54,7 @@ class Desk(Gate):
 
     def _take_setting(self, request: Request, item: Item) -> None:
         self.ledger.set(request.id, item.payload)
+        self.settings_out.pop(request.id, None)
         if self.open:
             # Not the lane of settings: what the client asked for before it is meant to come before it.
             self.outbox.push(Lane.INTERACTIVE, item)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from backstay.protocol.codes import CANCEL_CODES, USUAL_CANCEL_CODES
 from backstay.protocol.commands import cancel_frame
 from backstay.protocol.framing import PREFIX_BYTES, frame
 from backstay.protocol.historical import LIMITED, historical_query
@@ -21,6 +22,7 @@ from backstay.session.notices import Notice
 from backstay.session.pacing import Item, Lane
 from backstay.session.tally import ORDER, ORDER_CANCEL, count_failed, count_order_sent, count_sent
 from backstay.session.trades import Trades
+from backstay.session.unspoken import Unspoken
 from backstay.session.vocabulary import Arm, Await, Count, Mute, Observe, PassClock, Swallow, Timer, Write
 
 REQ_CURRENT_TIME = 49
@@ -30,20 +32,6 @@ SILENCE_SAYS_NOTHING = frozenset({REQ_CURRENT_TIME, 12})
 
 GLOBAL_CANCEL = 58
 CANCEL_ORDER, MARKET_DEPTH = 4, 10
-
-USUAL_CANCEL_CODES = frozenset({300})
-CANCEL_CODES = {
-    10: frozenset({310}),
-    20: frozenset({366, 162}),
-    22: frozenset({365, 162}),
-    50: frozenset({300, 366}),
-    62: frozenset({300, 321}),
-    74: frozenset({321}),
-    76: frozenset({321}),
-    92: frozenset({10185}),
-    94: frozenset({10185}),
-}
-"""What TWS says on the id of a cancel it does not need, by the request cancelled; the client never sent these."""
 
 DUPLICATE_CODES = frozenset({102, 322})
 """What TWS says of a request that it has already: one that was repeated had arrived after all."""
@@ -60,6 +48,8 @@ class Gate(Trades):
     restoring: int = 0  # queued by `restore` and not yet out
     look_due: float = NEVER_DUE
     firsts: Firsts = field(init=False)
+    unspoken: Unspoken = field(default_factory=Unspoken)
+    settings_out: dict[int, float] = field(default_factory=dict[int, float])  # when each was written last
 
     def __post_init__(self) -> None:
         Trades.__post_init__(self)
@@ -69,10 +59,12 @@ class Gate(Trades):
         """Open the gate: settings first, then what `begin` asks, cancels that waited, streams, reads."""
         self.end_halves(self.epoch)
         self.firsts.forget_all()
+        self.unspoken.forget_all()
         self.open = True
         self.restoring = 0
         self.muted.clear()
-        self._replay_settings()
+        for payload in self.ledger.settings.values():
+            self._put_back(Lane.SETTINGS, Item(payload))
         begin()
         self.release_trades()
         self.requeue()
@@ -84,9 +76,11 @@ class Gate(Trades):
             for entry in self.ledger.entries.values()
         )
 
-    def _replay_settings(self) -> None:
-        for payload in self.ledger.settings.values():
-            self._put_back(Lane.SETTINGS, Item(payload))
+    def repeat_settings(self, until: float = NEVER_DUE) -> None:
+        """Write those once more, on the same socket, that were written up to this moment: nobody says what he heeds."""
+        for number, payload in self.ledger.settings.items():
+            if self.settings_out.get(number, NEVER_DUE) <= until:
+                self.outbox.push(Lane.SETTINGS, Item(payload))
 
     def _put_back(self, lane: Lane, item: Item) -> None:
         item.restores = True
@@ -106,7 +100,7 @@ class Gate(Trades):
 
     def resubscribe(self) -> None:
         """Same socket, data lost (1101): TWS may still know the ids, so each is cancelled and asked for again."""
-        self._replay_settings()
+        self.repeat_settings()
         for entry in list(self.ledger.entries.values()):
             if entry.epoch == self.epoch and entry.is_stream:  # a read may still be answered, and must not be twice
                 self._cancel_ourselves(entry, Lane.SETTINGS)
@@ -211,7 +205,7 @@ class Gate(Trades):
 
     def plan_look(self, now: float) -> None:
         """Have the timer ring when the next request may have been without an answer for too long."""
-        due = self.firsts.next_due
+        due = min(self.firsts.next_due, self.unspoken.next_due)
         if due < self.look_due:
             self.look_due = due
             self.effects.append(Arm(Timer.VERIFY, max(0.0, due - now)))
@@ -304,12 +298,19 @@ class Gate(Trades):
         if number == GLOBAL_CANCEL:
             self.ledger.global_cancel_out = True
             count_order_sent(self, ORDER_CANCEL, None, since=0.0)
+            self.unspoken.left(None, item, self.settings, now=self.now)
         elif key is not None and number in ORDERS:
             self.ledger.order_sent(key)
             count_order_sent(self, ORDER, key, since=item.since)
+            if item.intent is not None:  # TWS says nothing but the answer itself of a preview
+                self.unspoken.left(key, item, self.settings, now=self.now)
         elif key is not None and number == CANCEL_ORDER:
             self.ledger.cancel_sent(key, item.payload)
-            count_order_sent(self, ORDER_CANCEL, key, since=item.since)
+            if not item.repeats:
+                count_order_sent(self, ORDER_CANCEL, key, since=item.since)
+            self.unspoken.left(key, item, self.settings, now=self.now)
+        elif number in self.ledger.settings:
+            self.settings_out[number] = self.now
 
     @property
     def idle(self) -> bool:
@@ -321,6 +322,7 @@ class Gate(Trades):
         """The socket is gone: close the gate, settle what cannot be put back, keep what can."""
         self.open = False
         self.firsts.forget_all()
+        self.unspoken.forget_all()
         unkept: list[Item] = []
         if self.orders is not None:
             unkept, self.orders.unkept = self.orders.unkept, []
@@ -340,7 +342,7 @@ class Gate(Trades):
         # Cancelling twice is harmless; cancelling not at all is not. Cancelling everything is another matter: by the
         # time it could be repeated there may be orders that the client wants.
         for payload in self.ledger.take_cancels_out():
-            self._hold_trade(Item(payload, since=now, repeats=True))
+            self._hold_trade(Item(payload, since=now, repeats=1))
         if self.ledger.global_cancel_out:
             self.ledger.global_cancel_out = False
             self.say(Notice.GLOBAL_CANCEL_IN_DOUBT, detail=detail)

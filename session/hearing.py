@@ -10,6 +10,7 @@ from backstay.protocol.commands import read_current_time
 from backstay.protocol.errors import NO_REQUEST, ErrorMessage, read_error, read_next_valid_id, write_next_valid_id
 from backstay.protocol.handshake import BadAnswer, Hello, Redirect, VersionRange, read_answer
 from backstay.protocol.messages import execution_order_id, order_status_client, response_key, ticks_done
+from backstay.protocol.order_fields import read_order
 from backstay.protocol.responses import HISTORICAL_TICKS
 from backstay.session.causes import Cause
 from backstay.session.gate import DUPLICATE_CODES
@@ -41,6 +42,7 @@ from backstay.session.sieve import (
     READ_ONLY_API,
 )
 from backstay.session.tally import count_failed, count_heard, count_word
+from backstay.session.unspoken import CANCEL_TOO_LATE
 from backstay.session.vocabulary import (
     Answered,
     Connected,
@@ -59,6 +61,9 @@ if TYPE_CHECKING:
     from backstay.session.core import Core
 
 DATA_LOST = 1101
+WORKING = frozenset({"ApiPending", "PendingSubmit", "PreSubmitted", "Submitted", "Inactive"})
+"""Statuses of an order of which no cancel is known."""
+
 EITHER_CODES = frozenset({200, 203, 320, 321, 322, 323})
 """What TWS says of requests and of orders alike."""
 
@@ -218,7 +223,7 @@ def _note_clock(core: Core, payload: bytes, _passed: bool) -> None:
 
 
 def _note_order(core: Core, payload: bytes, passed: bool) -> None:
-    """An order status of ours: TWS has the order, and what was cancelled is answered.
+    """An order status of ours: TWS has the order, and unless the order works on, what was cancelled is answered.
 
     Other clients' orders may have the same numbers. An open order alone does not tell whose it is; its status follows.
     """
@@ -226,7 +231,9 @@ def _note_order(core: Core, payload: bytes, passed: bool) -> None:
     order_id, client_id = response_key(payload, version), order_status_client(payload, version)
     if order_id is not None and start is not None and client_id == start.client_id:
         core.owed.ledger.order_seen(order_id)
-        core.owed.ledger.cancel_answered(order_id)
+        facts = read_order(payload, version)
+        if facts is None or facts.status not in WORKING:  # or it answers what was written before the cancel
+            core.owed.ledger.cancel_answered(order_id)
         count_word(core.desk, order_id)
     hear_order(core, payload, passed)
 
@@ -275,6 +282,8 @@ def _note_error(core: Core, payload: bytes, passed: bool) -> None:
         for entry in core.owed.ledger.on_key(error.id):
             core.desk.wait_no_more(entry)  # one that was repeated had arrived
             core.desk.firsts.heard(entry, core.now)
+    elif error.code in CANCEL_TOO_LATE:
+        core.owed.ledger.cancel_answered(error.id)
 
 
 def _note_error_on_key(core: Core, error: ErrorMessage) -> None:

@@ -146,6 +146,14 @@ class IntentTable:
             moves.append(self._move(replace(intent, change_pending=False), event, at))
         return [move for move in moves if move is not None]
 
+    def unanswered(self, client_id: int, order_id: int, at: Moment) -> Moved | None:
+        """TWS has had its time, and has not said a word of what was written of this order last."""
+        intent = self.get(client_id, order_id)
+        if intent is None or intent.is_concluded:
+            return None
+        event = IntentEvent.CHANGE_LOST if intent.change_pending else IntentEvent.UNANSWERED
+        return self._move(replace(intent, change_pending=False), event, at)
+
     def want_cancel(self, client_id: int, order_id: int | None = None) -> None:
         """The client wants this order cancelled (all of them without an id): it is never sent again."""
         for key, intent in tuple(self._open.items()):

@@ -38,9 +38,7 @@ class Notice(Enum):
     GLOBAL_CANCEL_IN_DOUBT = NoticeRow(
         2167, "it is not known whether the global cancel arrived; it is not sent again by itself ({detail})"
     )
-    ORDER_IN_DOUBT = NoticeRow(
-        2165, "order in doubt: it was sent, then the connection broke before an answer ({detail})"
-    )
+    ORDER_IN_DOUBT = NoticeRow(2165, "order in doubt: it was sent, and there was no answer ({detail})")
     HALF_ANSWER = NoticeRow(504, "the connection broke before the answer was complete; ask again")
     NO_ANSWER = NoticeRow(504, "sent more than once, and the gateway never answered; ask again if it still matters")
     ORDER_UNKNOWN = NoticeRow(201, "TWS never had this order; place it again if it is still wanted")

@@ -329,7 +329,7 @@ def hear_error(core: Core, order_id: int, code: int) -> None:
         return
     moved = orders.table.hear_error(orders.client_id, order_id, code, at=core.desk.at())
     if moved is not None and moved.after.state is IntentState.IN_DOUBT:
-        orders.reconciliation.doubt(core.desk.at())
+        orders.reconciliation.doubt(core.desk.at(), moved.after.written_at)
 
 
 def tell_doubts(core: Core) -> None:

@@ -52,7 +52,7 @@ class Item:
     queued_at: float = 0.0  # when it began to wait for the pace
     is_order: bool = False
     fail_fast: bool = False  # does not wait for a gateway that is away
-    repeats: bool = False  # has been written before, without an answer
+    repeats: int = 0  # so often it has been written before, without an answer
     restores: bool = False  # part of putting back what a lost socket took
     intent: IntentKey | None = None  # of an order that has a record
     is_change: bool = False  # of an order that was announced before

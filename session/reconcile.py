@@ -190,10 +190,11 @@ class Reconciliation:
             self.due = None
         return []
 
-    def doubt(self, at: Moment) -> None:
-        """An order has come into doubt on a healthy connection: look once what was sent has settled."""
-        if self.phase is Phase.IDLE and self._link_up_at is not None:
-            self.due = at.now + self.settings.settle_seconds
+    def doubt(self, at: Moment, written_at: float) -> None:
+        """An order has come into doubt on a healthy connection: look once what was written then has settled."""
+        if self.phase is not Phase.ASKING and self._link_up_at is not None:
+            settled_at = max(written_at, self._link_up_at) + self.settings.settle_seconds
+            self.due = max(at.now, settled_at if self.due is None else min(self.due, settled_at))
 
     # -- what TWS says -----------------------------------------------------------------------------------------------
 

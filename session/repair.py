@@ -17,6 +17,7 @@ from backstay.session.lifecycle import Link, State
 from backstay.session.notices import Notice
 from backstay.session.roll_call import DEFINITIONS, FLOWS_FROM, HISTORICAL, MARKET
 from backstay.session.tally import count_given_up
+from backstay.session.unspoken import look_after_trades
 from backstay.session.vocabulary import Count, Deliver, FarmChanged, Report
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ def look_after(core: Core) -> None:
     """The time of some requests has come."""
     desk, now = core.desk, core.now
     desk.look_due = float("inf")
+    look_after_trades(core)
+    repeats: list[Entry] = []
     for entry in desk.firsts.take_due(now):
         if not core.owed.ledger.has(entry) or entry.queued or entry.epoch != core.owed.epoch:
             continue
@@ -67,7 +70,16 @@ def look_after(core: Core) -> None:
         elif core.heard_at <= entry.sent_at and not entry.renew_wanted:
             desk.firsts.plan(entry, now + NOT_PROVED_SECONDS)
         else:
-            _act(core, entry, desk.firsts.verdict(entry, now))
+            silence = desk.firsts.verdict(entry, now)
+            if silence is Silence.REPEAT:
+                repeats.append(entry)
+            else:
+                _act(core, entry, silence)
+    if repeats:
+        desk.repeat_settings(until=max(entry.sent_at for entry in repeats))  # dropped as well, maybe
+    for entry in repeats:
+        desk.repeat(entry)
+        core.effects.append(Count("requests_repeated"))
 
 
 def _may_judge(core: Core, entry: Entry) -> bool:
@@ -79,10 +91,7 @@ def _may_judge(core: Core, entry: Entry) -> bool:
 
 def _act(core: Core, entry: Entry, silence: Silence | None) -> None:
     desk = core.desk
-    if silence is Silence.REPEAT:
-        desk.repeat(entry)
-        core.effects.append(Count("requests_repeated"))
-    elif silence is Silence.RENEW:
+    if silence is Silence.RENEW:
         desk.renew(entry)
         core.effects.append(Count("subscriptions_renewed"))
     elif silence is Silence.EXPIRE:

@@ -70,12 +70,13 @@ def tell(version: int, number: int, key: int | None = None, *, word: str = "t", 
     return text_message(version, number, *values)
 
 
-def order_status(version: int, order_id: int, *, client_id: int = CLIENT_ID) -> bytes:
+def order_status(version: int, order_id: int, status: str = "Submitted", *, client_id: int = CLIENT_ID) -> bytes:
     row = RESPONSES[3]
     if row.protobuf_from is not None and version >= row.protobuf_from:
         numbers = ((1, order_id), (6, 10_000 + order_id), (9, client_id))
-        return raw(3 + PROTOBUF_OFFSET, b"".join(varint_field(*number) for number in numbers))
-    values = (order_id, "Submitted", 0, 1, 0.0, 10_000 + order_id, 0, 0.0, client_id, "", 0.0)
+        body = b"".join(varint_field(*number) for number in numbers) + bytes_field(2, status.encode())
+        return raw(3 + PROTOBUF_OFFSET, body)
+    values = (order_id, status, 0, 1, 0.0, 10_000 + order_id, 0, 0.0, client_id, "", 0.0)
     if row.version_field is not None and version <= row.version_field[1]:
         values = (row.version_number, *values)
     return text_message(version, 3, *values)

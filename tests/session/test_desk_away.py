@@ -187,11 +187,12 @@ def test_word_of_another_clients_order_is_no_word_of_ours():
 
 
 def test_a_cancel_without_an_answer_is_repeated_and_a_global_one_is_told_of():
-    script = Script().ready().ask(ask(V, 4, 500), ask(V, 4, 501), ask(V, 58)).hear(order_status(V, 501))
+    script = Script().ready().ask(*(ask(V, 4, order_id) for order_id in (500, 501, 502)), ask(V, 58))
+    script.hear(order_status(V, 501, "PendingCancel"), order_status(V, 502, "Submitted"))
     script.ask(ask(V, 58, word="again"))
     lose(script)
     assert script.codes() == [(-1, 2167), (-1, 1100)]
-    assert script.again().written() == [ask(V, 4, 500)]
+    assert script.again().written() == [ask(V, 4, 500), ask(V, 4, 502)], "an order that works on was not cancelled"
     lose(script).ring(Timer.HELD, after=60.0)
     assert (500, 2163) in script.codes()
 

@@ -274,15 +274,23 @@ def test_an_order_that_comes_into_doubt_on_a_healthy_connection_has_a_round_of_i
     bench = Bench()
     bench.begin()
     bench.finish_round()
-    bench.work.doubt(at(300.0))
+    bench.work.doubt(at(300.0), 300.0)
     assert bench.work.due == 310.0
-    bench.work.doubt(at(305.0))
+    bench.work.doubt(at(305.0), 304.0)
     assert bench.work.due == 310.0
     bench.work.lost()
     bench.begin(link_up=False, now=400.0)
     bench.finish_round()
-    bench.work.doubt(at(401.0))
+    bench.work.doubt(at(401.0), 401.0)
     assert bench.work.due is None
+
+
+def test_an_order_that_was_silent_for_long_enough_has_its_round_at_once():
+    bench = Bench()
+    bench.begin()
+    bench.finish_round()
+    bench.work.doubt(at(300.0), 290.0)
+    assert bench.work.due == 300.0
 
 
 def test_a_lost_socket_ends_the_round():
