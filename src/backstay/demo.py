@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import cycle, groupby, islice
 from statistics import median
@@ -19,6 +19,7 @@ from backstay.config import Config
 from backstay.demo_client import QuoteClient
 from backstay.manager import Manager
 from backstay.session.causes import Cause
+from backstay.signals import calls
 from backstay.simulator.faults import Faults
 from backstay.simulator.server import Simulator
 
@@ -149,6 +150,7 @@ class Stage:
         self.outcomes: list[Outcome] = []
         self._sightings: list[Sighting] = []
         self._news = threading.Condition()
+        self._over = False
 
     def __enter__(self) -> Self:
         self.simulator.start()
@@ -188,8 +190,15 @@ class Stage:
         with self._news:
             return tuple(self._sightings)
 
-    def play(self, number: int, cut: Cut) -> Outcome:
-        """Break the gateway once and wait until the client has its quotes again."""
+    def give_up(self) -> None:
+        """End every wait at once: somebody has seen enough. Any thread."""
+        with self._news:
+            self._over = True
+            self._news.notify_all()
+        self.client.give_up()
+
+    def play(self, number: int, cut: Cut) -> Outcome | None:
+        """Break the gateway once and wait until the client has its quotes again; None if that was given up."""
         client, faults = self.client, self.simulator.faults
         with self._news:
             self._sightings.clear()
@@ -197,12 +206,14 @@ class Stage:
         began = time.monotonic()
         cut.make(faults)
         with self._news:
-            self._news.wait_for(lambda: self._sightings, DETECT_SECONDS)
+            self._news.wait_for(lambda: self._sightings or self._over, DETECT_SECONDS)
         detected = time.monotonic()
         client.wait_closed(cut.after)
         cut.mend(faults)
         back = client.wait_for_quotes(detected, RETURN_SECONDS)
         client.wait_for_told(BACK, TOLD_SECONDS)
+        if self._over:
+            return None
         seen = self.seen
         outcome = Outcome(
             number=number,
@@ -231,19 +242,31 @@ class Stage:
 def perform(view: View, *, rounds: int, pause_seconds: float) -> tuple[Outcome, ...]:
     """Play so many cuts, one way after the other, with quotes flowing for `pause_seconds` before each.
 
-    Ctrl-C ends it early; returns what there was until then.
+    Ctrl-C ends it early; returns what there was until then. Main thread only, because of the signals: the play itself
+    is in a thread of its own, since an exception out of nowhere would leave its locks in a state nobody knows.
     """
-    with Stage() as stage, suppress(KeyboardInterrupt):
-        stage.client.wait_for_quotes(0.0, RETURN_SECONDS)
-        view.opened(stage, rounds)
-        try:
-            for number, cut in enumerate(islice(cycle(CUTS), rounds), start=1):
-                if stage.client.wait_closed(pause_seconds):
-                    break
-                view.cut(number, cut)
-                view.ended(stage.play(number, cut))
-        finally:
-            view.closed()
+    with calls() as wishes, Stage() as stage, ThreadPoolExecutor(1, "demo") as pool:
+        playing = pool.submit(_play, view, stage, rounds=rounds, pause_seconds=pause_seconds)
+        playing.add_done_callback(lambda _: wishes.put("played"))
+        wishes.next()
+        stage.give_up()
+        return playing.result()
+
+
+def _play(view: View, stage: Stage, *, rounds: int, pause_seconds: float) -> tuple[Outcome, ...]:
+    stage.client.wait_for_quotes(0.0, RETURN_SECONDS)
+    view.opened(stage, rounds)
+    try:
+        for number, cut in enumerate(islice(cycle(CUTS), rounds), start=1):
+            if stage.client.wait_closed(pause_seconds):
+                break
+            view.cut(number, cut)
+            outcome = stage.play(number, cut)
+            if outcome is None:
+                break
+            view.ended(outcome)
+    finally:
+        view.closed()
     return tuple(stage.outcomes)
 
 

@@ -37,7 +37,10 @@ class Watch:
 
 
 class QuoteClient:
-    """Streams quotes of several symbols over one socket. All methods for one thread; it reads in another."""
+    """Streams quotes of several symbols over one socket. All methods but `give_up` for one thread; it reads in another.
+
+    A wait ends early when the socket is closed or everything is given up.
+    """
 
     def __init__(self, address: tuple[str, int], symbols: Sequence[str], *, client_id: int = 1) -> None:
         self.symbols = dict(enumerate(symbols, start=1))
@@ -45,6 +48,7 @@ class QuoteClient:
         self.quotes = 0
         self.closed: str | None = None
         self.watch = Watch()
+        self._given_up = False
         self._heard = dict.fromkeys(self.symbols, 0.0)
         self._news = threading.Condition()
         self._splitter = Splitter()
@@ -74,6 +78,12 @@ class QuoteClient:
             self._thread.join(CONNECT_SECONDS)
         self._sock.close()
 
+    def give_up(self) -> None:
+        """End every wait, now and later. Any thread."""
+        with self._news:
+            self._given_up = True
+            self._news.notify_all()
+
     def begin_watch(self) -> None:
         """Forget what was; the gaps counted from here on begin with the last quote there was."""
         with self._news:
@@ -86,18 +96,21 @@ class QuoteClient:
             return sum(heard > since for heard in self._heard.values())
 
         with self._news:
-            self._news.wait_for(lambda: fresh() == len(self._heard) or self.closed is not None, timeout)
+            self._news.wait_for(lambda: fresh() == len(self._heard) or self._is_over(), timeout)
             return fresh()
 
     def wait_for_told(self, code: int, timeout: float) -> bool:
         """Wait until it was told this code in the present watch."""
         with self._news:
-            return self._news.wait_for(lambda: code in self.watch.told or self.closed is not None, timeout)
+            return self._news.wait_for(lambda: code in self.watch.told or self._is_over(), timeout)
 
     def wait_closed(self, timeout: float) -> bool:
-        """Wait whether the socket ends, which it should not."""
+        """Wait whether the socket ends, which it should not, or everything is given up."""
         with self._news:
-            return self._news.wait_for(lambda: self.closed is not None, timeout)
+            return self._news.wait_for(self._is_over, timeout)
+
+    def _is_over(self) -> bool:
+        return self.closed is not None or self._given_up
 
     def _greet(self, client_id: int) -> int:
         self._sock.sendall(greeting(OFFER))
