@@ -69,6 +69,9 @@ _BY_STATE: Mapping[str, tuple[str, str]] = {
     ),
 }
 
+LONG_SECONDS = 120.0
+"""From here on minutes are what a person thinks in."""
+
 _DIALOG_STATES = {"awaiting_acceptance"}
 
 
@@ -109,4 +112,6 @@ def explain(row: Mapping[str, Any], hold: Mapping[str, Any] | None, *, now: floa
 def _attempt(wall: float, now: float) -> str:
     if wall <= 0.0:
         return "It is tried again."
-    return f"It is tried again in {max(0.0, wall - now):.0f} s, and then as often as it takes."
+    seconds = max(0.0, wall - now)
+    wait = f"{seconds:.0f} s" if seconds < LONG_SECONDS else f"{seconds / 60:.0f} min"
+    return f"It is tried again in {wait}, and then as often as it takes."

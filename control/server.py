@@ -21,12 +21,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from backstay.control.unix_socket import Peer, claim, identity, peer_of, release
 from backstay.control.vocabulary import COMMANDS, FAILURES
 from backstay.metrics.events import EventRing
 from backstay.metrics.exporter import stream_events
+from backstay.metrics.http_protocol import BoundedProtocol
 from backstay.metrics.server import Closing, HttpServer
 
 MAX_BODY_BYTES = 65_536
@@ -218,7 +218,7 @@ async def _unexpected(request: Request, error: Exception) -> Response:
     return _failure("internal", f"{request.method} {request.url.path}: {error!r}")
 
 
-class _PeerProtocol(H11Protocol):
+class _PeerProtocol(BoundedProtocol):
     """Notes who connected, for the log."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]

@@ -7,33 +7,38 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from backstay.metrics.blocks import ConnectionMeter, MetricsSource, ProcessSample
 from backstay.metrics.collector import BackstayCollector
-from backstay.metrics.events import Event, EventRing
+from backstay.metrics.events import EventRing
+from backstay.metrics.guard import Guard
 from backstay.metrics.listening import ListenError
-from backstay.metrics.page import PAGE, PAGE_HEADERS
 from backstay.metrics.renderer import Renderer
 from backstay.metrics.server import Closing, HttpServer
+from backstay.metrics.status_page import BASE_HEADERS, status_page
 
 __all__ = ["Check", "Exposition", "HttpServer", "ListenError", "Views", "create_app", "stream_events"]
 
 MAX_STREAMS = 16
 """Followers of the events at one time; each holds a connection for as long as it likes."""
 
+MOST_DIGITS = 18
+"""Of an event's number: Python refuses to read thousands, and takes its time with hundreds."""
+
 KEEPALIVE_SECONDS = 15.0
 """A comment so often on a silent stream: intermediaries cut idle ones, and a follower that is gone is noticed."""
 
-NO_STORE = {"Cache-Control": "no-store"}
+NO_STORE = BASE_HEADERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +61,28 @@ def _no() -> bool:
     return False
 
 
+def _none() -> Mapping[str, object]:
+    return {}
+
+
+def _nobody(_name: str) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Views:
     """What the hall lets be seen. Each callable returns a snapshot at once, from any thread, and asks no actor.
 
-    `status`: JSON-able. `live`: whether the process itself works (supervisor's and watchdog's heartbeats), never a
-    gateway. `draining`: whether the daemon is about to stop.
+    `status`, `tree`, `timeline`, `connection` (one by its name; None: there is none): JSON-able. `live`: whether the
+    process itself works (supervisor's and watchdog's heartbeats), never a gateway. `draining`: whether the daemon is
+    about to stop.
     """
 
     source: MetricsSource
     status: Callable[[], Mapping[str, object]]
+    tree: Callable[[], Mapping[str, object]] = _none
+    timeline: Callable[[], Mapping[str, object]] = _none
+    connection: Callable[[str], Mapping[str, object] | None] = _nobody
     process: Callable[[], ProcessSample] = ProcessSample
     live: Callable[[], Sequence[Check]] = _nothing
     draining: Callable[[], bool] = _no
@@ -109,7 +126,7 @@ class _Pages:
         self._exposition = Exposition(views.source, views.process)
 
     async def page(self, _: Request) -> Response:
-        return HTMLResponse(PAGE, headers=PAGE_HEADERS)
+        return HTMLResponse(status_page().text, headers=status_page().headers)
 
     async def metrics(self, request: Request) -> Response:
         body, content_type = self._exposition.render(request.headers.get("accept", ""))
@@ -135,12 +152,25 @@ class _Pages:
     async def status(self, _: Request) -> Response:
         return JSONResponse(self._views.status(), headers=NO_STORE)
 
+    async def tree(self, _: Request) -> Response:
+        return JSONResponse(self._views.tree(), headers=NO_STORE)
+
+    async def timeline(self, _: Request) -> Response:
+        return JSONResponse(self._views.timeline(), headers=NO_STORE)
+
+    async def connection(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        found = self._views.connection(name)
+        if found is None:
+            return PlainTextResponse(f"no connection {name!r}\n", 404, headers=NO_STORE)
+        return JSONResponse(found, headers=NO_STORE)
+
     async def events(self, request: Request) -> Response:
         return stream_events(self._views.events, request)
 
 
-def create_app(views: Views) -> Starlette:
-    """The app of the public listener."""
+def create_app(views: Views, *, hosts: Iterable[str] = ()) -> Starlette:
+    """The app of the public listener. `hosts`: names under which it may be asked, beside addresses and this machine."""
     pages = _Pages(views)
     app = Starlette(
         routes=[
@@ -151,8 +181,12 @@ def create_app(views: Views) -> Starlette:
             Route("/readyz", pages.readyz),
             Route("/readyz/connection/{name:path}", pages.readyz_connection),
             Route("/api/v1/status", pages.status),
+            Route("/api/v1/connections/{name:path}", pages.connection),
+            Route("/api/v1/tree", pages.tree),
+            Route("/api/v1/timeline", pages.timeline),
             Route("/api/v1/events", pages.events),
-        ]
+        ],
+        middleware=[Middleware(Guard, hosts=tuple(hosts))],
     )
     app.state.closing = Closing()
     return app
@@ -170,19 +204,27 @@ def _verdict(checks: Sequence[Check], request: Request) -> Response:
 
 
 def stream_events(ring: EventRing, request: Request) -> Response:
-    """Server-sent events: those after `Last-Event-ID` or `?since=NUMBER`, else the new ones only.
+    """Server-sent events: those after `Last-Event-ID` or `?since=NUMBER`, the `?last=COUNT` ones, else only new ones.
 
-    Events that are lost to a slow follower are told as one `gap` event. Needs `app.state.closing`.
+    `?unnamed` leaves out the stream's own names: a browser hears only those that it asked for. Events that are lost
+    to a slow follower are told as one `gap` event. Needs `app.state.closing`.
     """
     closing: Closing = request.app.state.closing
     if len(closing.wakers) >= MAX_STREAMS:
         return PlainTextResponse("too many followers\n", 503, headers={"Retry-After": "10"})
-    text = request.headers.get("last-event-id") or request.query_params.get("since", "")
-    start = int(text) if text.isascii() and text.isdigit() else ring.last
-    return StreamingResponse(_follow(ring, closing, start), media_type="text/event-stream", headers=NO_STORE)
+    query = request.query_params
+    start = _number(request.headers.get("last-event-id") or query.get("since", ""))
+    if start is None:
+        start = max(0, ring.last - (_number(query.get("last", "")) or 0))
+    follower = _follow(ring, closing, start, named="unnamed" not in query)
+    return StreamingResponse(follower, media_type="text/event-stream", headers=NO_STORE)
 
 
-async def _follow(ring: EventRing, closing: Closing, number: int) -> AsyncIterator[str]:
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS else None
+
+
+async def _follow(ring: EventRing, closing: Closing, number: int, *, named: bool) -> AsyncIterator[str]:
     loop = asyncio.get_running_loop()
     news = asyncio.Event()
 
@@ -197,10 +239,11 @@ async def _follow(ring: EventRing, closing: Closing, number: int) -> AsyncIterat
             news.clear()
             events, missed = ring.since(number)
             if missed:
-                yield f'event: gap\ndata: {{"event": "gap", "missed": {missed}}}\n\n'
+                yield _sse("gap", {"event": "gap", "missed": missed}, named=named)
             for event in events:
                 number = event.number
-                yield _sse(event)
+                told = {"number": number, "wall": event.wall, "event": event.name, **event.fields}
+                yield f"id: {number}\n{_sse(event.name, told, named=named)}"
             if not events and not await _happens(news, KEEPALIVE_SECONDS):
                 yield ": still here\n\n"
     finally:
@@ -217,6 +260,6 @@ async def _happens(event: asyncio.Event, seconds: float) -> bool:
     return True
 
 
-def _sse(event: Event) -> str:
-    data = json.dumps({"number": event.number, "wall": event.wall, "event": event.name, **event.fields}, default=str)
-    return f"id: {event.number}\nevent: {event.name}\ndata: {data}\n\n"
+def _sse(name: str, told: Mapping[str, object], *, named: bool) -> str:
+    head = f"event: {name}\n" if named else ""
+    return f"{head}data: {json.dumps(told, default=str)}\n\n"

@@ -12,6 +12,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from backstay.metrics.blocks import Histogram
+from backstay.metrics.http_protocol import BoundedProtocol
 from backstay.metrics.listening import Address, ListenError, open_listener, parse_address
 
 START_SECONDS = 10.0
@@ -23,10 +24,6 @@ FORCED_STOP_SECONDS = 0.5
 
 GRACE_SECONDS = 1
 """For requests under way when the server stops; streams are told to end and need none of it."""
-
-CONCURRENCY = 64
-"""Connections at one time; probes and scrapes need a handful."""
-
 
 _log = logging.getLogger(__name__)
 
@@ -90,23 +87,22 @@ class HttpServer:
         listen: Address | str | socket.socket,
         app: Starlette,
         *,
-        protocol: type | None = None,
+        protocol: type[BoundedProtocol] = BoundedProtocol,
         lag: Histogram | None = None,
     ) -> None:
         self._listen = parse_address(listen) if isinstance(listen, str) else listen
         config = uvicorn.Config(
             app,
             loop="asyncio",
-            http=protocol or "h11",
+            http=protocol,
             ws="none",
             lifespan="off",
             interface="asgi3",
             log_config=None,
-            log_level="warning",
+            log_level="error",  # what strangers send is no news, and must not fill a log
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=CONCURRENCY,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
         self._server = _Server(config, getattr(app.state, "closing", None), lag)

@@ -1,6 +1,7 @@
 """Options of the test suite."""
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,6 +16,8 @@ settings.register_profile(
 )
 settings.load_profile("backstay")
 
+BROWSER = Path(__file__).parent / "browser"
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -26,3 +29,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--cuts-seed", type=int, default=None, help="the seed a failed run has printed")
     parser.addoption("--kills", type=int, default=6, help="how often `backstay run` is killed (default %(default)s)")
     parser.addoption("--kills-seed", type=int, default=None, help="the seed a failed run has printed")
+    parser.addoption("--browser", action="store_true", help="run tests/browser as well; needs Debian's chromium")
+    parser.addoption("--pictures", action="store_true", help="write the pictures in docs/ anew, with --browser")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the tests of the page alone unless they are asked for: they need a package of the system."""
+    return True if collection_path == BROWSER and not config.getoption("--browser") else None
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say what is left out."""
+    return None if config.getoption("--browser") else "tests/browser is left out: make browser runs it"

@@ -101,6 +101,7 @@ Number = Annotated[float, BeforeValidator(_no_bool)]
 Seconds = Annotated[float, Field(gt=0, le=86_400), BeforeValidator(_no_bool)]
 ClientId = Annotated[int, Field(ge=0, le=HIGHEST_CLIENT_ID), BeforeValidator(_no_bool)]
 File = Annotated[Path, BeforeValidator(_no_empty)]
+HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$", max_length=253)]
 # Lower case and no double underscore, so that the environment can name it; it becomes a label and part of an address.
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*(_[a-z0-9.-]+)*$", max_length=64)]
 
@@ -278,6 +279,8 @@ class HttpConfig(Section):
     """Whether to serve them at all."""
     listen: Listen = Address("127.0.0.1", 9464)
     """HOST:PORT; port 0 takes a free one."""
+    hosts: Annotated[tuple[HostName, ...], BeforeValidator(_listed)] = Field(default=(), max_length=32)
+    """Names by which it may be asked, as in http://NAME:9464/, beside addresses, localhost and this machine's name."""
 
 
 class ControlConfig(Section):

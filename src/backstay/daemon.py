@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from backstay._version import __version__
 from backstay.config import Config
@@ -19,6 +19,7 @@ from backstay.logs import EventLog
 from backstay.manager import Manager
 from backstay.metrics.blocks import LAG_BOUNDS, Histogram, ProcessSample
 from backstay.metrics.events import EventRing
+from backstay.metrics.timeline import Timeline
 from backstay.operations import Operations
 from backstay.status import status_as_dict
 from backstay.supervisor.actor import Actor
@@ -54,8 +55,9 @@ class Daemon:
         """`load` reads the configuration again, for a reload."""
         self.config = config
         self.log = log
+        self._timeline = Timeline()
         self._holds = Holds(config.control.holds)
-        self.manager = Manager(config, log=log, on_end=lambda _: on_end(TREE_ENDED), holds=self._holds)
+        self.manager = Manager(config, log=self._hear, on_end=lambda _: on_end(TREE_ENDED), holds=self._holds)
         self._operations = Operations(self.manager, holds=self._holds, log=log, events=events, load=load)
         self._events = events
         self._on_end = on_end
@@ -139,14 +141,29 @@ class Daemon:
         views = Views(
             source=Source(self.manager),
             status=self.status,
+            tree=lambda: self._operations.tree({}, None),
+            timeline=self._timeline.changes,
+            connection=self._explain,
             process=self._process,
             live=self._live,
             draining=self._draining.is_set,
             events=self._events,
         )
-        watchers = HttpServer(http, create_app(views), lag=self._timer_lag)
+        watchers = HttpServer(http, create_app(views, hosts=self.config.http.hosts), lag=self._timer_lag)
         watchers.start()
         return operators, watchers
+
+    def _hear(self, event: str, /, **fields: Any) -> None:
+        self._timeline.hear(event, fields)
+        self.log(event, **fields)
+
+    def _explain(self, name: str) -> Mapping[str, object] | None:
+        from backstay.control.server import CommandError  # noqa: PLC0415  # see backstay.doors
+
+        try:
+            return self._operations.explain({"name": name}, None)
+        except CommandError:  # there is none of that name
+            return None
 
     def _tell_unserved(self, error: BaseException) -> None:
         self._on_end(f"the servers could not be started: {error!r}")

@@ -75,13 +75,14 @@ def test_the_status_comes_as_it_is(path):
 
 
 def test_the_socket_is_for_its_owner_only_and_gone_after_the_stop(path):
+    before = set(threading.enumerate())
     server = ControlServer(path, Desk())
     server.start()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert server.stop()
     assert not path.exists()
     assert server.stop()  # twice does no harm
-    assert not any(thread.name == "http" for thread in threading.enumerate())
+    assert set(threading.enumerate()) <= before
 
 
 def test_a_command_gets_its_arguments_and_its_result_goes_back(path):
