@@ -20,7 +20,11 @@ from backstay.supervisor.supervisor import supervisor_child
 LINK = "link"
 LINK_INTENSITY = Intensity(5, 60.0)
 CONNECTION_INTENSITY = Intensity(3, 300.0)
-"""Bugs only: a lost socket is an event and restarts nobody. Five times three is the most before the root hears."""
+"""Bugs only: a lost socket is an event and restarts nobody. Five times three is the most before it is parked."""
+
+PARKED_SECONDS = 60.0
+"""Between two attempts to run what crashes again and again: often enough for a fault that goes away with the gateway's
+next restart, and seldom enough to leave the log readable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +57,17 @@ def connection_children(parts: Parts) -> tuple[ChildSpec, ...]:
     )
 
 
-def connection_spec(children: tuple[ChildSpec, ...]) -> SupervisorSpec:
-    """The supervisor of one connection, with names of its own; it ends when its session has ended."""
+def connection_spec(children: tuple[ChildSpec, ...], charge: Charge) -> SupervisorSpec:
+    """The supervisor of one connection, with names of its own; it ends when its session has ended.
+
+    When its actors need too many restarts it parks them. Those that hold a client's socket stay.
+    """
     return SupervisorSpec(
         strategy=Strategy.REST_FOR_ONE,
         intensity=CONNECTION_INTENSITY,
         children=children,
         auto_shutdown=AutoShutdown.ANY,
         own_book=True,
+        parked_seconds=PARKED_SECONDS,
+        on_parked=lambda reason: charge.park(reason, PARKED_SECONDS),
     )

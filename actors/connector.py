@@ -38,12 +38,10 @@ class StaleDialError(Exception):
 class Connector(Actor):
     """See the module. `interrupt` breaks a dial or a write that blocks."""
 
-    may_block = True
-
     def __init__(self, context: Context, *, wire: Wire, credit: Credit, meter: ConnectionMeter) -> None:
         super().__init__(context)
-        wire.renew()
         self._wire = wire
+        self._grip = wire.renew()
         self._credit = credit
         self._meter = meter
         self._sock: socket.socket | None = None
@@ -69,15 +67,20 @@ class Connector(Actor):
         """Called from any thread."""
         self._wire.cut()
 
+    def let_go(self) -> None:
+        """See `Actor`: nobody reads or writes this socket any more."""
+        self._wire.close(self._grip)
+
     def _dial(self, dial: Dial) -> None:
         self._hang_up()
+        self.excused_until = self.now() + dial.timeout_seconds
         try:
             sock = self._connect(dial)
         except StaleDialError:
-            self._wire.close()
+            self._wire.close(self._grip)
             return
         except OSError as error:
-            self._wire.close()
+            self._wire.close(self._grip)
             self.book.send(SESSION, DialFailed(dial.epoch, _cause(error), f"{dial.host}:{dial.port}: {_words(error)}"))
             return
         self._sock, self._epoch = sock, dial.epoch
@@ -95,7 +98,7 @@ class Connector(Actor):
             if remaining <= 0.0:
                 break
             sock = socket.socket(family, kind, protocol)
-            if not self._wire.hold(sock):
+            if not self._wire.hold(sock, self._grip):
                 sock.close()
                 raise ConnectionAbortedError("stopped while dialling")
             try:
@@ -103,7 +106,7 @@ class Connector(Actor):
                 sock.connect(address)
                 _tune(sock)
             except OSError as trouble:
-                self._wire.close()
+                self._wire.close(self._grip)
                 error = trouble
             else:
                 self._check(dial)
@@ -123,18 +126,20 @@ class Connector(Actor):
 
     def _send(self, data: bytes) -> None:
         assert self._sock is not None  # noqa: S101  # both callers have looked
+        self.excused_until = self.now() + WRITE_SECONDS
         try:
             self._sock.sendall(data)
         except OSError as error:
             # The Reader tells the session, behind everything it has read: one loss, and in order.
-            self._wire.shut((Cause.WRITE_FAILED, _words(error)))
+            self._wire.shut((Cause.WRITE_FAILED, _words(error)), self._grip)
         else:
             self._meter.sent_bytes += len(data)
+        self.excused_until = 0.0
 
     def _hang_up(self) -> None:
         self._sock = None
-        self._wire.close()
-        self._credit.kick()
+        if self._wire.close(self._grip):
+            self._credit.kick()
 
 
 def _tune(sock: socket.socket) -> None:

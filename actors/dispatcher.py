@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -41,16 +42,39 @@ class Sink(Protocol):
         """Call `done` (in any thread) once everything taken so far is out."""
 
 
-class CallbackSink:
-    """A sink for a function in this process. The function runs in the Dispatcher's thread and must not block it."""
+TELL_SECONDS = 60.0
+"""Between two words about a sink that fails again and again."""
 
-    def __init__(self, callback: Callable[[bytes], object], credit: Credit) -> None:
+
+def _nothing(*_: object, **__: object) -> None:
+    """The default for whatever nobody wants to hear."""
+
+
+class CallbackSink:
+    """A sink for a function in this process. The function runs in the Dispatcher's thread and must not block it.
+
+    One that fails has lost what it was given, and nobody else has. One that hangs costs a Dispatcher; what comes while
+    it still hangs is not for it. `tell(event, **fields)` hears of both.
+    """
+
+    def __init__(
+        self, callback: Callable[[bytes], object], credit: Credit, *, tell: Callable[..., object] = _nothing
+    ) -> None:
         self._callback = callback
         self._credit = credit
+        self._tell = tell
+        self._lives = 0
+        self._running = False
+        self._told_at = -TELL_SECONDS
+        self.dropped = 0
+        """Pieces that the function did not get, or failed at."""
 
     def recount(self) -> None:
-        """Nothing waits here: the function has returned, or it runs."""
+        """Nothing waits here: the function has returned, or it hangs."""
+        self._lives += 1
         self._credit.restart(0)
+        if self._running:
+            self._tell("sink_hangs")
 
     def finish(self, done: Callable[[], object]) -> None:
         """Everything is out."""
@@ -58,10 +82,27 @@ class CallbackSink:
 
     def put(self, data: bytes) -> None:
         """Call the function, then count the bytes as taken."""
+        if self._running:
+            self.dropped += 1
+            self._credit.give(len(data))
+            return
+        life, self._running = self._lives, True
         try:
             self._callback(data)
-        finally:
+        except BaseException as error:  # noqa: BLE001  # it is not ours, and harms nobody but itself
+            self._failed(error)
+        self._running = False
+        if life == self._lives:
             self._credit.give(len(data))
+
+    def _failed(self, error: BaseException) -> None:
+        """Once a spell: it may fail at every frame."""
+        self.dropped += 1
+        now = time.monotonic()
+        if now - self._told_at >= TELL_SECONDS:
+            self._told_at = now
+            trace = "".join(traceback.format_exception(error))
+            self._tell("sink_failed", error=repr(error), dropped=self.dropped, traceback=trace)
 
 
 class SessionOverflowError(RuntimeError):
@@ -121,6 +162,8 @@ class Dispatcher(Actor):
         for data in sifted.out:
             kept_back -= len(data)
             self._sink.put(data)
+            if self.abandoned:
+                return  # it hung there; the rest belongs to a socket that is gone
         if kept_back:
             self._credit.give(kept_back)
         meter.delivery_delay.observe(self.now() - arrived.at)

@@ -37,6 +37,9 @@ PRUNE_SECONDS = 3600.0
 KEEP_SECONDS = 7 * 86_400.0
 """Concluded intents are kept so long: TWS itself tells of executions for a week at most."""
 
+DISK_SECONDS = 30.0
+"""A disk may take so long; another thread at the same file would not have it sooner."""
+
 WAITING_PAGES = 10_000
 """Pages that may wait for the disk. Each holds an order; a disk that far behind is as good as broken."""
 
@@ -166,12 +169,14 @@ class Journal(Actor):
 
     def receive(self, message: Any) -> None:
         """Do as told; commit once nobody else waits to be in it."""
+        self.excused_until = self.now() + DISK_SECONDS
         kind: type = message.__class__
         handler = self._handlers.get(kind)
         if handler is not None:
             handler(message)
         if self._waiting and (len(self._waiting) >= BATCH_PAGES or self.actor_inbox.empty()):
             self._commit()
+        self.excused_until = 0.0
 
     def end(self, reason: ExitReason) -> None:
         """Keep what waits, close the file. In a crash what waits may be its cause, and is not touched again."""

@@ -57,6 +57,11 @@ class LinkStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class Heed:
+    """To the Session: something was left for you while you were away."""
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """To Dispatcher and Connector: let out what you were given before this, then say `Finished`."""
 

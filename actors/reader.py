@@ -22,8 +22,6 @@ class DispatcherAwayError(RuntimeError):
 class Reader(Actor):
     """See the module. While it reads, its inbox waits; the end of the socket, or `interrupt`, brings it back."""
 
-    may_block = True
-
     def __init__(self, context: Context, *, wire: Wire, credit: Credit, traffic: Traffic) -> None:
         super().__init__(context)
         self._wire = wire
@@ -51,10 +49,13 @@ class Reader(Actor):
         splitter, traffic, now = Splitter(), self._traffic, self.now
         received = False
         while True:
+            self.turns += 1
             try:
                 data = receive(RECEIVE_BYTES)
             except OSError as error:
                 return self._ended(epoch, Cause.RESET, error.strerror or str(error), received=received)
+            finally:
+                self.turns += 1
             if not data:
                 return self._ended(epoch, Cause.EOF, "", received=received)
             received = True
@@ -64,7 +65,10 @@ class Reader(Actor):
                 size_bytes = len(chunk.data)
                 if not self.book.send(DISPATCHER, Arrived(epoch, chunk, at)):
                     raise DispatcherAwayError
-                if not self._credit.take(size_bytes, kicks):
+                self.turns += 1
+                has_credit = self._credit.take(size_bytes, kicks)
+                self.turns += 1
+                if not has_credit:
                     return self._ended(epoch, Cause.EOF, "hung up while the client was slow", received=True)
             if splitter.broken is not None:
                 return self._ended(epoch, Cause.BAD_FRAME, _words(splitter.broken), received=True)

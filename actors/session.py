@@ -6,7 +6,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from backstay.actors.journal import JournalAnswer, Keep, Kept, NotKept, Recall
@@ -18,6 +18,7 @@ from backstay.actors.messages import (
     Finish,
     Finished,
     GiveUp,
+    Heed,
     LinkStarted,
     notes_bytes,
     wire_bytes,
@@ -114,6 +115,7 @@ class Outside:
     present: Callable[[bool], object] = _nothing  # whether the session takes messages
     log: Callable[..., object] = _nothing
     journal: Callable[[Keep | Recall], bool] = _nobody  # False if nobody is there to keep anything
+    parked: Callable[[str], object] = _nothing  # in the supervisor's thread: no session lives, and why
 
 
 @dataclass(slots=True)
@@ -133,6 +135,15 @@ class Charge:
     unsaid: deque[Deliver] = field(default_factory=deque[Deliver])  # what no dispatcher has taken
     in_hand: int = 0  # bytes of the client's window that the session has to give back
     chance: random.Random = field(default_factory=random.SystemRandom)
+
+    def park(self, reason: str, seconds: float) -> None:
+        """The session crashes again and again, or what it needs does: none lives now. In its supervisor's thread."""
+        meter, now_wall = self.outside.meter, time.time()
+        meter.set_wanted(time.monotonic(), expected=self.wanted, up=False)
+        meter.circuit_open = True
+        meter.state, meter.state_since_wall, meter.next_attempt_wall = "parked", now_wall, now_wall + seconds
+        meter.reason = f"{Cause.SESSION_DIED.value}: {reason}"
+        self.outside.parked(meter.reason)
 
 
 class Session(Actor):
@@ -180,6 +191,7 @@ class Session(Actor):
         released, charge.in_hand = charge.in_hand, 0
         charge.outside.refund(released)
         charge.credit.forget_notes()
+        self._meter.circuit_open = False
         charge.outside.present(True)
 
     def receive(self, message: Any) -> None:
@@ -188,6 +200,8 @@ class Session(Actor):
             self._link_started()
         elif isinstance(message, Finished | GiveUp):
             self._farewell(message)
+        elif isinstance(message, Heed):
+            self._catch_up()
         elif self._early or self._charge.undelivered:
             self._charge.undelivered.append(message)  # before the link stands a dial would reach nobody
             self._catch_up()
@@ -249,6 +263,8 @@ class Session(Actor):
 
     def end(self, reason: ExitReason) -> None:
         """A meter outlives the session; it must not claim that the connection is up."""
+        if self.abandoned:
+            return  # all of this is its successor's
         if reason.kind is ExitKind.NORMAL:
             self._charge.over = False  # it has ended as it should; if somebody starts it again, it lives
         self._charge.outside.present(False)
@@ -257,14 +273,18 @@ class Session(Actor):
         self._meter.upstream_connected = self._meter.circuit_open = False
         self._meter.take_over(Census())
         self._meter.state, self._meter.state_since_wall = "stopped", time.time()
+        self._charge.outside.show(replace(self._core.view(), state="stopped"))
 
     def _step(self, event: Any) -> None:
         now = self.now()
         credit = self._charge.credit
         heard_at = now if credit.waiting else self._charge.traffic.heard_at
         for effect in self._core.step(event, now, heard_at=heard_at, wall=time.time()):
+            if self.abandoned:
+                return  # it hung in one of them, and a successor owns what the others are about
             self._handlers[type(effect)](effect)
-        self._show(now)
+        if not self.abandoned:
+            self._show(now)
 
     def _show(self, now: float) -> None:
         view, meter = self._core.view(), self._meter

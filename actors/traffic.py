@@ -113,45 +113,61 @@ class Wire:
 
     The Connector puts sockets in and takes them out; the Reader reads from the one it was told of. `cut` breaks the
     wait of both from any thread. A verdict given before the cut explains to the Reader why its socket ended.
+
+    Each Connector has a grip on it of its own, and that of an earlier one holds nothing any more: a thread that was
+    left behind in a dial comes back to find the wire with its successor.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._sock: socket.socket | None = None
         self._cut = False
+        self._grip = 0
         self.wanted_epoch = 0
         """The epoch that the session wants a socket for now, 0 for none. Written by its thread."""
         self.verdict: tuple[Cause, str] | None = None
 
-    def renew(self) -> None:
-        """A new owner: sockets may come in again."""
+    def renew(self) -> int:
+        """A new owner: sockets may come in again. Returns its grip."""
         with self._lock:
+            self._drop()
             self._cut = False
+            self._grip += 1
+            return self._grip
 
-    def hold(self, sock: socket.socket) -> bool:
+    def hold(self, sock: socket.socket, grip: int) -> bool:
         """Keep this socket, from before it is connected. False (and not kept) once cut for good."""
         with self._lock:
-            if self._cut:
+            if self._cut or grip != self._grip:
                 return False
             assert self._sock is None, "one socket at a time"  # noqa: S101  # promise 2
             self._sock = sock
             self.verdict = None
             return True
 
-    def shut(self, verdict: tuple[Cause, str] | None = None) -> None:
+    def shut(self, verdict: tuple[Cause, str], grip: int) -> None:
         """Shut the socket down in both directions: whoever reads or writes it finds out at once."""
         with self._lock:
-            if self._sock is not None:
+            if self._sock is not None and grip == self._grip:
                 self.verdict = self.verdict or verdict
                 shut(self._sock)
 
-    def close(self) -> None:
-        """Shut down and close. Only `shutdown` wakes a thread that is blocked in `recv`; only `close` frees the id."""
+    def close(self, grip: int) -> bool:
+        """Shut down and close. Only `shutdown` wakes a thread that is blocked in `recv`; only `close` frees the id.
+
+        False if this grip holds nothing any more.
+        """
         with self._lock:
-            sock, self._sock = self._sock, None
-            if sock is not None:
-                shut(sock)
-                sock.close()
+            if grip != self._grip:
+                return False
+            self._drop()
+            return True
+
+    def _drop(self) -> None:
+        sock, self._sock = self._sock, None
+        if sock is not None:
+            shut(sock)
+            sock.close()
 
     def cut(self) -> None:
         """Shut down, and let no other socket in: the owner is being stopped."""

@@ -69,7 +69,9 @@ COMMANDS = {
     "restart": Command(
         "Give connections a new socket to their gateway.",
         "Clients keep theirs: they are told 1100 and then 1102, and what they had asked for is put back. One that is "
-        "paused or drained is refused.",
+        "paused or drained is refused. With --part a part of backstay is restarted, and what depends on it: reader and "
+        "link are what holds the socket, dispatcher what hands on what arrives, session what keeps what clients asked "
+        "for. That, too, takes a new socket.",
         goal="renewed",
         down=True,
     ),

@@ -345,6 +345,7 @@ class ProcessSample:
     leases: Mapping[str, bool] = field(default_factory=lambda: {NO_LEASE: True})
     journal_write_failures: int = 0
     journal_commit_seconds: Histogram = field(default_factory=lambda: Histogram(COMMIT_BOUNDS))
+    threads_abandoned: int = 0
 
 
 class MetricsSource(Protocol):

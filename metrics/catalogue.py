@@ -272,6 +272,9 @@ CATALOGUE: tuple[Metric, ...] = (
            "How long a message lay in the mailbox.", "mailbox_wait"),
     Metric("backstay_actor_last_progress_timestamp_seconds", _G, _ACTOR,
            "When the last message was handled.", "last_progress_wall"),
+    Metric("backstay_threads_abandoned_total", _C, _PROCESS,
+           "Threads of actors that hung or did not stop in time, and were replaced and left to themselves.",
+           "threads_abandoned"),
     # -- the reading itself: last, when all else has been read
     Metric("backstay_collect_errors_total", _C, _SELF, "Samples that could not be read.", "errors"),
     Metric("backstay_collect_duration_seconds", _G, _SELF, "Time to read all of the above.", "duration_seconds"),

@@ -31,9 +31,13 @@ def guest_spec(guest: Guest, parts: Parts) -> SupervisorSpec:
     return connection_spec(
         (
             ChildSpec(
-                WRITER, lambda c: Writer.start(c, outlet=guest.outlet), restart=Restart.TEMPORARY, significant=True
+                WRITER,
+                lambda c: Writer.start(c, outlet=guest.outlet, gone=guest.gone),
+                restart=Restart.TEMPORARY,
+                significant=True,
             ),
             ChildSpec(INTAKE, lambda c: Intake.start(c, guest=guest), restart=Restart.TEMPORARY, significant=True),
             *connection_children(parts),
-        )
+        ),
+        parts.charge,
     )

@@ -7,6 +7,7 @@ cannot be read ends this client with one clear message.
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import threading
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from backstay.protocol.handshake import Hello, ServerGreeting, VersionRange, ans
 from backstay.protocol.vocabulary import HIGHEST_VERSION, LOWEST_VERSION
 from backstay.relay.lobby import Chair, Lobby, Reception, Visit
 from backstay.relay.outlet import NO_SOCKET, WRITER, Outlet, Pump
+from backstay.session.causes import Cause
 from backstay.session.notices import NO_ID, Notice
 from backstay.session.owed import Owed
 from backstay.session.settings import offers_something
@@ -75,6 +77,7 @@ class Guest:
     window: Credit = field(default_factory=lambda: Credit(REQUEST_WINDOW_BYTES))
     session_up: threading.Event = field(default_factory=threading.Event)
     title: str = ""  # what people call the connection, once it is known
+    parked: bool = False  # no session is to be expected soon; the client has been told
 
     def tell(self, event: str, **fields: object) -> None:
         """Log an event of this client."""
@@ -83,9 +86,27 @@ class Guest:
     def session_present(self, up: bool) -> None:
         """The session begins to take messages, or has ended. In its thread."""
         if up:
+            self.parked = False
             self.session_up.set()
         else:
             self.session_up.clear()
+
+    def gone(self) -> None:
+        """Nothing is left of this client and its upstream connection: its client id is free again. Twice is no harm."""
+        self.lobby.release(self.name)
+        self.on_left()
+
+    def park(self) -> None:
+        """There is no session, and will be none for a while: tell the client. In the thread that has seen it end.
+
+        The session that comes tells it once more, and refuses the orders that were sent meanwhile.
+        """
+        self.parked = True
+        owed = self.owed
+        if owed.introduced and owed.start is not None and owed.version is not None:
+            text = Notice.GATEWAY_LOST.text(f"{Cause.SESSION_DIED.row.tws_code}, {Cause.SESSION_DIED.row.sentence}")
+            data = write_error(ErrorMessage(NO_ID, Notice.GATEWAY_LOST.value.code, text), owed.version)
+            self.outlet.give(data)
 
 
 class Serve:
@@ -94,8 +115,6 @@ class Serve:
 
 class Intake(Actor):
     """See the module. Ends with its client; never restarted, since framing cannot be taken up in the middle."""
-
-    may_block = True
 
     def __init__(self, context: Context, *, guest: Guest) -> None:
         super().__init__(context)
@@ -127,12 +146,6 @@ class Intake(Actor):
         while (data := self._receive()) and self._take(data):
             pass
 
-    def end(self, reason: object) -> None:
-        """The client id is free again."""
-        del reason
-        self._guest.lobby.release(self._guest.name)
-        self._guest.on_left()
-
     def interrupt(self) -> None:
         """Called from any thread."""
         shut(self._guest.sock)
@@ -144,10 +157,13 @@ class Intake(Actor):
             chair.fill(None)
 
     def _receive(self) -> bytes:
+        self.turns += 1
         try:
             return self._guest.sock.recv(RECEIVE_BYTES)
         except OSError:
             return b""
+        finally:
+            self.turns += 1
 
     # -- greeting ----------------------------------------------------------------------------------------------------
 
@@ -209,7 +225,12 @@ class Intake(Actor):
     def _ask(self, payloads: tuple[bytes, ...]) -> bool:
         window = self._guest.window
         window.owe(wire_bytes(payloads))  # before the session can give it back
-        return self._tell(ClientAsked(payloads)) and window.wait(self._kicks)
+        if not self._tell(ClientAsked(payloads)):
+            return False
+        self.turns += 1
+        goes_on = window.wait(self._kicks)
+        self.turns += 1
+        return goes_on
 
     def _start(self, payload: bytes, behind: tuple[bytes, ...]) -> bool:
         guest = self._guest
@@ -223,6 +244,7 @@ class Intake(Actor):
         if reception is Reception.TAKEN:
             return False
         patience = SESSION_SECONDS if reception is Reception.GIVEN_UP else 0.0
+        self.excused_until = self.now() + patience
         if not guest.lobby.claim(start.client_id, guest.name, patience_seconds=patience):
             return self._refuse(Notice.ID_IN_USE, str(start.client_id))
         return self._begin_session(start)
@@ -241,7 +263,9 @@ class Intake(Actor):
         chair = self._chair = Chair(guest.owed.version or 0)
         guest.lobby.keep_chair(client_id, chair)
         guest.tell("client_away", seconds=guest.linger_seconds)
+        self.turns += 1
         visit = chair.wait(guest.linger_seconds)
+        self.turns += 1
         if visit is None and not guest.lobby.remove_chair(client_id, chair):
             visit = chair.wait(0.0)
         self._chair = None
@@ -279,12 +303,31 @@ class Intake(Actor):
         return False
 
     def _tell(self, event: SessionEvent) -> bool:
-        """Give the session an event; one that is just being restarted, or has too much to do, is waited for."""
+        """Give the session an event; one that is just being restarted, or has too much to do, is waited for.
+
+        One that is parked is waited for as long as the client is there.
+        """
         deadline = self.now() + SESSION_SECONDS
-        while not self.stopping and self._guest.session_up.wait(max(0.0, deadline - self.now())):
-            if self.book.send(SESSION, event):
+        while not self.stopping:
+            self.turns += 1
+            up = self._guest.session_up.wait(RETRY_SECONDS)
+            self.turns += 1
+            if up and self.book.send(SESSION, event):
                 return True
-            if self.now() >= deadline:
+            if self._guest.parked:
+                deadline = self.now() + SESSION_SECONDS
+                if isinstance(event, ClientLeft) or self._has_hung_up():
+                    return False
+            elif self.now() >= deadline:
                 return False
-            self._interrupted.wait(RETRY_SECONDS)
+            if up:
+                self._interrupted.wait(RETRY_SECONDS)
         return False
+
+    def _has_hung_up(self) -> bool:
+        look = select.poll()
+        try:
+            look.register(self._guest.sock, getattr(select, "POLLRDHUP", select.POLLHUP))
+            return bool(look.poll(0))
+        except (OSError, ValueError):  # closed
+            return True

@@ -40,8 +40,6 @@ class Accept:
 class Listener(Actor):
     """Hands each accepted socket to `admit`. The socket is bound before, by whoever can say that a port is taken."""
 
-    may_block = True
-
     def __init__(self, context: Context, *, sock: socket.socket, admit: Callable[[socket.socket, str], object]) -> None:
         super().__init__(context)
         self._sock = sock
@@ -62,7 +60,9 @@ class Listener(Actor):
             poll.register(self._ear, select.POLLIN)
         door.register(self._sock, select.POLLIN)
         while not self.stopping:
+            self.turns += 1
             door.poll()
+            self.turns += 1
             if not self.stopping and not self._accept():
                 bell.poll(PAUSE_SECONDS * 1_000)
 

@@ -80,6 +80,11 @@ class Outlet:
             if sent:
                 self._credit.give(sent)
 
+    def give(self, data: bytes) -> None:
+        """Put what was made here, not read. In place of the Dispatcher, while there is none."""
+        self._credit.owe(len(data))
+        self.put(data)
+
     def _try(self, data: bytes) -> int:
         try:
             return self._sock.send(data, socket.MSG_DONTWAIT)
@@ -198,11 +203,10 @@ class Pump:
 class Writer(Actor):
     """Pumps what the Dispatcher could not send at once. First of its connection to start, last to stop."""
 
-    may_block = True
-
-    def __init__(self, context: Context, *, outlet: Outlet) -> None:
+    def __init__(self, context: Context, *, outlet: Outlet, gone: Callable[[], object]) -> None:
         super().__init__(context)
         self._outlet = outlet
+        self._gone = gone
 
     def begin(self) -> None:
         """Go to work."""
@@ -212,15 +216,23 @@ class Writer(Actor):
         """Serve the outlet until it breaks or this actor is stopped."""
         del message
         while not self.stopping:
+            self.turns += 1  # also for the send: the socket has a limit of its own
             self._outlet.wait_filled()
-            if not self._outlet.pump():
+            going_on = self._outlet.pump()
+            self.turns += 1
+            if not going_on:
                 return
 
     def end(self, reason: ExitReason) -> None:
-        """The client's socket goes with its last actor."""
+        """The client's socket goes with its last actor, and then somebody else may have its place."""
         del reason
-        self._outlet.close()
+        self.let_go()
 
     def interrupt(self) -> None:
         """Called from any thread."""
         self._outlet.interrupt()
+
+    def let_go(self) -> None:
+        """See `Actor`."""
+        self._outlet.close()
+        self._gone()

@@ -36,6 +36,9 @@ ERROR_LIMIT: Final = 1_000
 TRACEBACK_LIMIT: Final = 20_000
 """Characters of a traceback that are kept, from its end, where the failure is."""
 
+NOWHERE: Final = Book()
+"""The book of those who were cut off: nobody is in it."""
+
 A = TypeVar("A", bound="Actor")
 
 
@@ -55,9 +58,6 @@ class Actor(pykka.ThreadingActor):
     inbox_limit: ClassVar[int] = DATA_LIMIT
     """Data messages that may wait."""
 
-    may_block: ClassVar[bool] = False
-    """Says that `receive` may take for ever (a reader in `recv`): the watchdog then checks the thread only."""
-
     actor_inbox: Inbox  # pyright: ignore[reportIncompatibleVariableOverride] - narrower, and set once
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -72,6 +72,8 @@ class Actor(pykka.ThreadingActor):
         self.book: Book = context.book
         self.done = threading.Event()
         """Set as the very last act of this life."""
+        self.settled = threading.Event()
+        """Set when nobody need wait for this life any more: it is done, or it was cut off."""
         self.ready = threading.Event()
         """Set when `begin` has returned, and at the end of a life at the latest."""
         name, daemon = context.path, self.use_daemon_thread
@@ -80,6 +82,13 @@ class Actor(pykka.ThreadingActor):
         """When the last message was handled (the clock's seconds)."""
         self.handled = 0
         """Messages handled so far."""
+        self.turns = 0
+        """Rises by one as a wait inside `receive` begins that may last for ever (`recv`), and by one as it ends: odd
+        means that it lasts, and that it moves at all means life. See the watchdog."""
+        self.excused_until = 0.0
+        """Until when (the clock's seconds) this actor may be silent: it waits for something that ends by then."""
+        self.abandoned = False
+        """Whether this life was cut off. Its thread may come back to itself; nothing that it does then may count."""
         # Made now, so that there is something to report even when there is no memory left to make it then.
         self.exited = Exited(context.id, context.incarnation, ExitKind.CRASH, text="the actor's loop failed")
         """How this life ended; of meaning once `done` is set."""
@@ -127,12 +136,18 @@ class Actor(pykka.ThreadingActor):
         """
         return leftovers
 
+    def let_go(self) -> None:
+        """Give back what others wait for: this life was cut off, and its `end` may never come.
+
+        In any thread; must not block. If `end` comes after all, it finds `abandoned` set.
+        """
+
     # What subclasses use.
 
     @property
     def stopping(self) -> bool:
-        """Whether somebody asked this actor to stop. A loop inside `receive` ends when it sees this."""
-        return self.actor_inbox.stop_requested is not None
+        """Whether somebody asked this actor to stop, or cut it off. A loop inside `receive` ends when it sees this."""
+        return self.abandoned or self.actor_inbox.stop_requested is not None
 
     def now(self) -> float:
         """Seconds of the tree's clock (monotonic)."""
@@ -175,8 +190,35 @@ class Actor(pykka.ThreadingActor):
             self.context.log("interrupt_failed", path=self.context.path, error=repr(error))
 
     def abandon(self) -> None:
-        """Cut off a life that does not end: close its inbox and strike its name. Its thread is left to itself."""
+        """Cut off a life that does not end: close its inbox, strike its name, and let it speak to nobody.
+
+        Its thread is left to itself.
+        """
+        self.abandoned = True
+        self.book = NOWHERE
         self.__unlist()
+        try:
+            self.let_go()
+        except BaseException as error:  # noqa: BLE001 - the same
+            self.context.log("let_go_failed", path=self.context.path, error=repr(error))
+        self.settled.set()
+
+    def replace(self, seconds: float, stack: str) -> None:
+        """Cut off a life that is stuck and report it as one that crashed: its supervisor goes on without it."""
+        error = f"Stuck: nothing was done for {seconds:.1f} s"
+        self.context.log(
+            "child_abandoned",
+            supervisor=self.context.path.rpartition("/")[0],
+            id=self.context.id,
+            incarnation=self.context.incarnation,
+            seconds=seconds,
+        )
+        self.context.tally.add_abandoned()
+        self.interrupt_safely()
+        self.abandon()
+        self.context.report(
+            replace(self.exited, where=self.__hook, error=error, traceback_text=stack[-TRACEBACK_LIMIT:], text="stuck")
+        )
 
     # pykka's side.
 
@@ -296,6 +338,7 @@ class Actor(pykka.ThreadingActor):
             finally:
                 self.ready.set()
                 self.done.set()
+                self.settled.set()
 
     def __sum_up(self, trouble: tuple[str, str] | None) -> Exited:
         reason = self.__leaving or ExitReason(ExitKind.CRASH, self.exited.text)
@@ -313,7 +356,7 @@ class Actor(pykka.ThreadingActor):
     def __unlist(self) -> None:
         """Take this life out of everything it is listed in. Safe to call twice, from any thread."""
         leftovers = self.actor_inbox.close()
-        self.book.remove(self.context.id, self.actor_inbox)
+        self.context.book.remove(self.context.id, self.actor_inbox)
         pykka.ActorRegistry.unregister(self.actor_ref)
         self.actor_stopped.set()
         self.__bury(leftovers)
@@ -325,7 +368,7 @@ class Actor(pykka.ThreadingActor):
             lost = self.bury(leftovers)
         except BaseException as error:  # noqa: BLE001 - what is called here must go on to the end
             self.context.log("bury_failed", path=self.context.path, error=repr(error))
-        self.book.bury(lost)
+        self.context.book.bury(lost)
 
 
 def _name(error: BaseException) -> str:

@@ -40,6 +40,8 @@ class Household:
     """Puts a message on the supervisor's control lane."""
 
     publish: Callable[[tuple[Child, ...]], None]
+    excuse: Callable[[float], None]
+    """Says for how many seconds from now on the supervisor may wait for a child."""
 
     def log(self, event: str, **fields: Any) -> None:
         """Tell what happened, as this supervisor."""
@@ -93,7 +95,16 @@ class Children:
     def want(self, names: Iterable[str]) -> None:
         """Mark children as to be started."""
         for name in names:
-            self._set(replace(self._records[name], state=ChildState.WANTED))
+            self._set(replace(self._records[name], state=ChildState.WANTED, reason=""))
+
+    def park(self, names: Iterable[str], reason: str) -> None:
+        """Mark children that do not run as parked."""
+        for name in names:
+            self._set(replace(self._records[name], state=ChildState.PARKED, reason=reason))
+
+    def parked(self) -> tuple[str, ...]:
+        """Return the names of the children that are parked, in order."""
+        return tuple(name for name, child in self._records.items() if child.state is ChildState.PARKED)
 
     def forget(self, name: str) -> None:
         """Drop a child that does not run, and the book of its sub-tree."""
@@ -114,6 +125,7 @@ class Children:
         again = child.incarnation > 1
         self._set(replace(child, actor=actor, state=ChildState.RUNNING, restarts=child.restarts + again))
         if isinstance(actor, Parent):
+            house.excuse(READY_SECONDS)
             actor.ready.wait(READY_SECONDS)
         if again:
             house.context.tally.add_restart()
@@ -126,10 +138,13 @@ class Children:
         self._set(replace(child, actor=None, state=ChildState.STOPPED))
         if actor is None:
             return
+        self._household.excuse(grace + JOIN_SECONDS)
         actor.dismiss(reason)
         if _wait_done(actor, grace):
             self._tell_exit(child, actor.exited)
             return
+        if actor.abandoned:
+            return  # the watchdog was faster, and has told it
         actor.abandon()
         self._household.context.tally.add_abandoned()
         self._household.log("child_abandoned", id=child.spec.id, incarnation=child.incarnation, seconds=grace)
@@ -139,7 +154,8 @@ class Children:
         child = self._records.get(exited.id)
         if child is None or child.actor is None or child.incarnation != exited.incarnation:
             return None
-        _wait_done(child.actor, JOIN_SECONDS)
+        if not child.actor.abandoned:
+            _wait_done(child.actor, JOIN_SECONDS)
         self._tell_exit(child, exited)
         return self._set(replace(child, actor=None, state=ChildState.STOPPED))
 
@@ -176,9 +192,10 @@ def actor_of(ref: pykka.ActorRef[Any]) -> Actor:
 
 
 def _wait_done(actor: Actor, seconds: float) -> bool:
-    if not actor.done.wait(seconds / 2):
+    if not actor.settled.wait(seconds / 2):
         actor.interrupt_safely()  # the blocking wait may have begun after the first one
-        if not actor.done.wait(seconds / 2):
-            return False
+        actor.settled.wait(seconds / 2)
+    if not actor.done.is_set():
+        return False
     actor.thread.join(JOIN_SECONDS)
     return True

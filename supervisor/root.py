@@ -13,6 +13,7 @@ from backstay.supervisor.book import Book
 from backstay.supervisor.messages import Answer, Exited, RestartChild, StartChild, StopChild
 from backstay.supervisor.specs import ChildKind, ChildSpec, Log, Tally
 from backstay.supervisor.tree import ChildState, Parent, TreeNode, is_alive
+from backstay.supervisor.watchdog import Stuck, Watchdog
 
 COMMAND_SECONDS: Final = 10.0
 """How long a command waits for its outcome unless told otherwise: two graces of a child."""
@@ -27,15 +28,19 @@ class Root:
 
     def __init__(self, *, log: Log, on_exit: Callable[[Exited], object] | None = None) -> None:
         self.tally = Tally()
+        self._watchdog: Watchdog | None = None
         self.exited: Exited | None = None
         """How the tree ended; None while it stands."""
         self._log = log
         self._on_exit = on_exit
 
-    def attach(self, supervisor: Parent, book: Book) -> None:
+    def attach(self, supervisor: Parent, book: Book, *, watch: bool) -> None:
         """Take the started root supervisor in charge: once, by `start_root`."""
         self.supervisor = supervisor
         self.book = book
+        if watch:
+            self._watchdog = Watchdog(self.actors, self._replace)
+            self._watchdog.start()
 
     def tree(self) -> TreeNode:
         """The whole tree at this moment. Asks nobody, so it works while actors hang."""
@@ -84,6 +89,8 @@ class Root:
         seconds = self.supervisor.stop_seconds() if timeout is None else timeout
         self.supervisor.dismiss("the tree is stopped")
         ended = self.wait_empty(seconds)
+        if self._watchdog is not None:
+            self._watchdog.stop(COMMAND_SECONDS)
         if not ended:
             names = [actor.context.path for actor in self.actors() if not actor.done.is_set()]
             self.log("stop_timed_out", seconds=seconds, alive=names)
@@ -109,6 +116,11 @@ class Root:
         if self._on_exit is not None:
             with contextlib.suppress(Exception):
                 self._on_exit(exited)
+
+    def _replace(self, stuck: Stuck) -> None:
+        """In the watchdog's thread."""
+        self.log("actor_stuck", path=stuck.name, seconds=stuck.seconds, gone=stuck.gone, traceback=stuck.stack)
+        stuck.actor.replace(stuck.seconds, stuck.stack)
 
     def _command(self, path: str, build: Callable[[Answer], Any], timeout: float) -> str | None:
         target = self._find(path)

@@ -73,9 +73,9 @@ class Log(Protocol):
     - `child_exited`: id, incarnation, kind, restart, reason, where, handling, error, traceback
     - `child_abandoned`: id, incarnation, seconds
     - `child_refused`: id, reason
-    - `restart_intensity_reached`: id, reason
+    - `restart_intensity_reached`, `child_parked`: id, reason
     - `message_unknown`: message
-    - `interrupt_failed`, `bury_failed`: path, error
+    - `interrupt_failed`, `bury_failed`, `let_go_failed`: path, error
     - `stop_timed_out`: seconds, alive
     - `tree_ended`: kind, reason, error
     """
@@ -195,11 +195,21 @@ class SupervisorSpec:
     own_book: bool = False
     """Open a book for this sub-tree: see `backstay.supervisor.book`."""
 
+    parked_seconds: float | None = None
+    """What becomes of a child that needs too many restarts. None: this supervisor gives up, as OTP's do. Seconds: the
+    child is parked, and tried once in so many of them for as long as it takes. Where children depend on one another all
+    but the temporary ones are parked together."""
+
+    on_parked: Callable[[str], object] | None = None
+    """Hears why children were parked, in the supervisor's thread, after they have ended. Must not block."""
+
     def __post_init__(self) -> None:
         ids = [child.id for child in self.children]
         twice = sorted({name for name in ids if ids.count(name) > 1})
         if twice:
             raise SpecError(f"children: ids must be unique: {', '.join(twice)}")
+        if self.parked_seconds is not None and not 0.0 < self.parked_seconds < float("inf"):
+            raise SpecError(f"parked_seconds must be positive and finite, not {self.parked_seconds}")
         for child in self.children:
             self.admit(child)
 

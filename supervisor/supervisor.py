@@ -2,8 +2,10 @@
 
 Children start in order and stop in reverse. When a child ends, the pure `plan` says who is stopped and who is
 started again; `intensity` says when that has happened too often: then the supervisor fails itself, and its own
-supervisor deals with that. A start that fails is tried again by a timer message, so that `Stop` gets through. A child
-that is added while the tree runs and cannot be started is refused and forgotten.
+supervisor deals with that, unless its spec has it park what keeps failing (`SupervisorSpec.parked_seconds`). What is
+parked is tried now and then, on probation, until it lives long enough or somebody restarts it. A start that fails is
+tried again by a timer message, so that `Stop` gets through. A child that is added while the tree runs and cannot be
+started is refused and forgotten.
 
 Stopping a child: `Stop` on its control lane, `interrupt()` to break a blocking wait (again at half time, in case the
 wait began in between), and after its grace the thread is abandoned: cut off, counted, left to itself. While a
@@ -58,6 +60,11 @@ class _Retry:
     """Start what is wanted: a timer message of the supervisor to itself."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Probe:
+    """Try what is parked: a timer message of the supervisor to itself."""
+
+
 class Supervisor(Parent):
     """See the module. Takes `StartChild`, `StopChild` and `RestartChild`, on either lane."""
 
@@ -72,6 +79,7 @@ class Supervisor(Parent):
             parent_book=context.book if own else context.parent_book,
             post=functools.partial(self.actor_inbox.post, control=True, vital=True),
             publish=self._publish,
+            excuse=self._excuse,
         )
         self._children = Children(self._house, spec.children)
         self._restarts: tuple[float, ...] = ()
@@ -111,8 +119,9 @@ class Supervisor(Parent):
         if plan.ends:
             self.depart_as(ExitReason(ExitKind.FOREIGN, f"{name} was stopped from outside the tree"))
             return None
-        if plan.costs:
-            self._spend(name, exited.error or exited.kind.value)
+        if plan.costs and (trouble := self._spend(name, exited.error or exited.kind.value)):
+            self._park(name, trouble)
+            return None
         self._carry_out(plan, f"{name} ended")
         if name not in plan.start and child.spec.significant:
             self._end_with(child)
@@ -127,7 +136,8 @@ class Supervisor(Parent):
             self.spec.admit(spec)
         except SpecError as error:
             return self._refuse(spec.id, str(error))
-        must_wait = self.spec.strategy is not Strategy.ONE_FOR_ONE and self._children.wanted()
+        alone = self.spec.strategy is Strategy.ONE_FOR_ONE
+        must_wait = not alone and (self._children.wanted() or self._children.parked())
         child = self._children.add(spec)
         trouble = None if must_wait else self._children.start(child)
         if trouble is None:
@@ -147,6 +157,7 @@ class Supervisor(Parent):
         name = command.id
         if self._children.get(name) is None:
             return self._refuse(name, "no child of this id")
+        self._unpark()
         plan = plan_restart(self._children.order(), strategy=self.spec.strategy, failed=name)
         self._carry_out(plan, command.reason or "restart")
         child = self._children.get(name)
@@ -154,6 +165,11 @@ class Supervisor(Parent):
         return None if running else "not started yet: it will be tried again"
 
     def _on_retry(self, _: _Retry) -> str | None:
+        self._start_wanted()
+        return None
+
+    def _on_probe(self, _: _Probe) -> str | None:
+        self._children.want(self._children.parked())
         self._start_wanted()
         return None
 
@@ -172,7 +188,9 @@ class Supervisor(Parent):
             trouble = self._children.start(child)
             if trouble is None:
                 continue
-            self._spend(child.spec.id, trouble)
+            if too_many := self._spend(child.spec.id, trouble):
+                self._park(child.spec.id, too_many)
+                return
             self.after(RETRY_SECONDS, _Retry(), key=_Retry)
             if self.spec.strategy is not Strategy.ONE_FOR_ONE:
                 return
@@ -181,17 +199,51 @@ class Supervisor(Parent):
         for child in children:
             self._children.stop(child, reason)
 
-    def _spend(self, name: str, reason: str) -> None:
-        """Use up restart intensity for a restart nobody asked for. Raises when there is none left."""
+    def _spend(self, name: str, reason: str) -> str:
+        """Use up restart intensity for a restart nobody asked for. Returns why there is none left, or nothing.
+
+        Raises that, if the spec is to give up.
+        """
         limit = self.spec.intensity
         window = add_restart(self._restarts, self.now(), limit)
         self._restarts = window.restarts
-        if window.exceeded:
-            self._house.log("restart_intensity_reached", id=name, reason=reason)
-            raise RestartIntensityReached(
-                f"{self.context.path}: more than {limit.restarts} restarts in {limit.seconds:g} s, "
-                f"the last of {name} ({reason})"
-            )
+        if not window.exceeded:
+            return ""
+        self._house.log("restart_intensity_reached", id=name, reason=reason)
+        trouble = f"more than {limit.restarts} restarts in {limit.seconds:g} s, the last of {name} ({reason})"
+        if self.spec.parked_seconds is None:
+            raise RestartIntensityReached(f"{self.context.path}: {trouble}")
+        return trouble
+
+    def _park(self, name: str, reason: str) -> None:
+        """Take down what depends on one another, and try it again after a while.
+
+        What it has used up of its intensity it keeps: one more failure soon after, and it is parked again.
+        """
+        assert self.spec.parked_seconds is not None  # noqa: S101  # `_spend` has raised
+        alone = self.spec.strategy is Strategy.ONE_FOR_ONE
+        tied = [
+            child
+            for child in self._children.all()
+            if child.spec.id == name or not (alone or child.spec.restart is Restart.TEMPORARY)
+        ]
+        self._end_lives(reversed(tied), f"parked: {reason}")
+        self._children.park([child.spec.id for child in tied], reason)
+        self._house.log("child_parked", id=name, reason=reason)
+        self.after(self.spec.parked_seconds, _Probe(), key=_Probe)
+        if self.spec.on_parked is not None:
+            self.spec.on_parked(reason)
+
+    def _unpark(self) -> None:
+        """Somebody has looked at it: what was parked begins anew, with all of its intensity."""
+        parked = self._children.parked()
+        if parked:
+            self._restarts = ()
+            self.cancel(_Probe)
+            self._children.want(parked)
+
+    def _excuse(self, seconds: float) -> None:
+        self.excused_until = self.now() + seconds
 
     def _end_with(self, child: Child) -> None:
         """End with a significant child that ended for good, if the spec says so."""
@@ -213,6 +265,7 @@ class Supervisor(Parent):
         StopChild: _on_stop,
         RestartChild: _on_restart,
         _Retry: _on_retry,
+        _Probe: _on_probe,
     }
 
 
@@ -242,8 +295,11 @@ def start_root(
     clock: Callable[[], float] = time.monotonic,
     log: Log = no_log,
     on_exit: Callable[[Exited], object] | None = None,
+    watch: bool = False,
 ) -> Root:
     """Start a tree. Returns when its supervisors have started their children (or have begun to retry).
+
+    With `watch` a watchdog looks at it from a thread of its own, and replaces actors that are stuck.
 
     `log` and `on_exit` are called in actors' threads; what they raise is dropped. `on_exit` hears once how the
     root ended: after `Root.stop`, or because it gave up.
@@ -253,7 +309,7 @@ def start_root(
         id=name, path=name, book=Book(), report=root.on_exited, clock=clock, log=root.log, tally=root.tally
     )
     supervisor = _start_supervisor(context, spec=spec).actor
-    root.attach(supervisor, supervisor.children_book)
+    root.attach(supervisor, supervisor.children_book, watch=watch)
     supervisor.ready.wait(READY_SECONDS)
     return root
 

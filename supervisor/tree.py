@@ -28,6 +28,9 @@ class ChildState(Enum):
     STOPPED = "stopped"
     """Ended as intended and still listed."""
 
+    PARKED = "parked"
+    """Needed too many restarts, or depends on one that did. Tried again after a while, or when somebody says so."""
+
 
 @dataclass(frozen=True, slots=True)
 class Child:
@@ -43,6 +46,9 @@ class Child:
 
     actor: Actor | None = None
     """The life that runs now."""
+
+    reason: str = ""
+    """Why it is parked."""
 
     def grace(self) -> float:
         """Seconds this child may take to stop. A supervisor gets at least what its own children may take."""
@@ -74,6 +80,8 @@ class TreeNode:
     """When it last handled a message (the tree's clock); None if it does not run."""
 
     children: tuple[TreeNode, ...] = ()
+    reason: str = ""
+    """Why it is parked."""
 
 
 class Parent(Actor):
@@ -131,5 +139,6 @@ def _node(child: Child, parent_path: str) -> TreeNode:
         mailbox_length=0 if actor is None else actor.actor_inbox.length(),
         handled=0 if actor is None else actor.handled,
         progress=None if actor is None else actor.progress,
+        reason=child.reason,
         children=actor.tree() if isinstance(actor, Parent) else (),
     )

@@ -1,8 +1,12 @@
 """The watchdog: a plain thread that looks whether actors still move. It asks nobody, so nobody can hold it up.
 
-Stuck is an actor that has had something to do and finished nothing for `limit_seconds`, or whose thread is gone
-although its life was never ended. Actors that may block (`Actor.may_block`) are only checked for their thread.
-The watchdog tells; what is to be done is its owner's business.
+Stuck is an actor that had something to do and got nothing done for `limit_seconds`, or whose thread is gone although
+its life was never ended. An actor has nothing to do while it sleeps at its inbox, and while it is in a wait that may
+last (`Actor.turns` is odd) and nothing lies in its inbox. One that has said how long it will take
+(`Actor.excused_until`) is left alone until then.
+
+Time counts only as far as the watchdog saw it pass: a process that was suspended, or a machine that was too busy even
+for this thread, makes nobody stuck. The watchdog tells; what is to be done is its owner's business.
 """
 
 from __future__ import annotations
@@ -38,14 +42,16 @@ class Stuck:
     stack: str
     """Where its thread is; empty if the thread is gone."""
 
+    actor: Actor
+
     gone: bool = False
     """Whether the thread is gone without the actor's life having ended."""
 
 
 @dataclass(slots=True)
 class _Watch:
-    handled: int
-    since: float
+    progress: tuple[int, int]
+    seconds: float = 0.0
     told: bool = False
 
 
@@ -66,6 +72,7 @@ class Watchdog:
         self._limit = limit_seconds
         self._period = period_seconds
         self._clock = clock
+        self._looked = clock()
         self._watches: dict[str, _Watch] = {}
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
@@ -83,19 +90,23 @@ class Watchdog:
     def check(self) -> list[Stuck]:
         """Look once: who is stuck that was not told of before."""
         now = self._clock()
+        passed, self._looked = min(now - self._looked, 2 * self._period), now
         watches: dict[str, _Watch] = {}
         stuck: list[Stuck] = []
         for actor in self._actors():
             if not _should_move(actor):
                 continue
+            progress = (actor.handled, actor.turns)
             watch = self._watches.get(actor.actor_urn)
-            if watch is None or watch.handled != actor.handled:
-                watch = _Watch(actor.handled, now)
+            if watch is None or watch.progress != progress:
+                watch = _Watch(progress)
+            else:
+                watch.seconds += passed
             watches[actor.actor_urn] = watch
             gone = _is_gone(actor)
-            if not watch.told and (gone or now - watch.since >= self._limit):
+            if not watch.told and (gone or watch.seconds >= self._limit):
                 watch.told = True
-                stuck.append(Stuck(actor.context.path, now - watch.since, _stack(actor), gone=gone))
+                stuck.append(Stuck(actor.context.path, watch.seconds, _stack(actor), actor, gone=gone))
         self._watches = watches
         return stuck
 
@@ -112,9 +123,14 @@ def _is_gone(actor: Actor) -> bool:
 
 
 def _should_move(actor: Actor) -> bool:
-    if actor.done.is_set():
+    if actor.done.is_set() or actor.abandoned:
         return False
-    return _is_gone(actor) or not (actor.may_block or actor.actor_inbox.waiting)
+    if _is_gone(actor):
+        return True
+    if actor.now() < actor.excused_until:
+        return False
+    inbox = actor.actor_inbox
+    return inbox.length() > 0 if actor.turns % 2 else not inbox.waiting
 
 
 def _stack(actor: Actor) -> str:

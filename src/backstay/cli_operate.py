@@ -37,6 +37,9 @@ LOOK_SECONDS = 0.1
 ANSWER_SECONDS = 5.0
 DRAIN_SECONDS = 30.0
 
+PART_SECONDS = 35.0
+"""A part that hangs is given its grace before it is replaced, and so is all that depends on it."""
+
 NamesArgument = Annotated[list[str] | None, Argument(metavar="NAME", text="Connections, * and ? allowed.")]
 AllOption = Annotated[bool, Option("--all", text="All connections there are.")]
 YesOption = Annotated[bool, Option("--yes", "-y", text="Do not ask before more than one live connection is down.")]
@@ -78,10 +81,42 @@ def _described(function: Callable[..., int], name: str) -> Callable[..., int]:
     return function
 
 
-restart = _operating("restart")
 pause = _operating("pause")
 resume = _operating("resume")
 reset = _operating("reset")
+
+
+def restart(  # noqa: PLR0913  # each is an option
+    names: NamesArgument = None,
+    *,
+    part: Annotated[
+        str | None, Option("--part", metavar="PART", text="Only this part: reader, dispatcher, session or link.")
+    ] = None,
+    everything: AllOption = False,
+    reason: ReasonOption = "",
+    yes: YesOption = False,
+    together: TogetherOption = False,
+    no_wait: NoWaitOption = False,
+    timeout: WaitOption = 60.0,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+    control: ControlOption = None,
+) -> int:
+    """See its row."""
+    turn = Turn(
+        "restart",
+        {"reason": reason} if part is None else {"reason": reason, "part": part},
+        answer_seconds=ANSWER_SECONDS if part is None else PART_SECONDS,
+        timeout=timeout,
+        waits=not no_wait,
+        together=together,
+        yes=yes,
+        as_json=as_json,
+    )
+    return _answer(turn, names or (), everything=everything, find=lambda: client_of(config, control))
+
+
+_described(restart, "restart")
 
 
 def drain(  # noqa: PLR0913  # each is an option

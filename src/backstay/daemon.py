@@ -22,8 +22,6 @@ from backstay.metrics.events import EventRing
 from backstay.metrics.timeline import Timeline
 from backstay.operations import Operations
 from backstay.status import status_as_dict
-from backstay.supervisor.actor import Actor
-from backstay.supervisor.watchdog import Stuck, Watchdog
 from backstay.watching import Source
 
 if TYPE_CHECKING:
@@ -75,9 +73,6 @@ class Daemon:
             self._holds.load()
             stops.callback(self._stop_manager)
             self.manager.start()
-            watchdog = Watchdog(self._actors, self._tell_stuck)
-            watchdog.start()
-            stops.callback(watchdog.stop)
             self._stops = stops.pop_all()
         self._doors.serve(self._serve, self._tell_unserved)
 
@@ -170,6 +165,7 @@ class Daemon:
 
     def _process(self) -> ProcessSample:
         accounts, journal = self._operations.accounts, self.manager.keeping.meter
+        root = self.manager.root
         return ProcessSample(
             version=__version__,
             hash=accounts.hash,
@@ -181,6 +177,7 @@ class Daemon:
             timer_lag=self._timer_lag,
             journal_write_failures=journal.write_failures,
             journal_commit_seconds=journal.commit_seconds,
+            threads_abandoned=root.tally.threads_abandoned if root is not None else 0,
         )
 
     def _live(self) -> Sequence[Check]:
@@ -188,13 +185,6 @@ class Daemon:
 
         tree = self.manager.tree()
         return (Check("supervision", ok=tree is not None and tree.alive),)
-
-    def _actors(self) -> Sequence[Actor]:
-        root = self.manager.root
-        return tuple(root.actors()) if root is not None else ()
-
-    def _tell_stuck(self, stuck: Stuck) -> None:
-        self.log("actor_stuck", path=stuck.name, seconds=stuck.seconds, gone=stuck.gone, traceback=stuck.stack)
 
     def _stop_manager(self) -> None:
         self.manager.stop(TREE_STOP_SECONDS)

@@ -53,6 +53,14 @@ GROUPS: Mapping[str, Mapping[str, Row]] = {
         "stopped": Row("Nothing is left; the last line."),
         "lines_dropped": Row("So many lines could not be written: nobody read the log.", "count", "warning"),
         "log_failed": Row("An event had a value that cannot be printed.", "about error", "error"),
+        "sink_failed": Row(
+            "A function that takes what arrives on a connection failed at some of it; nobody else did.",
+            "connection error dropped traceback",
+            "error",
+        ),
+        "sink_hangs": Row(
+            "Such a function has not returned: what arrives meanwhile is not given to it.", "connection", "error"
+        ),
         "thread_died": Row("An exception that nobody caught ended a thread.", "thread error traceback", "error"),
         "library_message": Row(
             "What a library, or a server of backstay's own, has to say.",
@@ -132,20 +140,29 @@ GROUPS: Mapping[str, Mapping[str, Row]] = {
         "child_start_failed": Row("An actor could not begin.", "supervisor id error traceback", "error"),
         "child_refused": Row("A child could not be added or changed.", "supervisor id reason", "error"),
         "child_abandoned": Row(
-            "An actor did not stop in time; its thread is left to itself.",
+            "An actor did not stop in time, or is stuck; its thread is left to itself.",
             "supervisor id incarnation seconds",
             "warning",
         ),
         "restart_intensity_reached": Row(
-            "Too many restarts in too short a time: the supervisor gives up.", "supervisor id reason", "error"
+            "Too many restarts in too short a time: the supervisor gives up, or parks it.",
+            "supervisor id reason",
+            "error",
+        ),
+        "child_parked": Row(
+            "An actor, and what depends on it, is tried once a minute from now on. Where it is that of a connection, "
+            "`backstay reset` and `backstay restart` begin anew at once.",
+            "supervisor id reason",
+            "error",
         ),
         "actor_stuck": Row(
-            "An actor has work and does not move, or its thread is gone.",
+            "An actor has work and does not move, or its thread is gone; it is replaced. `traceback` is its stack.",
             "path seconds gone traceback",
             "error",
         ),
         "message_unknown": Row("A supervisor was sent what it does not know.", "supervisor message", "warning"),
         "bury_failed": Row("What a dead actor left could not be dealt with.", "path error", "warning"),
+        "let_go_failed": Row("What an abandoned actor held could not be given back.", "path error", "warning"),
         "interrupt_failed": Row("A blocking wait could not be broken.", "path error", "warning"),
         "stop_timed_out": Row("Not everything ended in time.", "seconds alive", "warning"),
         "tree_ended": Row(

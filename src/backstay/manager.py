@@ -20,9 +20,9 @@ from typing import Self
 from backstay._version import __version__
 from backstay.actors.connection import Parts, connection_children, connection_spec
 from backstay.actors.dispatcher import CallbackSink, Sink
-from backstay.actors.messages import SESSION
 from backstay.actors.session import Charge, Outside
 from backstay.actors.traffic import Credit, Traffic
+from backstay.commanding import give
 from backstay.config import Config, ConnectionConfig
 from backstay.errors import StartError
 from backstay.holds import Holds
@@ -39,19 +39,18 @@ from backstay.session.lifecycle import Event
 from backstay.session.owed import Owed, View
 from backstay.session.settings import OWN_OFFER
 from backstay.session.vocabulary import ClientStarted, Ordered
-from backstay.settings_of import session_settings
+from backstay.settings_of import backoff_of, session_settings
 from backstay.status import ListenerStatus, Status
 from backstay.supervisor.actor import Ref
-from backstay.supervisor.backoff import Backoff
 from backstay.supervisor.book import Book
 from backstay.supervisor.messages import Exited, StartChild
 from backstay.supervisor.root import COMMAND_SECONDS, Root
-from backstay.supervisor.specs import ChildSpec, Context, Intensity, Log, Restart, Strategy, SupervisorSpec, no_log
+from backstay.supervisor.specs import ChildSpec, Context, Log, Restart, no_log
 from backstay.supervisor.supervisor import start_root, supervisor_child
 from backstay.supervisor.tree import TreeNode
+from backstay.trunk import RELAYS, root_spec
 from backstay.watching import CONNECTIONS, restarts_below
 
-RELAYS = "relays"
 STOPPING = "backstay is stopping"
 
 
@@ -98,18 +97,9 @@ class Manager:
         self._stopping = False
         self._open_doors()
         keepers = tuple(self._keeper(name, config) for name, config in self.config.connections.items())
-        self._root = start_root(
-            SupervisorSpec(
-                children=(
-                    *((self.keeping.child(),) if Keeping.is_needed(self.config) else ()),
-                    supervisor_child(CONNECTIONS, SupervisorSpec(intensity=ROOT_INTENSITY, children=keepers)),
-                    supervisor_child(RELAYS, SupervisorSpec(children=tuple(map(self._listener, self._doors)))),
-                ),
-                strategy=Strategy.ONE_FOR_ONE,
-            ),
-            log=self.log,
-            on_exit=self._on_end,
-        )
+        journal = (self.keeping.child(),) if Keeping.is_needed(self.config) else ()
+        spec = root_spec(journal, keepers, tuple(map(self._listener, self._doors)))
+        self._root = start_root(spec, log=self.log, on_exit=self._on_end, watch=True)
         return self
 
     def stop(self, timeout: float | None = None) -> bool:
@@ -133,8 +123,10 @@ class Manager:
     def order(self, name: str, event: Event, reason: str = "") -> bool:
         """Give an order to the connection of this name or id. False if there is none."""
         live, root = self._find(name), self._root
-        book = root.book.inner(live.id) if live is not None and root is not None else None
-        return book is not None and book.urge(SESSION, Ordered(event, reason))
+        if live is None or root is None:
+            return False
+        give(root, live, Ordered(event, reason))
+        return True
 
     def wait_until(self, condition: Callable[[Status], bool], timeout: float) -> bool:
         """Wait until the status satisfies a condition; looks whenever a connection has changed."""
@@ -226,23 +218,17 @@ class Manager:
 
     def _charge(self, live_id: str, gateway: str, *, owed: Owed, read_only: bool, credit: Credit) -> Charge:
         meter = ConnectionMeter(name=live_id, gateway=gateway, mode="relay" if owed.start is None else "keeper")
-        backoff = self.config.backoff
         return Charge(
             settings=session_settings(self.config, gateway, read_only=read_only),
             owed=owed,
-            backoff=Backoff(
-                first_seconds=backoff.first_seconds,
-                base_seconds=backoff.base_seconds,
-                factor=backoff.factor,
-                jitter_ratio=backoff.jitter_ratio,
-                cap_seconds=backoff.cap_seconds,
-            ),
+            backoff=backoff_of(self.config),
             outside=Outside(
                 meter=meter,
                 show=lambda view: self._show(live_id, view),
                 remember=self._lobbies[gateway].remember,
                 log=self.log,
                 journal=self.keeping.send,
+                parked=lambda reason: self._parked(live_id, reason),
             ),
             traffic=Traffic(),
             credit=credit,
@@ -256,10 +242,13 @@ class Manager:
         charge.wanted = self.holds.get(name) is None
         self._register(Live(name, config.gateway, charge), name)
         self._lobbies[config.gateway].claim(config.client_id, name)
-        sink: Sink = CallbackSink(self._sinks.get(name, _ignore), credit)
-        return supervisor_child(
-            name, connection_spec(connection_children(Parts(charge, sink))), restart=Restart.TRANSIENT
-        )
+        tell = functools.partial(self._tell_of_sink, name)
+        sink: Sink = CallbackSink(self._sinks.get(name, _ignore), credit, tell=tell)
+        children = connection_children(Parts(charge, sink))
+        return supervisor_child(name, connection_spec(children, charge), restart=Restart.TRANSIENT)
+
+    def _tell_of_sink(self, name: str, event: str, **fields: object) -> None:
+        self.log(event, connection=name, **fields)
 
     def _admit(self, relay: str, sock: socket.socket, address: str, *, book: Book) -> None:
         """A client knocked. In the listener's thread."""
@@ -307,7 +296,13 @@ class Manager:
             linger_seconds=config.linger_seconds,
             log=self.log,
         )
-        charge.outside = replace(charge.outside, refund=guest.window.give, present=guest.session_present)
+
+        def parked(reason: str) -> None:
+            self._parked(live_id, reason)
+            guest.park()
+
+        refund, present = guest.window.give, guest.session_present
+        charge.outside = replace(charge.outside, refund=refund, present=present, parked=parked)
         return guest, live
 
     # -- keeping track -----------------------------------------------------------------------------------------------
@@ -367,6 +362,11 @@ class Manager:
             with self._changed:
                 self._changed.notify_all()
 
+    def _parked(self, live_id: str, reason: str) -> None:
+        live = self._live.get(live_id)
+        if live is not None:
+            self._show(live_id, replace(live.view, state="parked", reason=reason))
+
     def _look_whether_waiting(self, live: Live) -> None:
         """A client that nobody can answer yet has no name; it counts under one that all of its relay share."""
         waiting = self._doors[live.relay].waiting
@@ -390,10 +390,6 @@ class Manager:
         meter.set_wanted(time.monotonic(), expected=expected, up=False)
         meter.state, meter.state_since_wall = ("waiting" if waiting else "stopped"), time.time()
         meter.reason = live.view.reason if waiting else ""
-
-
-ROOT_INTENSITY = Intensity(10, 60.0)
-"""Each connection has an intensity of its own; this is for all of them together."""
 
 
 def _ignore(_data: bytes) -> None:

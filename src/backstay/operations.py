@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from backstay.accounts import Accounts
+from backstay.commanding import PARTS, restart_part
 from backstay.config import Config
 from backstay.control.explaining import explain
 from backstay.control.goals import UP_STATES
@@ -80,11 +81,26 @@ class Operations:
 
     def restart(self, arguments: Arguments, peer: Peer | None) -> Result:
         """A new socket for a connection."""
-        name, reason = _name_and_reason(arguments)
+        name, reason = _name_and_reason(arguments, "part")
+        part = arguments.get("part")
         hold = self._holds.get(name)
         if hold is not None:
             raise _error("refused", f"{name} is {hold.wanted} by an operator; backstay resume {name}")
-        return self._order(Event.RESTART, "restart", name, reason=reason, peer=peer)
+        if part is None:
+            return self._order(Event.RESTART, "restart", name, reason=reason, peer=peer)
+        return self._restart_part(name, part, reason=reason, peer=peer)
+
+    def _restart_part(self, name: str, part: object, *, reason: str, peer: Peer | None) -> Result:
+        before, live, root = self._find(name), self._manager._find(name), self._manager.root
+        if not isinstance(part, str) or part not in PARTS:
+            raise _error("bad_request", f"part must be one of {', '.join(PARTS)}")
+        if live is None or root is None:
+            raise _unknown(name)
+        self._tell(f"restart {part}", name, reason=reason, peer=peer)
+        trouble = restart_part(root, live, part, reason=reason or "restart by an operator")
+        if trouble is not None:
+            raise _error("refused", f"{name}: {part}: {trouble}")
+        return {"schema": SCHEMA, "command": "restart", "connection": name, "present": True, **_before(before)}
 
     def reset(self, arguments: Arguments, peer: Peer | None) -> Result:
         """Try again now."""
@@ -208,7 +224,7 @@ class Operations:
             raise _error("refused", f"{name} takes no orders now: it is being started, or is ending")
         self._tell(command, name, reason=reason, peer=peer)
         answer: dict[str, object] = {"schema": SCHEMA, "command": command, "connection": name, "present": True}
-        return {**answer, "state": before.state, "epoch": before.epoch, "warning": warning}
+        return {**answer, **_before(before), "warning": warning}
 
     def _tell(self, command: str, name: str, *, reason: str, peer: Peer | None) -> None:
         uid, pid = (peer.uid, peer.pid) if peer is not None else (None, None)
@@ -278,6 +294,11 @@ class Operations:
             if one.name == name:
                 return one
         raise _unknown(name)
+
+
+def _before(one: ConnectionStatus) -> dict[str, object]:
+    """How a connection was when the order was taken: what goals are measured by."""
+    return {"state": one.state, "epoch": one.epoch, "warning": ""}
 
 
 def _name(arguments: Arguments, *others: str) -> str:

@@ -15,12 +15,13 @@ from backstay.actors.messages import SESSION
 from backstay.actors.traffic import Credit
 from backstay.config import Config, RelayConfig
 from backstay.live import Door, Live
-from backstay.manager import RELAYS, Manager
+from backstay.manager import Manager
 from backstay.metrics.listening import Address, open_listener
 from backstay.relay.lobby import Lobby
 from backstay.session.lifecycle import Event
 from backstay.session.owed import Owed
 from backstay.supervisor.root import Root
+from backstay.trunk import RELAYS
 from backstay.watching import CONNECTIONS
 
 FIXED = ("journal", "http", "control", "log")

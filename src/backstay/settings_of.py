@@ -5,6 +5,7 @@ from __future__ import annotations
 from backstay.config import Config
 from backstay.session.resend import ResendRule
 from backstay.session.settings import HeldSettings, PulseSettings, Settings
+from backstay.supervisor.backoff import Backoff
 
 
 def session_settings(config: Config, name: str, *, read_only: bool) -> Settings:
@@ -44,4 +45,16 @@ def session_settings(config: Config, name: str, *, read_only: bool) -> Settings:
             age_seconds=held.age_seconds,
             order_seconds=held.order_seconds,
         ),
+    )
+
+
+def backoff_of(config: Config) -> Backoff:
+    """The schedule of delays between dials, from its beginning."""
+    backoff = config.backoff
+    return Backoff(
+        first_seconds=backoff.first_seconds,
+        base_seconds=backoff.base_seconds,
+        factor=backoff.factor,
+        jitter_ratio=backoff.jitter_ratio,
+        cap_seconds=backoff.cap_seconds,
     )

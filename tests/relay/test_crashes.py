@@ -88,22 +88,3 @@ def test_a_crashed_actor_is_replaced_while_the_client_keeps_its_socket(build, si
     assert ("intake", "crash") not in exits
     assert ("writer", "crash") not in exits
     assert simulator.state()["clients"]["7"]["sockets_max"] == 1
-
-
-def test_one_connection_that_crashes_for_ever_ends_alone(build, simulator, monkeypatch):
-    house = build(simulator.address)
-    good = house.client().connect(7)
-    bad = house.client().connect(8)
-    bomb = Bomb(monkeypatch, Core, "step", when=lambda event, *_: isinstance(event, ClientAsked))
-    for _ in range(5):
-        bomb.armed = RuntimeError("a bug")
-        try:
-            bad.send(59, 1, 1)
-        except OSError:
-            break
-        house.wait(lambda _status: bomb.armed is None or len(house.manager.status().connections) == 1)
-    bad.expect_closed()
-    bomb.armed = None
-    good.market_data(11)
-    good.expect(1, 11)
-    house.wait(lambda status: [c.client_id for c in status.connections] == [7])

@@ -207,7 +207,7 @@ def test_dials_that_became_stale_while_the_resolver_hung_are_not_carried_out(bui
     monkeypatch.setattr("backstay.session.core.RESOLVE_SECONDS", 0.05)
     hang, real = threading.Event(), socket.getaddrinfo
     held, hold = [], Wire.hold
-    monkeypatch.setattr(Wire, "hold", lambda self, sock: (held.append(sock), hold(self, sock))[1])
+    monkeypatch.setattr(Wire, "hold", lambda self, sock, grip: (held.append(sock), hold(self, sock, grip))[1])
 
     def getaddrinfo(*args, **kwargs):
         if threading.current_thread().name.endswith("connector"):

@@ -14,7 +14,7 @@ from backstay.relay import intake
 from backstay.relay.lobby import Chair, Lobby, Reception, Visit
 from backstay.relay.outlet import Outlet
 from backstay.session.core import Core
-from backstay.session.vocabulary import ClientAsked, Noted
+from backstay.session.vocabulary import ClientAsked, ClientLeft, Noted
 from backstay.supervisor.book import Book
 
 
@@ -212,7 +212,7 @@ def test_a_client_whose_session_takes_nothing_for_long_is_let_go(build, simulato
     monkeypatch.setattr(intake, "SESSION_SECONDS", 0.2)
     house = build(simulator.address)
     client = house.client().connect(7)
-    refusing(monkeypatch, lambda name, _message: name == "session")
+    refusing(monkeypatch, lambda name, message: name == "session" and isinstance(message, ClientAsked | ClientLeft))
     client.market_data(11)
     client.expect_closed()
     house.wait(lambda status: not status.connections)

@@ -10,12 +10,12 @@ PATIENCE = 10.0
 
 
 class Patient(Actor):
-    """One that may wait for ever."""
-
-    may_block = True
+    """One whose work is a wait that may last for ever."""
 
     def receive(self, message: Any) -> Any:
-        return message(self)
+        self.turns += 1
+        message(self)
+        self.turns += 1
 
 
 @pytest.fixture
@@ -24,8 +24,14 @@ def watch(lone, manual_clock):
     dog = Watchdog(lambda: lone.started, told.append, limit_seconds=4.0, clock=manual_clock)
 
     def after(seconds: float) -> list[Stuck]:
+        """Look once a second for so long, and at the end."""
+        found = []
+        while seconds > 1.0:
+            manual_clock.now += 1.0
+            seconds -= 1.0
+            found += dog.check()
         manual_clock.now += seconds
-        return dog.check()
+        return [*found, *dog.check()]
 
     return after
 
@@ -81,10 +87,72 @@ def test_one_that_was_stuck_moved_and_is_stuck_again_is_told_of_again(lone, watc
             actor.done.wait(0.001)
 
 
-def test_an_actor_that_may_block_is_left_alone(lone, watch):
+def test_an_actor_in_a_wait_that_may_last_is_left_alone(lone, watch):
     lone.start(kind=Patient)
     gate = lone.hold()
     assert watch(0) == watch(1000) == []
+    gate.set()
+
+
+def test_one_that_waits_on_while_something_lies_in_its_inbox_is_stuck(lone, watch):
+    lone.start(kind=Patient)
+    gate = lone.hold()
+    assert watch(100) == []
+    lone.book.send("a", lambda _: None)
+    assert watch(0) == watch(3.9) == []
+    assert [stuck.name for stuck in watch(0.2)] == ["a"]
+    gate.set()
+
+
+def test_one_that_hangs_between_two_waits_is_stuck(lone, watch):
+    actor = lone.start(kind=Patient)
+    reached, gate = threading.Event(), threading.Event()
+
+    def work(_: Any) -> None:
+        actor.turns += 1
+        reached.set()
+        gate.wait(PATIENCE)
+        actor.turns += 1
+
+    lone.book.send("a", work)
+    assert reached.wait(PATIENCE)
+    assert watch(0) == []
+    assert [stuck.name for stuck in watch(4)] == ["a"]
+    gate.set()
+
+
+def test_turns_of_a_long_job_are_progress(lone, watch):
+    actor = lone.start(kind=Patient)
+    gate = lone.hold()
+    for _ in range(5):
+        actor.turns += 2
+        lone.book.send("a", lambda _: None)
+        assert watch(3) == []
+    gate.set()
+
+
+def test_one_that_has_said_how_long_it_will_take_has_so_long(lone, manual_clock):
+    told: list[Stuck] = []
+    actor = lone.Scripted.start(lone.context(clock=manual_clock)).actor
+    lone.started.append(actor)
+    dog = Watchdog(lambda: lone.started, told.append, limit_seconds=4.0, clock=manual_clock)
+    gate = lone.hold()
+    actor.excused_until = manual_clock.now + 30.0
+    found = []
+    for _ in range(36):
+        found.append(bool(dog.check()))
+        manual_clock.now += 1.0
+    assert found.index(True) == 34  # four seconds after the thirty
+    gate.set()
+
+
+def test_a_process_that_was_suspended_makes_nobody_stuck(lone, manual_clock):
+    dog = Watchdog(lambda: lone.started, lambda _: None, limit_seconds=4.0, clock=manual_clock)
+    lone.start()
+    gate = lone.hold()
+    assert dog.check() == []
+    manual_clock.now += 3_600.0
+    assert dog.check() == []
     gate.set()
 
 

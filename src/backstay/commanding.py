@@ -1,0 +1,49 @@
+"""Orders to one connection, whether its actors live just now or not.
+
+An order finds a session that hears it, or it is left for the next one; a session that is parked is begun anew for it:
+somebody has looked at it. Any thread; nothing here waits but `restart_part`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from backstay.actors.connection import LINK
+from backstay.actors.messages import DISPATCHER, READER, SESSION, Heed
+from backstay.live import Live
+from backstay.session.lifecycle import Event
+from backstay.session.vocabulary import Ordered
+from backstay.supervisor.messages import RestartChild
+from backstay.supervisor.root import Root
+from backstay.watching import CONNECTIONS
+
+PARTS: Mapping[str, tuple[str, str]] = {
+    "session": ("", SESSION),
+    "dispatcher": ("", DISPATCHER),
+    "link": ("", LINK),
+    "reader": (f"/{LINK}", READER),
+}
+"""What can be restarted by itself: below which supervisor of the connection it is, and its id there."""
+
+PART_SECONDS = 30.0
+"""What is to be restarted may be stuck, and what depends on it; each has a grace of five seconds."""
+
+
+def give(root: Root, live: Live, order: Ordered) -> None:
+    """Give an order. The session's own restart is no reason to lose it."""
+    book = root.book.inner(live.id)
+    if book.urge(SESSION, order):
+        return
+    parked = live.meter.circuit_open
+    if not (parked and order.event in (Event.RESET, Event.RESTART)):  # to begin anew is all that they are about
+        live.charge.undelivered.append(order)
+        book.urge(SESSION, Heed())  # one may have come meanwhile
+    if parked:
+        root.book.urge(live.id, RestartChild(SESSION, order.reason))
+
+
+def restart_part(root: Root, live: Live, part: str, *, reason: str) -> str | None:
+    """Restart a part of a connection, and what depends on it. Returns None, or why not."""
+    below, child = PARTS[part]
+    path = f"root/{CONNECTIONS}/{live.id}"
+    return root.restart_child(path + below, child, reason=reason, timeout=PART_SECONDS)
