@@ -299,6 +299,8 @@ class Gate(Trades):
             self.ledger.global_cancel_out = True
             count_order_sent(self, ORDER_CANCEL, None, since=0.0)
             self.unspoken.left(None, item, self.settings, now=self.now)
+        elif key is not None and item.is_preview:
+            self.ledger.preview_sent(key)
         elif key is not None and number in ORDERS:
             self.ledger.order_sent(key)
             count_order_sent(self, ORDER, key, since=item.since)
@@ -339,6 +341,8 @@ class Gate(Trades):
             self.ledger.forget_unanswered_orders()
             self.orders.table.lost(self.at())
             self.tell_doubts(detail)
+        for order_id in self.ledger.take_previews():
+            self.say(Notice.PREVIEW_LOST, key=order_id)
         # Cancelling twice is harmless; cancelling not at all is not. Cancelling everything is another matter: by the
         # time it could be repeated there may be orders that the client wants.
         for payload in self.ledger.take_cancels_out():

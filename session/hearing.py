@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from backstay.protocol.codes import About, code_info, is_pacing, metric_category, moved_port
+from backstay.protocol.codes import About, CodeGroup, code_info, is_pacing, metric_category, moved_port
 from backstay.protocol.commands import read_current_time
 from backstay.protocol.errors import NO_REQUEST, ErrorMessage, read_error, read_next_valid_id, write_next_valid_id
 from backstay.protocol.handshake import BadAnswer, Hello, Redirect, VersionRange, read_answer
@@ -295,8 +295,10 @@ def _note_error_on_key(core: Core, error: ErrorMessage) -> None:
     if error.id < 0:
         return
     means_order = code_info(error.code).about is About.ORDER or (
-        error.code in EITHER_CODES and ledger.order_unanswered(error.id)
+        error.code in EITHER_CODES and (ledger.order_unanswered(error.id) or error.id in ledger.previews)
     )
+    if code_info(error.code).group is CodeGroup.REJECTED and (means_order or error.id not in ledger.by_key):
+        ledger.preview_answered(error.id)
     if means_order or error.id not in ledger.by_key:
         if error.id in ledger.orders:
             ledger.order_seen(error.id)

@@ -38,6 +38,9 @@ UNSEEN = frozenset(
 UNSEEN_SECONDS = 10.0
 """A calculation takes TWS a fraction of this; one asked before is taken to be answered when a socket breaks."""
 
+MAX_PREVIEWS = 1_000
+"""Previews of orders without an answer; beyond this the oldest is taken to be answered."""
+
 MAX_UNSEEN = 100
 """Calculations remembered at once; beyond this the oldest is taken to be answered."""
 
@@ -116,6 +119,7 @@ class Ledger:
     orders: dict[int, bool] = field(default_factory=dict[int, bool])  # order id -> acknowledged by TWS
     awaiting: dict[tuple[str, int], float] = field(default_factory=dict[tuple[str, int], float])  # see `await_word`
     cancels_out: dict[int, bytes] = field(default_factory=dict[int, bytes])  # order cancels written, not answered
+    previews: dict[int, None] = field(default_factory=dict[int, None])  # ids of orders of which the cost was asked
     global_cancel_out: bool = False
     first_order_id: int | None = None  # the first nextValidId of this client: lower ids are of an earlier life
     sequence: int = 0
@@ -256,6 +260,22 @@ class Ledger:
     def order_unanswered(self, order_id: int) -> bool:
         """Whether this order was sent, and TWS has not spoken of it yet."""
         return self.orders.get(order_id) is False
+
+    def preview_sent(self, order_id: int) -> None:
+        """The cost of an order is about to be asked; nothing can come of it but an answer."""
+        self.previews[order_id] = None
+        if len(self.previews) > MAX_PREVIEWS:
+            del self.previews[next(iter(self.previews))]
+
+    def preview_answered(self, order_id: int) -> bool:
+        """TWS has answered under this id. True if a preview was out."""
+        return self.previews.pop(order_id, 0) is None
+
+    def take_previews(self) -> list[int]:
+        """Ids of the previews that were not answered; forgets them."""
+        ids = list(self.previews)
+        self.previews.clear()
+        return ids
 
     def cancel_sent(self, order_id: int, payload: bytes) -> None:
         """A cancel of an order is about to be written."""

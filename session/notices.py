@@ -41,6 +41,7 @@ class Notice(Enum):
     ORDER_IN_DOUBT = NoticeRow(2165, "order in doubt: it was sent, and there was no answer ({detail})")
     HALF_ANSWER = NoticeRow(504, "the connection broke before the answer was complete; ask again")
     NO_ANSWER = NoticeRow(504, "sent more than once, and the gateway never answered; ask again if it still matters")
+    PREVIEW_LOST = NoticeRow(504, "the connection broke before the preview of this order was answered; ask again")
     ORDER_UNKNOWN = NoticeRow(201, "TWS never had this order; place it again if it is still wanted")
     ORDER_OVER = NoticeRow(2162, "this order works no longer; how it ended TWS does not say, look at its executions")
     READ_ONLY = NoticeRow(321, "this relay is read-only: not sent")

@@ -264,6 +264,8 @@ def hear_order(core: Core, payload: bytes, passed: bool) -> None:
     facts = read_order(payload, core.desk.version) if orders is not None else None
     if orders is None or facts is None:
         return
+    if facts.what_if and facts.order_id is not None:
+        core.owed.ledger.preview_answered(facts.order_id)
     orders.reconciliation.hear_order(facts)
     moved = orders.table.hear_order(facts, core.desk.at())
     if moved is None:

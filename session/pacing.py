@@ -55,6 +55,7 @@ class Item:
     repeats: int = 0  # so often it has been written before, without an answer
     restores: bool = False  # part of putting back what a lost socket took
     intent: IntentKey | None = None  # of an order that has a record
+    is_preview: bool = False  # an order that is none: what it would cost is asked
     is_change: bool = False  # of an order that was announced before
     token: int = 0  # of the page that has to be kept before this may leave
 

@@ -53,6 +53,7 @@ class Trades(Counter):
     def _place(self, item: Item, orders: Orders) -> None:
         placed = orders.place(item, self.version, epoch=self.epoch, at=self.at())
         if placed is None:
+            item.is_preview = True
             self.push_trade(item)
         elif isinstance(placed, PlaceRefusal):
             self._refuse_order(item, placed.value)
