@@ -43,6 +43,9 @@ HELP_BY_CAUSE: Mapping[str, tuple[str, ...]] = {
     ),
     "unresponsive": ("The gateway is up and not joined to IB: look at its screen, and at IB's system status.",),
     "silent": ("The gateway hangs, or the network swallows what is sent: look at its screen, restart it.",),
+    "upstream_lost": (
+        "The gateway is up and has no link to IB: look at its screen, its network, and at IB's system status.",
+    ),
     "bad_frame": ("What arrived is no TWS message: is there a proxy in between? Please report it with backstay dump.",),
     "reader_died": ("A part of backstay failed: see backstay events, and report it with backstay dump.",),
     "session_died": ("A part of backstay failed: see backstay events, and report it with backstay dump.",),

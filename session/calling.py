@@ -21,6 +21,7 @@ from backstay.session.ordering import (
 )
 from backstay.session.pulse import Verdict
 from backstay.session.repair import look_after
+from backstay.session.upstream import ring_upstream
 from backstay.session.vocabulary import (
     ClientAsked,
     ClientAway,
@@ -203,4 +204,5 @@ _RINGS: dict[Timer, Callable[[Core], None]] = {
     Timer.JOURNAL: ring_journal,
     Timer.ROLL_CALL: _ring_roll_call,
     Timer.CALENDAR: ring_calendar,
+    Timer.UPSTREAM: ring_upstream,
 }

@@ -59,6 +59,7 @@ class Cause(Enum):
     READER_DIED = "reader_died"
     SESSION_DIED = "session_died"
     PORT_CHANGED = "port_changed"
+    UPSTREAM_LOST = "upstream_lost"
     OPERATOR = "operator"
     SHUTDOWN = "shutdown"
 
@@ -103,6 +104,9 @@ CAUSES: dict[Cause, CauseRow] = {
     Cause.READER_DIED: CauseRow(-1, NO_FLOOR, "other", "other", "the reading thread died"),
     Cause.SESSION_DIED: CauseRow(-1, NO_FLOOR, "other", "other", "a part of backstay failed and was restarted"),
     Cause.PORT_CHANGED: CauseRow(1300, NO_FLOOR, "other", "other", "TWS moved its API to another port"),
+    Cause.UPSTREAM_LOST: CauseRow(
+        1100, NO_FLOOR, "other", "upstream", "the gateway had no link to IB for so long that a new socket is tried"
+    ),
     Cause.OPERATOR: CauseRow(-1, NO_FLOOR, "other", "operator", "an operator asked for it"),
     Cause.SHUTDOWN: CauseRow(-1, NO_FLOOR, "other", "shutdown", "backstay is stopping"),
 }

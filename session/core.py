@@ -40,6 +40,7 @@ from backstay.session.pacing import Outbox, Waiting
 from backstay.session.pulse import Pulse
 from backstay.session.reconcile import Phase, Source
 from backstay.session.settings import Settings, capped
+from backstay.session.upstream import FIRST_PATIENCE_SECONDS
 from backstay.session.vocabulary import (
     Arm,
     BackOff,
@@ -103,6 +104,7 @@ class Core:
         self.to_ask: list[Source] = []
         self.own_key: int | None = None
         self.desk.orders = owed.orders
+        self.upstream_patience_seconds = FIRST_PATIENCE_SECONDS
         self.planned = NOT_YET_LOOKED if settings.maintenance else Planned()
 
     # -- the outside -------------------------------------------------------------------------------------------------
@@ -184,6 +186,7 @@ class Core:
             self.effects += [
                 Disarm(Timer.ROLL_CALL),
                 Disarm(Timer.PULSE),
+                Disarm(Timer.UPSTREAM),
                 Disarm(Timer.RELEASE),
                 Disarm(Timer.VERIFY),
                 Disarm(Timer.RECONCILE),
@@ -331,6 +334,8 @@ class Core:
         roll_call.begin(self)
 
     def _settle(self) -> None:
+        if self.link is Link.UP:
+            self.upstream_patience_seconds = FIRST_PATIENCE_SECONDS
         self.streak = 0
         self.effects.append(Settle())
 

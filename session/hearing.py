@@ -43,6 +43,7 @@ from backstay.session.sieve import (
 )
 from backstay.session.tally import count_failed, count_heard, count_word
 from backstay.session.unspoken import CANCEL_TOO_LATE
+from backstay.session.upstream import upstream_lost, upstream_restored
 from backstay.session.vocabulary import (
     Answered,
     Connected,
@@ -317,6 +318,7 @@ def _code_link_down(core: Core, _error: ErrorMessage) -> None:
     if core.link is not Link.DOWN:
         core.link = Link.DOWN
         link_changed(core, up=False)
+        upstream_lost(core)
         core.effects.append(Report("upstream_lost", (("epoch", core.owed.epoch),)))
 
 
@@ -324,6 +326,7 @@ def _code_link_up(core: Core, error: ErrorMessage) -> None:
     core.link = Link.UP
     core.desk.link_up = True
     link_changed(core, up=True)
+    upstream_restored(core)
     data = "lost" if error.code == DATA_LOST else "kept"
     core.effects.append(Count("upstream_interruptions", data))
     core.effects.append(Report("upstream_restored", (("epoch", core.owed.epoch), ("data", data))))

@@ -38,6 +38,7 @@ class Timer(Enum):
     JOURNAL = "journal"
     ROLL_CALL = "roll call"
     CALENDAR = "calendar"
+    UPSTREAM = "upstream"
 
 
 # -- events ----------------------------------------------------------------------------------------------------------

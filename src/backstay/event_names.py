@@ -92,6 +92,11 @@ GROUPS: Mapping[str, Mapping[str, Row]] = {
         "connection_lost": Row("A connection that had been ready is gone.", "connection epoch cause code detail"),
         "retry_planned": Row("The next attempt is in so many seconds.", "connection seconds attempt"),
         "upstream_lost": Row("The gateway has lost IB's servers (1100, 2110); its socket stays.", "connection epoch"),
+        "upstream_stays_lost": Row(
+            "The gateway has been without IB's servers for so long, outside planned downtime: a new socket is tried.",
+            "connection epoch seconds",
+            "error",
+        ),
         "upstream_restored": Row(
             "The gateway has them back; `data` is lost (1101) or kept (1102).", "connection epoch data"
         ),

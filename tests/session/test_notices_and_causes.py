@@ -64,7 +64,7 @@ def test_every_cause_has_a_row_that_metrics_and_people_can_use(cause):
     assert row.connect_reason in CONNECT_FAILURE_REASONS
     assert row.disconnect_reason in DISCONNECT_REASONS
     assert row.sentence
-    assert row.tws_code in (-1, 326, 502, 504, 506, 507, 1300)
+    assert row.tws_code in (-1, 326, 502, 504, 506, 507, 1100, 1300)
     assert row.floor.seconds >= 0.0
     assert row.floor.after >= 1
     assert cause.value == cause.name.lower()
