@@ -6,12 +6,13 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 from backstay.actors.messages import SESSION, Arrived, Ended, Finish, Finished, notes_bytes
 from backstay.actors.traffic import Credit
 from backstay.metrics.blocks import ConnectionMeter
 from backstay.session.order_words import Conceal, Identify
+from backstay.session.own_words import OwnWord
 from backstay.session.sieve import Sieve
 from backstay.session.vocabulary import (
     Answered,
@@ -35,8 +36,14 @@ class Sink(Protocol):
     def recount(self) -> None:
         """Have the credit begin anew with what waits here: who moved the bytes along died with some in hand."""
 
-    def put(self, data: bytes) -> None:
-        """Take these bytes, and give `len(data)` of credit back once they are out of this process's hands."""
+    def put(self, data: bytes, starts: list[int] | None = None) -> None:
+        """Take these bytes, and give `len(data)` of credit back once they are out of this process's hands.
+
+        `starts`: where each payload begins, if that is known already.
+        """
+
+    def tell(self, word: OwnWord) -> None:
+        """Take a word for an application in this process; a client behind a socket is told in frames."""
 
     def finish(self, done: Callable[[], object]) -> None:
         """Call `done` (in any thread) once everything taken so far is out."""
@@ -76,12 +83,16 @@ class CallbackSink:
         if self._running:
             self._tell("sink_hangs")
 
+    def tell(self, word: OwnWord) -> None:
+        """Not for a function that takes frames."""
+
     def finish(self, done: Callable[[], object]) -> None:
         """Everything is out."""
         done()
 
-    def put(self, data: bytes) -> None:
+    def put(self, data: bytes, starts: list[int] | None = None) -> None:
         """Call the function, then count the bytes as taken."""
+        del starts
         if self._running:
             self.dropped += 1
             self._credit.give(len(data))
@@ -113,7 +124,7 @@ class Dispatcher(Actor):
     """See the module."""
 
     def __init__(
-        self, context: Context, *, sink: Sink, credit: Credit, meter: ConnectionMeter, unsaid: deque[Deliver]
+        self, context: Context, *, sink: Sink, credit: Credit, meter: ConnectionMeter, unsaid: deque[Deliver | OwnWord]
     ) -> None:
         super().__init__(context)
         self._unsaid = unsaid
@@ -125,6 +136,7 @@ class Dispatcher(Actor):
         self._handlers: dict[type, Callable[[Any], None]] = {
             Arrived: self._arrived,
             Deliver: self._deliver,
+            **dict.fromkeys(get_args(OwnWord), sink.tell),
             Ended: self._ended,
             Tune: self._sieve.tune,
             PassClock: self._pass_clock,
@@ -143,9 +155,9 @@ class Dispatcher(Actor):
 
     def bury(self, leftovers: list[Any]) -> list[Any]:
         """What backstay says is said by the next life; chunks belong to a socket that goes with this one."""
-        words = [message for message in leftovers if isinstance(message, Deliver)]
+        words = [message for message in leftovers if isinstance(message, Deliver | OwnWord)]
         self._unsaid.extendleft(reversed(words))  # the session may have begun to add behind them
-        return [message for message in leftovers if not isinstance(message, Deliver)]
+        return [message for message in leftovers if not isinstance(message, Deliver | OwnWord)]
 
     def _arrived(self, arrived: Arrived) -> None:
         chunk, meter = arrived.chunk, self._meter
@@ -161,7 +173,7 @@ class Dispatcher(Actor):
         kept_back = size_bytes
         for data in sifted.out:
             kept_back -= len(data)
-            self._sink.put(data)
+            self._sink.put(data, chunk.starts if data is chunk.data else None)
             if self.abandoned:
                 return  # it hung there; the rest belongs to a socket that is gone
         if kept_back:

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from backstay.actors.journal import JournalAnswer, Keep, Kept, NotKept, Recall
 from backstay.actors.journal_store import Trouble
@@ -32,6 +32,7 @@ from backstay.session.core import Core
 from backstay.session.lifecycle import Event
 from backstay.session.order_words import Conceal, Identify, LookedUp, LookUp, NotWrittenDown, WriteDown, WrittenDown
 from backstay.session.owed import Owed, View
+from backstay.session.own_words import OwnWord
 from backstay.session.settings import Settings
 from backstay.session.vocabulary import (
     Arm,
@@ -132,7 +133,7 @@ class Charge:
     over: bool = False  # the client has gone, or somebody has said stop: what is left is to end
     undelivered: deque[Any] = field(default_factory=deque[Any])  # what clients and operators want, not yet heard
     unheard: deque[Noted] = field(default_factory=deque[Noted])  # what the client was given meanwhile
-    unsaid: deque[Deliver] = field(default_factory=deque[Deliver])  # what no dispatcher has taken
+    unsaid: deque[Deliver | OwnWord] = field(default_factory=deque[Deliver | OwnWord])  # what no dispatcher has taken
     in_hand: int = 0  # bytes of the client's window that the session has to give back
     chance: random.Random = field(default_factory=random.SystemRandom)
 
@@ -172,6 +173,7 @@ class Session(Actor):
             WriteDown: self._write_down,
             LookUp: self._look_up,
             Deliver: self._speak,
+            **dict.fromkeys(get_args(OwnWord), self._speak),
             Refund: self._refund,
             Arm: self._arm,
             Disarm: self._disarm,
@@ -335,7 +337,7 @@ class Session(Actor):
             event = LookedUp(token, answer.page)
         self.book.urge(SESSION, event)
 
-    def _speak(self, effect: Deliver) -> None:
+    def _speak(self, effect: Deliver | OwnWord) -> None:
         self._charge.unsaid.append(effect)
         self._say_unsaid()
 

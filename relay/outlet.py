@@ -10,6 +10,7 @@ from typing import Any
 
 from backstay.actors.traffic import Credit, shut
 from backstay.protocol.framing import MAX_PAYLOAD, PREFIX_BYTES
+from backstay.session.own_words import OwnWord
 from backstay.supervisor.actor import Actor
 from backstay.supervisor.messages import ExitReason
 from backstay.supervisor.specs import Context
@@ -61,8 +62,12 @@ class Outlet:
         with self._lock:
             self._credit.restart(self._pending_bytes)
 
-    def put(self, data: bytes) -> None:
+    def tell(self, word: OwnWord) -> None:
+        """A client behind a socket is told in frames."""
+
+    def put(self, data: bytes, starts: list[int] | None = None) -> None:
         """Send now as much as the socket takes; queue the rest."""
+        del starts
         with self._lock:
             sent = 0
             if not self._queue and not self._broken:

@@ -36,7 +36,8 @@ from backstay.session.ordering import (
 )
 from backstay.session.orders import Journal, Orders
 from backstay.session.owed import Owed, View
-from backstay.session.pacing import Outbox, Waiting
+from backstay.session.own_words import TellBack, TellGap
+from backstay.session.pacing import carried_over
 from backstay.session.pulse import Pulse
 from backstay.session.reconcile import Phase, Source
 from backstay.session.settings import Settings, capped
@@ -76,7 +77,8 @@ class Core:
         self.reason = ""
         self.effects: list[Effect] = []
         self.pulse = Pulse(settings.pulse, owed.clock_asked_at)
-        self.desk = Desk(settings, owed.ledger, self.pulse, _waiting(settings, owed))
+        owed.waiting = carried_over(owed.waiting, settings.messages_per_second)
+        self.desk = Desk(settings, owed.ledger, self.pulse, owed.waiting)
         self.desk.version, self.desk.epoch = owed.version or 0, owed.epoch
         self.desk.told_down = owed.told_down
         self.now = 0.0
@@ -258,11 +260,17 @@ class Core:
         self.tell_down()
 
     def tell_down(self) -> None:
-        """Tell the client, once an outage, that the gateway is away."""
-        if self.owed.introduced and self.owed.start is not None and not self.desk.told_down:
+        """Tell the client, once an outage, that the gateway is away; an application of our own, of each break."""
+        (cause, detail), own = self.trouble, not self.owed.has_client
+        if self.owed.start is None or not (own or self.owed.introduced):
+            return
+        if own:
+            self.effects.append(TellGap(self.owed.epoch, cause, detail))
+        if not self.desk.told_down:
             self.desk.told_down = True
             self.desk.refuse_orders()
-            self.desk.say(Notice.GATEWAY_LOST, detail=loss_detail(self))
+            if not own:
+                self.desk.say(Notice.GATEWAY_LOST, detail=loss_detail(self))
 
     def _back_off(self) -> None:
         floor = self.trouble[0].row.floor
@@ -321,11 +329,12 @@ class Core:
         self.desk.restore(lambda: begin_round(self))
 
     def _announce(self) -> None:
-        self.was_ready = True
-        self.reason = ""
-        if self.desk.told_down:
-            self.desk.told_down = False
+        self.was_ready, self.reason = True, ""
+        if not self.owed.has_client:
+            self.effects.append(TellBack(self.owed.epoch))
+        elif self.desk.told_down:
             self.desk.say(Notice.GATEWAY_BACK)
+        self.desk.told_down = False
         self.effects.append(Observe("connect_duration", self.now - self.dialled_at))
         if self.lost_at is not None:
             self.effects.append(Observe("recovery_duration", self.now - self.lost_at))
@@ -364,14 +373,6 @@ class Core:
         """Let the pulse be looked at again after so many seconds."""
         self.pulse.waiting = self.desk.outbox.reserved = False
         self.effects.append(Arm(Timer.PULSE, seconds))
-
-
-def _waiting(settings: Settings, owed: Owed) -> Waiting:
-    if owed.waiting is None:
-        owed.waiting = Waiting(Outbox(settings.messages_per_second))
-    else:
-        owed.waiting.inherit(settings.messages_per_second)
-    return owed.waiting
 
 
 HANDLERS: dict[type, Callable[..., None]] = {**HEARINGS, **CALLS}

@@ -24,6 +24,7 @@ from backstay.session.ordering import (
     hear_refusal,
     link_changed,
 )
+from backstay.session.own_words import TellHello
 from backstay.session.repair import FARM_CODES, RENEW_SECONDS, farm_changed, pace, renew_on, watch_streams
 from backstay.session.settings import capped
 from backstay.session.sieve import (
@@ -100,7 +101,10 @@ def _on_answered(core: Core, event: Answered) -> None:
     if isinstance(hello, Hello):
         core.desk.version = core.owed.version = hello.version
         core.effects.append(Remember(hello))
-        core.introduce_client(hello)
+        if core.owed.has_client:
+            core.introduce_client(hello)
+        else:
+            core.effects.append(TellHello(event.epoch, hello))
         core.move(Event.HELLO)
     elif isinstance(hello, Redirect):
         _redirect(core, hello)

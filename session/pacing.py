@@ -154,3 +154,11 @@ class Waiting:
         self.outbox.per_second = messages_per_second
         for item in (*(item for lane in self.outbox.lanes for item in lane), *self.clocks, *self.trades):
             item.refund = 0
+
+
+def carried_over(waiting: Waiting | None, messages_per_second: int) -> Waiting:
+    """What a new core has waiting: what its predecessor left, if there was one."""
+    if waiting is None:
+        return Waiting(Outbox(messages_per_second))
+    waiting.inherit(messages_per_second)
+    return waiting

@@ -21,6 +21,7 @@ from backstay.session.order_words import (
     WriteDown,
     WrittenDown,
 )
+from backstay.session.own_words import TellBack, TellGap, TellHello
 
 
 @unique
@@ -376,6 +377,9 @@ Effect = (
     | Identify
     | Conceal
     | Deliver
+    | TellHello
+    | TellGap
+    | TellBack
     | Refund
     | Arm
     | Disarm
