@@ -26,6 +26,7 @@ from backstay.protocol.events_market import (
     TickString,
     TradeTick,
 )
+from backstay.protocol.previews import Preview
 
 __all__ = [
     "AccountEnd",
@@ -55,6 +56,7 @@ __all__ = [
     "Portfolio",
     "Position",
     "PositionMulti",
+    "Preview",
     "ProfitAndLoss",
     "ProfitAndLossSingle",
     "RealtimeBar",

@@ -16,6 +16,7 @@ from backstay.protocol import events as e
 from backstay.protocol.builders_terms import Contract
 from backstay.protocol.errors import read_error
 from backstay.protocol.order_fields import read_order
+from backstay.protocol.previews import Preview, read_preview
 from backstay.protocol.responses import RESPONSES
 
 Read = Callable[[list[str]], Any]
@@ -215,8 +216,11 @@ def _order_terms(f: list[str], at: int) -> tuple[Any, ...]:
 
 
 def _order(version: int) -> Read:
-    def read(f: list[str]) -> e.OpenOrder:
+    def read(f: list[str]) -> e.OpenOrder | Preview:
         facts = read_order(_payload(f), version)
+        preview = read_preview(_payload(f), version) if facts and facts.what_if else None
+        if preview is not None:
+            return preview
         terms = _order_terms(f, 2)
         status = facts.status if facts else ""
         return e.OpenOrder._make((int(f[1]), *terms, integer(f[24]), integer(f[25]), status))
