@@ -6,6 +6,7 @@ half a link is no link (one_for_all). The client's socket, the ledger and the ba
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from backstay.actors.connector import Connector
@@ -14,7 +15,9 @@ from backstay.actors.messages import CONNECTOR, DISPATCHER, READER, SESSION
 from backstay.actors.reader import Reader
 from backstay.actors.session import Charge, Session
 from backstay.actors.traffic import Wire
-from backstay.supervisor.specs import AutoShutdown, ChildSpec, Intensity, Restart, Strategy, SupervisorSpec
+from backstay.supervisor.actor import Ref
+from backstay.supervisor.book import Book
+from backstay.supervisor.specs import AutoShutdown, ChildSpec, Context, Intensity, Restart, Strategy, SupervisorSpec
 from backstay.supervisor.supervisor import supervisor_child
 
 LINK = "link"
@@ -34,6 +37,7 @@ class Parts:
     charge: Charge
     sink: Sink
     wire: Wire = field(default_factory=Wire)
+    settle: Callable[[Book], object] = lambda _: None  # told where the session is reached, before it begins
 
 
 def connection_children(parts: Parts) -> tuple[ChildSpec, ...]:
@@ -48,10 +52,13 @@ def connection_children(parts: Parts) -> tuple[ChildSpec, ...]:
             ChildSpec(READER, lambda c: Reader.start(c, wire=wire, credit=credit, traffic=traffic)),
         ),
     )
+
+    def start_session(context: Context) -> Ref[Session]:
+        parts.settle(context.book)
+        return Session.start(context, charge=charge, wire=wire)
+
     return (
-        ChildSpec(
-            SESSION, lambda c: Session.start(c, charge=charge, wire=wire), restart=Restart.TRANSIENT, significant=True
-        ),
+        ChildSpec(SESSION, start_session, restart=Restart.TRANSIENT, significant=True),
         ChildSpec(DISPATCHER, lambda c: Dispatcher.start(c, sink=sink, credit=credit, meter=meter, unsaid=unsaid)),
         supervisor_child(LINK, link),
     )

@@ -8,6 +8,7 @@ from the environment, or without a file, is relative to the current folder.
 from __future__ import annotations
 
 import json
+import os
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -153,6 +154,15 @@ def load(path: Path | str | None, environ: Mapping[str, str]) -> Config:
     tree = _read_toml(file)
     _lay_beside(file, tree)
     return _build(tree, origin=str(file), environ=environ)
+
+
+def configuration(given: Config | Path | str | Mapping[str, Any]) -> Config:
+    """A configuration as it is, from the file of this path, or from a tree as a file has it. Raises ConfigError."""
+    if isinstance(given, Config):
+        return given
+    if isinstance(given, Mapping):
+        return _build(dict(given), origin="configuration", environ={})
+    return load(given, os.environ)
 
 
 # -- contradictions --------------------------------------------------------------------------------------------------

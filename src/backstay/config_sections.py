@@ -162,6 +162,8 @@ class ConnectionConfig(Section):
     """The gateway to connect to."""
     client_id: ClientId
     """The client id to connect with."""
+    start: Literal["at once", "manual"] = "at once"
+    """When startApi goes out: at once, or when the application that embeds backstay says so."""
     read_only: bool = False
     """Whether requests that change orders or configuration are refused."""
 

@@ -7,6 +7,7 @@
     ├ ConnectionLostError    the network: nothing to mend, it is being brought back
     │ └ NotReadyError        refused here because the connection is away; it never left
     ├ RequestInDoubtError    nobody can tell: it was sent, and whether it arrived is not known yet
+    ├ NoAnswerError          the caller's deadline passed; nobody waits for the answer any more
     └ StartError             the machine: a port, a file or a right is missing
 
 The rooms raise errors of their own (`ListenError` of `backstay.metrics.listening` is an OSError); where one ends a
@@ -51,9 +52,14 @@ class NotReadyError(ConnectionLostError):
 class RequestInDoubtError(BackstayError):
     """The request was sent; whether TWS has it is not known. Never send it again blindly."""
 
-    def __init__(self, request_id: int, text: str) -> None:
+    def __init__(self, request_id: int, text: str, *, code: int = -1) -> None:
         super().__init__(text)
         self.request_id = request_id
+        self.code = code
+
+
+class NoAnswerError(BackstayError, TimeoutError):
+    """There was no answer within the time the caller gave; the request is given up."""
 
 
 class StartError(BackstayError):

@@ -133,6 +133,16 @@ GROUPS: Mapping[str, Mapping[str, Row]] = {
             "error",
         ),
     },
+    "Applications that embed backstay": {
+        "callback_failed": Row(
+            "A callback has raised an exception; told once for each subscription, which goes on.",
+            "connection request request_id error",
+            "error",
+        ),
+        "message_unreadable": Row(
+            "A message of TWS could not be read; told once for each connection.", "connection error", "warning"
+        ),
+    },
     "Supervision": {
         "child_started": Row("An actor began its first life.", "supervisor id incarnation", "debug"),
         "child_restarted": Row("An actor began another one.", "supervisor id incarnation", "warning"),

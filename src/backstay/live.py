@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -127,3 +128,33 @@ def connection_status(live: Live, restarts: int, hold: Hold | None = None) -> Co
         admin=hold.wanted if hold is not None else UP,
         downtime=view.downtime,
     )
+
+
+def look_whether_waiting(
+    door: Door, live: Live, meters: Mapping[str, ConnectionMeter]
+) -> Mapping[str, ConnectionMeter]:
+    """A client that nobody can answer yet has no name; it counts under one that all of its relay share.
+
+    Returns the meters, with one more if it took one.
+    """
+    if live.charge.owed.introduced or not live.charge.wanted:
+        door.waiting.discard(live.id)
+    elif live.view.state in TROUBLED:
+        door.waiting.add(live.id)
+    return count_waiting(door, live, meters)
+
+
+def count_waiting(door: Door, live: Live, meters: Mapping[str, ConnectionMeter]) -> Mapping[str, ConnectionMeter]:
+    """Set the meter of those that wait at this door. Returns the meters, with one more if it took one."""
+    waiting, name = door.waiting, f"{live.relay}/waiting"
+    meter = meters.get(name)
+    if meter is None:
+        if not waiting:
+            return meters
+        meter = ConnectionMeter(name=name, gateway=live.gateway, mode="relay")
+        meters = {**meters, name: meter}
+    if meter.expected != (expected := bool(waiting) and live.view.expected):
+        meter.set_wanted(time.monotonic(), expected=expected, up=False)
+        meter.state, meter.state_since_wall = ("waiting" if waiting else "stopped"), time.time()
+        meter.reason = live.view.reason if waiting else ""
+    return meters

@@ -15,19 +15,22 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Self
+from pathlib import Path
+from typing import Any, Self
 
 from backstay._version import __version__
 from backstay.actors.connection import Parts, connection_children, connection_spec
-from backstay.actors.dispatcher import CallbackSink, Sink
+from backstay.actors.dispatcher import CallbackSink
 from backstay.actors.session import Charge, Outside
 from backstay.actors.traffic import Credit, Traffic
 from backstay.commanding import give
-from backstay.config import Config, ConnectionConfig
-from backstay.errors import StartError
+from backstay.config import Config, ConnectionConfig, configuration
+from backstay.errors import MisuseError, StartError
 from backstay.holds import Holds
 from backstay.keeping import Keeping
-from backstay.live import MAX_STRANGERS, TROUBLED, Door, Live, connection_status
+from backstay.library import Connection, Library
+from backstay.library_line import Place
+from backstay.live import MAX_STRANGERS, Door, Live, connection_status, count_waiting, look_whether_waiting
 from backstay.metrics.blocks import ConnectionMeter
 from backstay.metrics.listening import ListenError, open_listener
 from backstay.relay.guests import guest_spec, prepare
@@ -40,7 +43,7 @@ from backstay.session.owed import Owed, View
 from backstay.session.settings import OWN_OFFER
 from backstay.session.vocabulary import ClientStarted, Ordered
 from backstay.settings_of import backoff_of, session_settings
-from backstay.status import ListenerStatus, Status
+from backstay.status import ConnectionStatus, ListenerStatus, Status
 from backstay.supervisor.actor import Ref
 from backstay.supervisor.book import Book
 from backstay.supervisor.messages import Exited, StartChild
@@ -59,7 +62,7 @@ class Manager:
 
     def __init__(
         self,
-        config: Config,
+        config: Config | Path | str | Mapping[str, Any],
         *,
         log: Log = no_log,
         chance: random.Random | None = None,
@@ -67,25 +70,26 @@ class Manager:
         on_end: Callable[[Exited], object] | None = None,
         holds: Holds | None = None,
     ) -> None:
-        """Build nothing yet.
+        """Build nothing yet. `config`: a configuration, the path of a file, or a tree as such a file has it.
 
         `sinks`: for a connection of the configuration, a function that gets what arrives on it, as whole frames, in the
         connection's own thread, which it must not block. `on_end` hears, in any thread, how the tree has ended.
         """
-        self.config = config
+        self.config = configuration(config)
         self.log = log
         self.holds = holds or Holds()
-        self.keeping = Keeping(config, log)
+        self.keeping = Keeping(self.config, log)
         self._sinks = dict(sinks or {})
         self._on_end = on_end
         self._chance = chance or random.SystemRandom()
         self._started_wall = 0.0
         self._root: Root | None = None
         self._changed = threading.Condition()
-        self._lobbies = {name: Lobby() for name in config.gateways}
+        self._lobbies = {name: Lobby() for name in self.config.gateways}
         self._doors: dict[str, Door] = {}
         self._live: dict[str, Live] = {}
-        self._meters: dict[str, ConnectionMeter] = {}
+        self._meters: Mapping[str, ConnectionMeter] = {}
+        self._library = Library(log)
         self._numbers = itertools.count(1)
         self._stopping = False
 
@@ -93,13 +97,12 @@ class Manager:
 
     def start(self) -> Self:
         """Open all doors, then start the tree. Raises `StartError` with the address that is not to be had."""
-        self._started_wall = time.time()
-        self._stopping = False
+        self._started_wall, self._stopping = time.time(), False
         self._open_doors()
         keepers = tuple(self._keeper(name, config) for name, config in self.config.connections.items())
         journal = (self.keeping.child(),) if Keeping.is_needed(self.config) else ()
         spec = root_spec(journal, keepers, tuple(map(self._listener, self._doors)))
-        self._root = start_root(spec, log=self.log, on_exit=self._on_end, watch=True)
+        self._root = start_root(spec, log=self.log, on_exit=self._ended, watch=True)
         return self
 
     def stop(self, timeout: float | None = None) -> bool:
@@ -107,10 +110,17 @@ class Manager:
         self._close_doors(COMMAND_SECONDS if timeout is None else timeout)
         for live in self._live.values():
             self.order(live.id, Event.DRAIN, STOPPING)
-        drain_seconds = self.config.lifecycle.drain_seconds
-        self.wait_until(lambda status: all(c.state == "stopped" for c in status.connections), drain_seconds)
+        seconds = self.config.lifecycle.drain_seconds
+        self.wait_until(lambda status: all(c.state == "stopped" for c in status.connections), seconds)
         root, self._root = self._root, None
-        return root.stop(timeout) if root is not None else True
+        stopped = root is None or root.stop(timeout)
+        self._library.close("the manager was stopped")
+        return stopped
+
+    def _ended(self, exited: Exited) -> None:
+        self._library.close("the supervision tree has ended")
+        if self._on_end is not None:
+            self._on_end(exited)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -137,6 +147,12 @@ class Manager:
         """Wait until every wanted connection is ready."""
         return self.wait_until(lambda status: all(c.state == "ready" for c in status.connections if c.wanted), timeout)
 
+    def connection(self, name: str) -> Connection:
+        """The connection of this name among `[connections]`: requests, streams, orders. Raises MisuseError."""
+        if name not in self.config.connections or name in self._sinks:
+            raise MisuseError(f"there is no connection {name!r}; there are: {', '.join(self.config.connections)}")
+        return self._library.get(name)
+
     def charge(self, name: str) -> Charge | None:
         """What the connection of this name is charged with; it goes on changing in the session's thread."""
         live = self._find(name)
@@ -153,10 +169,7 @@ class Manager:
                 ListenerStatus(name, door.address, door.config.gateway, len(door.clients))
                 for name, door in self._doors.items()
             ),
-            connections=tuple(
-                connection_status(live, restarts.get(live.id, 0), self.holds.get(live.meter.name))
-                for live in list(self._live.values())
-            ),
+            connections=tuple(self._status_of(live, restarts) for live in list(self._live.values())),
         )
 
     def names(self) -> Mapping[str, str]:
@@ -217,7 +230,7 @@ class Manager:
         return ChildSpec(f"relay-{name}", start)
 
     def _charge(self, live_id: str, gateway: str, *, owed: Owed, read_only: bool, credit: Credit) -> Charge:
-        meter = ConnectionMeter(name=live_id, gateway=gateway, mode="relay" if owed.start is None else "keeper")
+        meter = ConnectionMeter(name=live_id, gateway=gateway, mode="relay" if owed.offer is None else "keeper")
         return Charge(
             settings=session_settings(self.config, gateway, read_only=read_only),
             owed=owed,
@@ -236,16 +249,34 @@ class Manager:
         )
 
     def _keeper(self, name: str, config: ConnectionConfig) -> ChildSpec:
-        owed = Owed(offer=OWN_OFFER, start=ClientStarted(config.client_id))
-        credit = Credit()
+        start = ClientStarted(config.client_id) if config.start == "at once" else None
+        owed, credit = Owed(offer=OWN_OFFER, start=start), Credit()
         charge = self._charge(name, config.gateway, owed=owed, read_only=config.read_only, credit=credit)
         charge.wanted = self.holds.get(name) is None
-        self._register(Live(name, config.gateway, charge), name)
+        live = Live(name, config.gateway, charge)
+        self._register(live, name)
         self._lobbies[config.gateway].claim(config.client_id, name)
-        tell = functools.partial(self._tell_of_sink, name)
-        sink: Sink = CallbackSink(self._sinks.get(name, _ignore), credit, tell=tell)
-        children = connection_children(Parts(charge, sink))
+        children = connection_children(self._parts(live, config.client_id))
         return supervisor_child(name, connection_spec(children, charge), restart=Restart.TRANSIENT)
+
+    def _parts(self, live: Live, client_id: int) -> Parts:
+        """Where what arrives on a connection of our own goes: to a function that takes frames, or to the library."""
+        name, charge = live.id, live.charge
+        if name in self._sinks:
+            tell = functools.partial(self._tell_of_sink, name)
+            return Parts(charge, CallbackSink(self._sinks[name], charge.credit, tell=tell))
+
+        def wait(condition: Callable[[], bool], timeout: float) -> bool:
+            with self._changed:
+                return self._changed.wait_for(condition, timeout)
+
+        place = Place(charge, lambda: live.view, lambda: self._status_of(live, restarts_below(self.tree())), wait)
+        sink, line = self._library.open(name, place, client_id)
+        charge.outside = replace(charge.outside, refund=line.refund, present=line.present)
+        return Parts(charge, sink, settle=line.settle)
+
+    def _status_of(self, live: Live, restarts: Mapping[str, int]) -> ConnectionStatus:
+        return connection_status(live, restarts.get(live.id, 0), self.holds.get(live.meter.name))
 
     def _tell_of_sink(self, name: str, event: str, **fields: object) -> None:
         self.log(event, connection=name, **fields)
@@ -336,7 +367,7 @@ class Manager:
             self._meters = {**self._meters, name: live.meter}
             live.named = True
             self._doors[live.relay].waiting.discard(live.id)
-            self._count_waiting(live)
+            self._meters = count_waiting(self._doors[live.relay], live, self._meters)
         if (hold := self.holds.get(name)) is not None:
             self.order(live.id, Event.PAUSE, hold.reason)
         return name
@@ -347,7 +378,7 @@ class Manager:
             self._live = {key: value for key, value in self._live.items() if key != live_id}
             if live is not None and live.relay:
                 self._doors[live.relay].forget(live_id)
-                self._count_waiting(live)
+                self._meters = count_waiting(self._doors[live.relay], live, self._meters)
             self._changed.notify_all()
 
     def _show(self, live_id: str, view: View) -> None:
@@ -357,7 +388,7 @@ class Manager:
         before, live.view = live.view, view
         if live.relay and not live.named:
             with self._changed:
-                self._look_whether_waiting(live)
+                self._meters = look_whether_waiting(self._doors[live.relay], live, self._meters)
         if (before.state, before.expected) != (view.state, view.expected):
             with self._changed:
                 self._changed.notify_all()
@@ -366,31 +397,3 @@ class Manager:
         live = self._live.get(live_id)
         if live is not None:
             self._show(live_id, replace(live.view, state="parked", reason=reason))
-
-    def _look_whether_waiting(self, live: Live) -> None:
-        """A client that nobody can answer yet has no name; it counts under one that all of its relay share."""
-        waiting = self._doors[live.relay].waiting
-        if live.charge.owed.introduced or not live.charge.wanted:
-            waiting.discard(live.id)
-        elif live.view.state in TROUBLED:
-            waiting.add(live.id)
-        self._count_waiting(live)
-
-    def _count_waiting(self, live: Live) -> None:
-        waiting = self._doors[live.relay].waiting
-        name = f"{live.relay}/waiting"
-        meter = self._meters.get(name)
-        if meter is None:
-            if not waiting:
-                return
-            meter = ConnectionMeter(name=name, gateway=live.gateway, mode="relay")
-            self._meters = {**self._meters, name: meter}
-        if meter.expected == (expected := bool(waiting) and live.view.expected):
-            return
-        meter.set_wanted(time.monotonic(), expected=expected, up=False)
-        meter.state, meter.state_since_wall = ("waiting" if waiting else "stopped"), time.time()
-        meter.reason = live.view.reason if waiting else ""
-
-
-def _ignore(_data: bytes) -> None:
-    """A keeper without a listener: what arrives has been counted, and nobody else wants it."""

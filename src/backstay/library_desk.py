@@ -1,0 +1,365 @@
+"""Who waits for what on a connection of this process, and who is told what has arrived.
+
+Written from any thread under a lock; looked up without one in the connection's thread. Every table here is bounded by
+what the application has asked for and not yet had.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any
+
+from backstay.errors import ConnectionLostError
+from backstay.library_words import ENDS, CallbackFailed, ConnectAck, Gap, Resumed, blame, notice_of
+from backstay.pending import Pending
+from backstay.protocol import events as e
+from backstay.protocol.events_reading import Read, plain, readers
+from backstay.protocol.responses import HISTORICAL_TICKS
+from backstay.session.own_words import OwnWord, TellBack, TellGap, TellHello
+from backstay.subscription import Subscription
+from backstay.trade import Trade
+
+Row = tuple[int, int | None, Read]
+Table = Mapping[str, Row]
+Route = tuple[Callable[[Any], object], int, Subscription | None]
+"""How a frame of a stream is delivered: where to, under which request id, and whose callback that is."""
+
+MAX_TRADES = 20_000
+"""Orders remembered of one connection; the oldest that are done go first."""
+
+FIRST_REQUEST_ID = 1_000_000_000
+"""Request ids of the library begin here, far above order ids: an error says by its id alone what it is about."""
+
+LINK_LOST, LINK_BACK = frozenset({1100, 2110}), frozenset({1101, 1102})
+IB_LINK = "ib_link"
+_REFUSED = frozenset({320, 321, 322, 323})
+_DONE_FLAGS = ("", "0", "false")
+
+
+class Desk:
+    """See the module."""
+
+    def __init__(self, log: Callable[..., object], name: str) -> None:
+        self.name = name
+        self.log = log
+        self.lock = threading.RLock()
+        self.in_use = False
+        self.version: int | None = None
+        self.table: Table | None = None
+        self.epoch = 0
+        self.down = True  # what is asked now has nothing that could be missing, and hears of no gap
+        self.client_id = 0
+        self.hot: dict[str, Route] = {}
+        self.keyed: dict[int, Pending | Subscription] = {}
+        self.families: dict[Hashable, deque[Pending]] = {}
+        self.unkeyed: dict[int, Subscription] = {}  # streams without an id, by the messages that belong to them
+        self.listeners: tuple[Subscription, ...] = ()
+        self.previews: dict[int, Pending] = {}
+        self.trades: dict[int, Trade] = {}
+        self.fills: dict[str, Trade] = {}  # by execution, until its commission has come
+        self.trades_changed = threading.Condition()
+        self.malformed = 0
+        self.thread = 0  # the connection's own, in which nothing may wait for an answer
+        self.over = ""  # why there is no connection any more
+        self.on_hello: Callable[[], object] = lambda: None
+        self.on_gap: Callable[[TellGap], object] = lambda _: None
+        self.on_back: Callable[[], object] = lambda: None
+        self.on_trade: Callable[[Trade], object] = lambda _: None
+
+    # -- words of the session ----------------------------------------------------------------------------------------
+
+    def tell(self, word: OwnWord) -> None:
+        """A word of the session's, in order with the frames."""
+        if isinstance(word, TellHello):
+            self.epoch, self.version = word.epoch, word.hello.version
+            self.table = readers(word.hello.version)
+            self._tell_all(ConnectAck(word.epoch, word.hello.version, word.hello.time.decode("latin-1")))
+            self.on_hello()
+        elif isinstance(word, TellGap):
+            self.down = True  # first: a stream that begins at this moment is either told or waits
+            self._open_gaps(Gap(word.epoch, time.time(), word.cause.value, word.cause.row.tws_code), socket_gap=True)
+            self.on_gap(word)
+        else:
+            self._back(word)
+
+    def _back(self, word: TellBack) -> None:
+        self.down = False
+        for stream in (*self.streams(), *self.listeners):
+            self._resume(stream, word.epoch)
+        self.on_back()
+
+    def streams(self) -> list[Subscription]:
+        """All streams that are open."""
+        with self.lock:
+            keyed = [owner for owner in self.keyed.values() if isinstance(owner, Subscription)]
+            return [*keyed, *dict.fromkeys(self.unkeyed.values())]
+
+    def _open_gaps(self, gap: Gap, *, socket_gap: bool) -> None:
+        for stream in (*self.streams(), *self.listeners):
+            if stream.gap is None and not stream.socket_gap:
+                stream.gap = gap
+                stream.say(gap)
+            if socket_gap and not stream.socket_gap:
+                stream.socket_gap = True
+                self._route(stream)
+
+    def _resume(self, stream: Subscription, epoch: int) -> None:
+        gap, stream.gap = stream.gap, None
+        if stream.socket_gap:
+            stream.socket_gap = False
+            self._route(stream)
+        if gap is not None:
+            stream.say(Resumed(epoch, gap.began, time.time(), gap.cause, gap.code))
+
+    def _route(self, stream: Subscription) -> None:
+        """The shortest way for the messages of a stream; behind a gap, by way of the word that it is over."""
+        with self.lock:
+            key = stream.key
+            if key is None or self.keyed.get(key) is not stream:
+                return
+            if not stream.socket_gap:
+                self.hot[str(key)] = stream.put, key, stream
+                return
+
+            def resume(event: Any) -> None:
+                self._resume(stream, self.epoch)
+                stream.put(event)
+
+            self.hot[str(key)] = resume, key, stream
+
+    # -- who waits ---------------------------------------------------------------------------------------------------
+
+    def add_stream(self, stream: Subscription) -> bool:
+        """A stream begins. False if it has no id, and there is one of its kind already."""
+        request = stream.request
+        assert request is not None  # noqa: S101  # listeners come in by another way
+        with self.lock:
+            stream.socket_gap = self.down
+            if stream.key is not None:
+                self.keyed[stream.key] = stream
+                self._route(stream)
+                return True
+            numbers = request.rows | request.answers
+            if numbers & self.unkeyed.keys():
+                return False
+            self.unkeyed |= dict.fromkeys(numbers, stream)
+            return True
+
+    def add_read(self, pending: Pending) -> bool:
+        """A read begins. False if one of its family, whose answers could be taken for its own, is out already."""
+        with self.lock:
+            if pending.key is not None:
+                self.keyed[pending.key] = pending
+                self.hot[str(pending.key)] = pending.put, pending.key, None
+                return True
+            family = self.families.setdefault(_family(pending), deque())
+            family.append(pending)
+            return len(family) == 1
+
+    def remove(self, owner: Pending | Subscription) -> None:
+        """It waits no longer."""
+        with self.lock:
+            if owner.key is not None and self.keyed.get(owner.key) is owner:
+                del self.keyed[owner.key]
+                del self.hot[str(owner.key)]
+            self.unkeyed = {number: one for number, one in self.unkeyed.items() if one is not owner}
+            self.listeners = tuple(one for one in self.listeners if one is not owner)
+
+    def next_of_family(self, pending: Pending) -> Pending | None:
+        """A read without an id has had its answer, or its time: the next that may be asked."""
+        with self.lock:
+            family = self.families.get(_family(pending))
+            if not family or pending not in family:
+                return None
+            was_first = family[0] is pending
+            family.remove(pending)
+            if not family:
+                del self.families[_family(pending)]
+                return None
+            return family[0] if was_first else None
+
+    def heads(self) -> list[Pending]:
+        """The reads without an id that are out."""
+        with self.lock:
+            return [family[0] for family in self.families.values() if family]
+
+    def reads(self) -> list[Pending]:
+        """The reads that are out."""
+        with self.lock:
+            return [one for one in (*self.keyed.values(), *self.heads()) if isinstance(one, Pending)]
+
+    def trade(self, order_id: int) -> Trade:
+        """The order of this id; one that this process has not placed is taken up."""
+        trade = self.trades.get(order_id)
+        if trade is None:
+            trade = Trade(order_id, self.trades_changed, client_id=self.client_id)
+            self.on_trade(trade)
+            self.add_trade(trade)
+        return trade
+
+    def add_trade(self, trade: Trade) -> None:
+        """Remember an order."""
+        with self.lock:
+            self.trades[trade.order_id] = trade
+            if len(self.trades) > MAX_TRADES:
+                del self.trades[next((key for key, one in self.trades.items() if one.done), next(iter(self.trades)))]
+
+    def end_all(self, why: str) -> None:
+        """There is no connection any more: nothing stays in limbo."""
+        with self.lock:
+            self.over = why
+            owners = [*self.keyed.values(), *dict.fromkeys(self.unkeyed.values()), *self.listeners]
+            waiting = [pending for family in self.families.values() for pending in family]
+            previews, trades = list(self.previews.values()), list(self.trades.values())
+            self.families.clear()
+        error = ConnectionLostError(why)
+        for owner in (*owners, *waiting, *previews):
+            owner.fail(error)
+        for trade in trades:
+            if not trade.done:
+                trade.fail(trade.error if trade.in_doubt and trade.error else error)
+
+    # -- what arrives ------------------------------------------------------------------------------------------------
+
+    def take(self, row: Row, fields: list[str]) -> None:
+        """A message that does not come by the thousand."""
+        number, place, read = row
+        try:
+            event = read(fields)
+        except (ValueError, IndexError) as error:
+            self.failed(None, error)
+            return
+        handler = _HANDLERS.get(number)
+        if handler is not None:
+            handler(self, number, event)
+        elif place is not None:
+            self._take_keyed(int(fields[place]), number, event, final=_is_final(number, fields))
+        else:
+            self._take_unkeyed(number, event)
+
+    def take_unknown(self, fields: list[str]) -> None:
+        """A message of a later TWS than the tables know."""
+        number = int(fields[0]) if fields[0].isdigit() else -1
+        self._tell_all(plain(number, fields))
+
+    def failed(self, called: Subscription | None, error: BaseException) -> None:
+        """A callback has raised, or (None) a frame could not be read."""
+        if called is not None:
+            called.callback_failed(error)
+            return
+        self.malformed += 1
+        if self.malformed == 1:
+            self.log("message_unreadable", connection=self.name, error=repr(error))
+
+    def callback_failed(self, failure: CallbackFailed) -> None:
+        """A callback has raised: logged once for each subscription, told each time."""
+        if failure.times == 1:
+            request = {"request": failure.request, "request_id": failure.request_id}
+            self.log("callback_failed", connection=self.name, **request, error=repr(failure.error))
+        for listener in self.listeners:
+            if listener.inline is None:  # one whose own failure this may be would be called for ever
+                listener.say(failure)
+
+    def _tell_all(self, event: Any) -> None:
+        for listener in self.listeners:
+            listener.say(event)
+
+    def _take_keyed(self, key: int, number: int, event: Any, *, final: bool) -> None:
+        owner = self.keyed.get(key)
+        if isinstance(owner, Pending):
+            owner.take(number, event, final=final)
+        elif owner is not None:
+            self._to_stream(owner, event)
+
+    def _to_stream(self, stream: Subscription, event: Any) -> None:
+        if stream.socket_gap:
+            self._resume(stream, self.epoch)
+        stream.say(event)
+
+    def _take_unkeyed(self, number: int, event: Any) -> None:
+        for pending in self.heads():
+            if pending.wants(number):
+                pending.take(number, event, final=True)
+        stream = self.unkeyed.get(number)
+        if stream is not None:
+            self._to_stream(stream, event)
+
+    def _error(self, _number: int, event: e.Error) -> None:
+        if event.code in LINK_LOST:
+            self._open_gaps(Gap(self.epoch, time.time(), IB_LINK, event.code), socket_gap=False)
+        self._tell_all(event)
+        if event.code in LINK_BACK:
+            for stream in (*self.streams(), *self.listeners):
+                if not stream.socket_gap:
+                    self._resume(stream, self.epoch)
+        owner = self.keyed.get(event.request_id) or self.previews.get(event.request_id)
+        if owner is not None:
+            owner.hear(event)
+        elif 0 <= event.request_id < FIRST_REQUEST_ID:
+            self.trade(event.request_id).hear(event)
+        else:
+            self._error_on_nobody(event)
+
+    def _error_on_nobody(self, event: e.Error) -> None:
+        """A read without an id is refused without one. Whose it is can be told if only one is out."""
+        heads = self.heads()
+        if len(heads) == 1 and (event.code in _REFUSED or notice_of(event) in ENDS):
+            heads[0].fail(blame(event))
+
+    def _order(self, number: int, event: e.OpenOrder | e.OrderStatus | e.Preview) -> None:
+        if isinstance(event, e.Preview):
+            preview = self.previews.get(event.order_id)
+            if preview is not None:
+                preview.take(number, event, final=True)
+            return
+        if event.client_id == self.client_id:
+            self.trade(event.order_id).hear(event)
+        self._tell_all(event)
+        self._take_unkeyed(number, event)
+
+    def _execution(self, number: int, event: e.Execution) -> None:
+        if event.client_id == self.client_id:
+            trade = self.trade(event.order_id)
+            self.fills[event.exec_id] = trade
+            if len(self.fills) > MAX_TRADES:
+                del self.fills[next(iter(self.fills))]
+            trade.hear(event)
+        if event.request_id >= 0:
+            self._take_keyed(event.request_id, number, event, final=True)
+        else:
+            self._tell_all(event)
+
+    def _commission(self, _number: int, event: e.Commission) -> None:
+        trade = self.fills.pop(event.exec_id, None)
+        if trade is not None:
+            trade.hear(event)
+        self._tell_all(event)
+
+    def _common(self, number: int, event: Any) -> None:
+        self._tell_all(event)
+        self._take_unkeyed(number, event)
+
+
+def _family(pending: Pending) -> Hashable:
+    return pending.request.conn_family or pending.request.id
+
+
+def _is_final(number: int, fields: list[str]) -> bool:
+    """Whether it does not say of itself that more will follow."""
+    return number not in HISTORICAL_TICKS or fields[-2] not in _DONE_FLAGS
+
+
+ORDER_STATUS, ERROR, OPEN_ORDER, NEXT_ID, EXECUTION, ACCOUNTS, COMMISSION = 3, 4, 5, 9, 11, 15, 59
+
+_HANDLERS: dict[int, Callable[[Desk, int, Any], None]] = {
+    ERROR: Desk._error,
+    ORDER_STATUS: Desk._order,
+    OPEN_ORDER: Desk._order,
+    EXECUTION: Desk._execution,
+    COMMISSION: Desk._commission,
+    NEXT_ID: Desk._common,
+    ACCOUNTS: Desk._common,
+}

@@ -1,0 +1,141 @@
+"""Orders of the library: ids that only rise, in the order in which they are sent."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeVar
+
+from backstay.actors.session import Charge
+from backstay.errors import MisuseError, NotReadyError
+from backstay.library_desk import Desk
+from backstay.library_line import Line, size_of
+from backstay.pending import Pending
+from backstay.protocol.builders import HIGHEST_BUILT, FieldError, build
+from backstay.protocol.builders_orders import PLACE_ORDER, place_order
+from backstay.protocol.builders_terms import Contract, Order
+from backstay.trade import Trade
+
+ROOM_SECONDS = 5.0
+"""How long an order may wait for room among what waits to be sent; then its price is a stale one."""
+
+OPEN_ORDER = 5
+
+LOOKS = 100
+"""Times to look at a table that changes under one's eyes; the second mostly does."""
+
+T = TypeVar("T")
+
+
+class OrderDesk:
+    """See the module. Any thread."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.line: Line | None = None
+        self._desk = desk
+        self._lock = threading.Lock()
+        self._next_id = 0
+        self._suspects: list[Trade] = []
+        desk.on_trade = self._adopt
+
+    def place(self, contract: Contract, order: Order, trade: Trade | None) -> Trade:
+        """Place an order, or (with its trade) change one."""
+        if order.what_if:
+            raise MisuseError("order.what_if: a preview is not placed; ask `preview`")
+
+        def prepare(order_id: int) -> Trade:
+            placed = trade or Trade(order_id, self._desk.trades_changed, client_id=self._desk.client_id)
+            placed.contract, placed.order, placed.on_cancel = contract, order, self._cancel
+            if trade is None:
+                self._desk.add_trade(placed)
+            return placed
+
+        return self._send(contract, order, prepare, order_id=None if trade is None else trade.order_id)
+
+    def preview(self, contract: Contract, order: Order) -> Pending:
+        """Ask what an order would cost; its id is used up."""
+        asked = replace(order, what_if=True)
+
+        def prepare(order_id: int) -> Pending:
+            pending = Pending("preview", PLACE_ORDER, key=order_id, values={})
+            pending.ends = frozenset({OPEN_ORDER})
+            pending.on_end = lambda _: self._desk.previews.pop(order_id, None)
+            self._desk.previews[order_id] = pending
+            return pending
+
+        return self._send(contract, asked, prepare, order_id=None)
+
+    def all(self) -> tuple[Trade, ...]:
+        """What is known; orders that the journal has of an earlier life among it."""
+        charge = self._charge()
+        with self._desk.lock:
+            known = dict(self._desk.trades)
+        for order_id in _kept(charge) - known.keys():
+            known[order_id] = self._desk.trade(order_id)
+        return tuple(known[order_id] for order_id in sorted(known))
+
+    def suspect(self) -> None:
+        """The session has died; what it had in hand is gone, and an order may be among it."""
+        with self._desk.lock:
+            self._suspects = [one for one in self._desk.trades.values() if not one.done and not one.acknowledged]
+
+    def clear_suspects(self, charge: Charge) -> None:
+        """Whatever is known of neither to the session nor to TWS has not been sent: it would be on disk."""
+        suspects, self._suspects = self._suspects, []
+        orders = charge.owed.orders
+        for trade in suspects:
+            known = orders is not None and orders.table.get(self._desk.client_id, trade.order_id) is not None
+            if not known and not trade.acknowledged:
+                trade.fail(NotReadyError(f"order {trade.order_id} was not sent: a part of backstay failed", code=504))
+
+    def _charge(self) -> Charge:
+        if self.line is None:
+            raise NotReadyError("the manager has not been started")
+        return self.line.place.charge
+
+    def _send(self, contract: Contract, order: Order, prepare: Callable[[int], T], *, order_id: int | None) -> T:
+        """Number it, remember it, send it; one at a time, so that ids rise on the wire as well."""
+        charge, line = self._charge(), self.line
+        assert line is not None  # noqa: S101  # `_charge` has looked
+        orders, version = charge.owed.orders, self._desk.version
+        if orders is None or version is None:
+            raise NotReadyError("the order was not sent: the gateway has not said who we are", code=504)
+        with self._lock:
+            number = order_id or max(self._next_id, orders.table.floor(self._desk.client_id))
+            try:
+                payload = place_order(contract, order, order_id=number, version=version)
+            except FieldError as error:
+                raise MisuseError(str(error)) from error
+            if threading.get_ident() == self._desk.thread:
+                line.owe(size_of(payload))
+            elif not line.reserve(size_of(payload), ROOM_SECONDS):
+                raise NotReadyError("the order was not sent: too much waits to be sent already", code=504)
+            self._next_id = max(self._next_id, number + 1)
+            made = prepare(number)
+            line.send(payload)
+        return made
+
+    def _adopt(self, trade: Trade) -> None:
+        trade.on_cancel = self._cancel
+
+    def _cancel(self, trade: Trade) -> None:
+        line = self.line
+        if line is None:
+            raise NotReadyError("the manager has not been started")
+        payload = build("cancel_order", {}, version=self._desk.version or HIGHEST_BUILT, key=trade.order_id)
+        line.owe(size_of(payload))
+        line.send(payload)
+
+
+def _kept(charge: Charge) -> set[int]:
+    """Ids of orders that the session knows and that are not over; its thread goes on meanwhile."""
+    orders = charge.owed.orders
+    if orders is None:
+        return set()
+    for _ in range(LOOKS):
+        with contextlib.suppress(RuntimeError):  # it changed its size
+            keys = [intent.key for intent in orders.table.open_intents()]
+            return {key.order_id for key in keys if key.client_id == orders.client_id}
+    return set()
