@@ -300,4 +300,5 @@ def test_the_schedules_meet_every_state_and_most_causes() -> None:
         causes |= {fields["cause"] for _, _, fields in world.log if "cause" in fields}
     assert {state.value for state in State} - states <= {"stopped", "draining"}
     rare = {"write_failed", "shutdown", "session_died", "dialog", "unresponsive", "not_started"}
+    rare |= {"upstream_lost"}  # takes a quarter of an hour, and no schedule is that long
     assert {cause.value for cause in Cause} - causes <= rare
