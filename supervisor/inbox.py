@@ -33,6 +33,7 @@ from pykka.messages import (
     _ActorStop,  # pyright: ignore[reportPrivateUsage]
 )
 
+from backstay.metrics.blocks import MAILBOX_BOUNDS, Histogram
 from backstay.supervisor.messages import Command, ExitKind, ExitReason, Stop
 
 DATA_LIMIT: Final = 100_000
@@ -116,6 +117,8 @@ class Inbox:
         "_heap",
         "_lock",
         "_sequence",
+        "_timed",
+        "_timed_at",
         "_timer_served",
         "_timers",
         "_token",
@@ -127,6 +130,7 @@ class Inbox:
         "limit",
         "overflows",
         "stop_requested",
+        "waits",
     )
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic, limit: int = DATA_LIMIT) -> None:
@@ -144,6 +148,10 @@ class Inbox:
         """Messages refused because their lane was full."""
         self.stop_requested: ExitReason | None = None
         """Set as soon as a `Stop` or a foreign stop request is in the inbox, handled or not."""
+        self.waits = Histogram(MAILBOX_BOUNDS)
+        """How long messages lay here, in seconds: of one at a time, so that it costs next to nothing."""
+        self._timed: Any = None
+        self._timed_at = 0.0
         self._control: deque[Any] = deque()
         self._data: deque[Any] = deque()
         self._token: deque[None] = deque()
@@ -181,6 +189,10 @@ class Inbox:
             lane = self._data
             if len(lane) >= self.limit:
                 return self._refuse()
+        if self._timed is None:
+            # Before it is put: the reader may be faster. Of two senders at a time the later one is timed.
+            self._timed_at = self.clock()
+            self._timed = message
         lane.append(message)
         if self._token:
             self._ring()
@@ -206,17 +218,27 @@ class Inbox:
         while True:
             try:
                 if control:
-                    return control.popleft()
+                    message = control.popleft()
+                    if message is self._timed:
+                        self._note_wait()
+                    return message
                 if self._timers and not (self._timer_served and data):
                     message = self._due()
                     if message is not _NOTHING:
                         return message
                 if data:
                     self._timer_served = False
-                    return data.popleft()
+                    message = data.popleft()
+                    if message is self._timed:
+                        self._note_wait()
+                    return message
             except IndexError:
                 continue  # closing emptied the lane between the look and the pop
             self._sleep()
+
+    def _note_wait(self) -> None:
+        self.waits.observe(self.clock() - self._timed_at)
+        self._timed = None
 
     def get(self) -> Any:
         """Pykka's way out: like `take`, in an envelope."""

@@ -58,6 +58,7 @@ class Root:
             handled=top.handled,
             progress=top.progress,
             children=top.tree(),
+            waits=top.actor_inbox.waits,
         )
 
     def actors(self) -> Iterator[Actor]:

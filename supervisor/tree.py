@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from backstay.metrics.blocks import Histogram
 from backstay.supervisor.actor import Actor
 from backstay.supervisor.specs import ChildKind, ChildSpec
 
@@ -83,6 +84,9 @@ class TreeNode:
     reason: str = ""
     """Why it is parked."""
 
+    waits: Histogram | None = None
+    """How long messages lay in its inbox, in this life; None if it does not run."""
+
 
 class Parent(Actor):
     """The outside face of a supervisor. All of it for any thread."""
@@ -141,4 +145,5 @@ def _node(child: Child, parent_path: str) -> TreeNode:
         progress=None if actor is None else actor.progress,
         reason=child.reason,
         children=actor.tree() if isinstance(actor, Parent) else (),
+        waits=None if actor is None else actor.actor_inbox.waits,
     )

@@ -86,7 +86,7 @@ class Source:
 
 def _samples(node: TreeNode, name: str, supervisor: str, *, names: Mapping[str, str]) -> Iterator[ActorSample]:
     progress = time.time() - (time.monotonic() - node.progress) if node.progress is not None else 0.0
-    yield ActorSample(name, node.mailbox_length, node.restarts, progress, supervisor)
+    yield ActorSample(name, node.mailbox_length, node.restarts, progress, supervisor, mailbox_wait=node.waits)
     is_connections = node.path.count("/") == 1 and node.name == CONNECTIONS
     for child in node.children:
         label = names.get(child.name) if is_connections else child.name

@@ -394,3 +394,17 @@ def test_the_heap_is_ordered_by_time_then_by_age():
     for key, due in enumerate((2.0, 1.0, 1.0)):
         inbox.set_timer(key, due, key)
     assert [heapq.heappop(inbox._heap)[2] for _ in range(3)] == [1, 2, 0]
+
+
+def test_one_message_at_a_time_is_timed_from_when_it_was_put_until_it_is_taken():
+    now = [100.0]
+    inbox = Inbox(clock=lambda: now[0])
+    for name in "abc":
+        inbox.post(name)
+    now[0] = 102.0
+    assert [inbox.take() for _ in range(3)] == ["a", "b", "c"]
+    assert (inbox.waits.count, inbox.waits.sum) == (1, 2.0)
+    inbox.post("d", control=True)
+    now[0] = 102.5
+    assert inbox.take() == "d"
+    assert (inbox.waits.count, inbox.waits.sum) == (2, 2.5)
