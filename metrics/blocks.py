@@ -166,10 +166,6 @@ def _zeroes(keys: Iterable[str]) -> dict[str, int]:
     return dict.fromkeys(keys, 0)
 
 
-def _histograms(keys: Iterable[str], bounds: tuple[float, ...]) -> dict[str, Histogram]:
-    return {key: Histogram(bounds) for key in keys}
-
-
 @dataclass(slots=True, kw_only=True, eq=False)
 class ConnectionMeter:
     """All that is observed of one upstream connection; outlives its sockets.
@@ -219,7 +215,7 @@ class ConnectionMeter:
     heartbeat_rtt: Histogram = field(default_factory=lambda: Histogram(ROUND_TRIP_BOUNDS))
     delivery_delay: Histogram = field(default_factory=lambda: Histogram(DELIVERY_BOUNDS))
     send_queue_wait: Histogram = field(default_factory=lambda: Histogram(QUEUE_BOUNDS))
-    request_duration: dict[str, Histogram] = field(default_factory=lambda: _histograms(OPERATIONS, REQUEST_BOUNDS))
+    request_duration: dict[str, Histogram] = field(default_factory=dict[str, Histogram])
 
     state: str = PUBLIC_STATES[0]
     reason: str = ""
@@ -247,10 +243,17 @@ class ConnectionMeter:
 
     def count(self, name: str, label: str = "") -> None:
         """One more of this attribute, under a label where it has one. Its writing thread."""
+        if name == "requests":
+            self.begin_durations(label)
         if label:
             getattr(self, name)[label] += 1
         else:
             setattr(self, name, getattr(self, name) + 1)
+
+    def begin_durations(self, operation: str) -> None:
+        """A first request of this operation: its histogram begins. Those of unused ones would be most of all series."""
+        if operation not in self.request_duration:  # a reader may be iterating over the old one
+            self.request_duration = {**self.request_duration, operation: Histogram(REQUEST_BOUNDS)}
 
     def lose(self, count: int) -> None:
         """So many events were not delivered. Whoever lost them, under its lock."""
@@ -285,8 +288,9 @@ class ConnectionMeter:
             if isinstance(mine, Histogram):
                 mine.add(theirs)
             elif name == "request_duration":
-                for operation, histogram in self.request_duration.items():
-                    histogram.add(theirs[operation])
+                for operation, histogram in predecessor.request_duration.items():
+                    self.begin_durations(operation)
+                    self.request_duration[operation].add(histogram)
             elif isinstance(mine, dict) and name not in GAUGES:
                 counts = cast("dict[str, int]", mine)
                 setattr(self, name, {key: count + theirs[key] for key, count in counts.items()})

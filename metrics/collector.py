@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from prometheus_client import Metric as Family
@@ -30,6 +30,23 @@ from backstay.metrics.catalogue import (
 _NOT_FINITE = {math.inf: "+Inf", -math.inf: "-Inf"}
 
 
+@dataclass(slots=True)
+class View:
+    """The samples of one scrape. `now`: monotonic seconds."""
+
+    samples: Mapping[Scope, Sequence[Any]]
+    now: float
+    started: float
+    reader: Reader
+    _collector: tuple[CollectorSample, ...] = ()
+
+    def collector(self) -> tuple[CollectorSample, ...]:
+        """How the reading itself went, up to when this is first asked: when all else has been read."""
+        if not self._collector:
+            self._collector = (CollectorSample(time.perf_counter() - self.started, self.reader.errors),)
+        return self._collector
+
+
 class Reader:
     """Takes the readings of every metric from the source. A sample that cannot be read is skipped and counted.
 
@@ -41,8 +58,8 @@ class Reader:
         self._process = process
         self.errors = 0
 
-    def read(self) -> Iterator[tuple[Metric, list[tuple[tuple[str, ...], Reading]]]]:
-        """Each metric of the catalogue, in its order, with the identity and the reading of each sample."""
+    def look(self) -> View:
+        """All samples there are, at this moment."""
         started = time.perf_counter()
         actors = self._attempt(self._source.actors)
         samples: dict[Scope, Sequence[Any]] = {
@@ -51,11 +68,14 @@ class Reader:
             Scope.ACTOR: actors,
             Scope.SUPERVISOR: supervisors(actors),
         }
-        now = self._source.now()
+        return View(samples, self._source.now(), started, self)
+
+    def read(self) -> Iterator[tuple[Metric, list[tuple[tuple[str, ...], Reading]]]]:
+        """Each metric of the catalogue, in its order, with the identity and the reading of each sample."""
+        view = self.look()
         for metric in CATALOGUE:
-            if metric.scope is Scope.COLLECTOR and metric.scope not in samples:
-                samples[Scope.COLLECTOR] = (CollectorSample(time.perf_counter() - started, self.errors),)
-            yield metric, self._readings(metric, samples[metric.scope], now)
+            samples = view.collector() if metric.scope is Scope.COLLECTOR else view.samples[metric.scope]
+            yield metric, self._readings(metric, samples, view.now)
 
     def _attempt(self, look: Callable[[], Sequence[Any]]) -> Sequence[Any]:
         try:
@@ -76,15 +96,19 @@ class Reader:
 
 def supervisors(actors: Iterable[ActorSample]) -> tuple[SupervisorSample, ...]:
     """What the actors' own figures add up to for each supervisor that has any."""
-    restarts: defaultdict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(RESTART_REASONS, 0))
-    escalations: defaultdict[str, int] = defaultdict(int)
+    restarts: dict[str, dict[str, int]] = {}
+    escalations: dict[str, int] = {}
     for actor in actors:
+        if actor.supervisor not in restarts:
+            restarts[actor.supervisor] = dict.fromkeys(RESTART_REASONS, 0)
         below = restarts[actor.supervisor]
-        below["crash"] += actor.restarts
-        below["operator"] += actor.operator_restarts
-        below["escalation"] += actor.escalation_restarts
-        escalations[actor.name] += actor.escalations
-    return tuple(SupervisorSample(name, counts, escalations[name]) for name, counts in restarts.items())
+        if actor.restarts or actor.operator_restarts or actor.escalation_restarts:
+            below["crash"] += actor.restarts
+            below["operator"] += actor.operator_restarts
+            below["escalation"] += actor.escalation_restarts
+        if actor.escalations:
+            escalations[actor.name] = escalations.get(actor.name, 0) + actor.escalations
+    return tuple(SupervisorSample(name, counts, escalations.get(name, 0)) for name, counts in restarts.items())
 
 
 class BackstayCollector(Collector):
