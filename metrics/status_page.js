@@ -8,7 +8,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const byId = id => document.getElementById(id);
 let ahead = 0; // seconds by which the daemon's clock is ahead of this one
 const now = () => Date.now() / 1000 + ahead;
-let counted = new Map(), seen = null;
+let seen = null; // when there was an answer
 
 function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -48,15 +48,8 @@ function trip(seconds) {
   return seconds < 1 ? `${(seconds * 1000).toFixed(seconds < .01 ? 1 : 0)} ms` : `${seconds.toFixed(1)} s`;
 }
 function rate(c) {
-  const before = counted.get(c.name), at = performance.now();
-  if (!before || before.epoch !== c.epoch || c.messages_received < before.count) {
-    counted.set(c.name, {epoch: c.epoch, count: c.messages_received, at, rate: before ? before.rate : null});
-  } else if (at - before.at > STATUS_MS / 2) {
-    const found = (c.messages_received - before.count) / ((at - before.at) / 1000);
-    counted.set(c.name, {epoch: c.epoch, count: c.messages_received, at, rate: found});
-  }
-  const found = counted.get(c.name).rate;
-  return found === null ? "–" : found < 10 ? found.toFixed(1) : Math.round(found);
+  const found = c.messages_per_second;
+  return found === null ? "–" : found > 0 && found < 10 ? found.toFixed(1) : Math.round(found);
 }
 function ahead_of(c) {
   const wait = c.next_attempt_wall > now() ? `in ${span(c.next_attempt_wall - now())}` : "";

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from backstay._version import __version__
@@ -21,7 +22,9 @@ from backstay.metrics.blocks import LAG_BOUNDS, Histogram, ProcessSample
 from backstay.metrics.events import EventRing
 from backstay.metrics.timeline import Timeline
 from backstay.operations import Operations
-from backstay.status import status_as_dict
+from backstay.rates import Rates
+from backstay.service_manager import Beat, ServiceManager
+from backstay.status import standing, status_as_dict
 from backstay.watching import Source
 
 if TYPE_CHECKING:
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
     from backstay.metrics.exporter import Check
 
 TREE_ENDED = "the supervision tree has ended"
+
+HEARTBEAT_SECONDS = 30.0
+"""The supervisor at the top takes milliseconds for a message; for the slowest, stopping children, there are limits."""
 
 TREE_STOP_SECONDS = 8.0
 """For all actors together, once the connections have drained; longer than the graces of a connection's own tree."""
@@ -49,11 +55,14 @@ class Daemon:
         events: EventRing,
         on_end: Callable[[str], object],
         load: Callable[[], Config] | None = None,
+        service: ServiceManager | None = None,
     ) -> None:
-        """`load` reads the configuration again, for a reload."""
+        """`load` reads the configuration again, for a reload. `service`: who started us, and is told how it stands."""
         self.config = config
         self.log = log
         self._timeline = Timeline()
+        self._rates = Rates()
+        self._service = service or ServiceManager({})
         self._holds = Holds(config.control.holds)
         self.manager = Manager(config, log=self._hear, on_end=lambda _: on_end(TREE_ENDED), holds=self._holds)
         self._operations = Operations(self.manager, holds=self._holds, log=log, events=events, load=load)
@@ -73,12 +82,22 @@ class Daemon:
             self._holds.load()
             stops.callback(self._stop_manager)
             self.manager.start()
+            beat = Beat(
+                self._service,
+                trouble=self.trouble,
+                standing=lambda: standing(self.manager.status()),
+                also=(self._count,),
+                failed=lambda error: self.log("beat_failed", error=error),
+            )
+            beat.start()
+            stops.callback(beat.stop)
             self._stops = stops.pop_all()
         self._doors.serve(self._serve, self._tell_unserved)
 
     def stop(self) -> None:
         """Drain, then stop: the doors for clients first, what tells about it last. Bounded by some ten seconds."""
         self._draining.set()
+        self._service.tell(STOPPING="1", STATUS="stopping")
         self._stops.close()
 
     def reload(self) -> None:
@@ -87,10 +106,16 @@ class Daemon:
         assert reload is not None  # noqa: S101  # it is in the table
 
         def work() -> None:
+            self._service.tell(RELOADING="1", MONOTONIC_USEC=str(time.monotonic_ns() // 1000))
             with suppress(Exception):  # told as an event
                 reload({"reason": "SIGHUP"}, None)
+            self.tell_ready()
 
         threading.Thread(target=work, name="reload", daemon=True).start()
+
+    def tell_ready(self) -> None:
+        """Tell whoever started us that it is served."""
+        self._service.tell(READY="1", STATUS=standing(self.manager.status()))
 
     def dump(self) -> None:
         """Write what a bug report needs beside the control socket, for its owner alone, in a thread of its own."""
@@ -119,7 +144,24 @@ class Daemon:
 
     def status(self) -> Mapping[str, object]:
         """The status as JSON has it."""
-        return status_as_dict(self.manager.status())
+        rates, status = self._rates.now, self.manager.status()
+        rows = (replace(one, messages_per_second=rates.get(one.name)) for one in status.connections)
+        return status_as_dict(replace(status, connections=tuple(rows)))
+
+    def trouble(self) -> str:
+        """Why this process should be started anew; empty while it works. Never because of a gateway."""
+        root = self.manager.root
+        if root is None or not root.tree().alive:
+            return "the supervision tree does not stand"
+        top = root.supervisor
+        quiet = time.monotonic() - top.progress
+        if not top.actor_inbox.waiting and quiet > HEARTBEAT_SECONDS:
+            return f"the supervisor at the top has not moved for {quiet:.0f} s"
+        return ""
+
+    def _count(self) -> None:
+        meters = self.manager.meters()
+        self._rates.look(time.monotonic(), {meter.name: meter.messages_received for meter in meters})
 
     def handler(self, name: str) -> Handler | None:
         """What carries out an operator's command; None: not offered."""
@@ -183,8 +225,8 @@ class Daemon:
     def _live(self) -> Sequence[Check]:
         from backstay.metrics.exporter import Check  # noqa: PLC0415  # see backstay.doors
 
-        tree = self.manager.tree()
-        return (Check("supervision", ok=tree is not None and tree.alive),)
+        trouble = self.trouble()
+        return (Check("supervision", ok=not trouble, detail=trouble),)
 
     def _stop_manager(self) -> None:
         self.manager.stop(TREE_STOP_SECONDS)

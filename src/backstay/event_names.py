@@ -61,6 +61,7 @@ GROUPS: Mapping[str, Mapping[str, Row]] = {
         "sink_hangs": Row(
             "Such a function has not returned: what arrives meanwhile is not given to it.", "connection", "error"
         ),
+        "beat_failed": Row("What is done once a second could not be done.", "error", "error"),
         "thread_died": Row("An exception that nobody caught ended a thread.", "thread error traceback", "error"),
         "library_message": Row(
             "What a library, or a server of backstay's own, has to say.",

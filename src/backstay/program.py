@@ -17,6 +17,7 @@ from backstay.errors import ConfigError, Problem, StartError
 from backstay.logs import EventLog, catch_strays
 from backstay.metrics.events import EventRing
 from backstay.places import make_runtime_folder, simulator_socket
+from backstay.service_manager import ServiceManager
 from backstay.signals import STOPPING, Calls, calls
 from backstay.simulated import Simulated, aim_at, simulators
 
@@ -51,7 +52,10 @@ def run(file: Path | None, *, simulate: bool, environ: Mapping[str, str]) -> Exi
         def again() -> Config:
             return aim_at(simulated, configuration(file, simulate=simulate, environ=environ))
 
-        daemon = Daemon(aim_at(simulated, config), log=log, events=events, on_end=wishes.put, load=again)
+        service = ServiceManager(environ)
+        daemon = Daemon(
+            aim_at(simulated, config), log=log, events=events, on_end=wishes.put, load=again, service=service
+        )
         try:
             daemon.start()
         except StartError as error:
@@ -102,6 +106,7 @@ def _serve(daemon: Daemon, simulated: Sequence[Simulated], wishes: Calls) -> Exi
     log("started", version=__version__, pid=os.getpid(), doors=ready)
     with suppress(OSError):  # nobody reads it: no reason not to run
         say(f"backstay {__version__} is ready: {ready}")
+    daemon.tell_ready()
     while (action := _ACTIONS.get(reason := wishes.next())) is not None:
         action(daemon)
     log("stopping", reason=reason)

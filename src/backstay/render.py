@@ -34,6 +34,13 @@ def round_trip(seconds: float | None) -> str:
     return f"{milliseconds:.1f}ms" if milliseconds < 10 else f"{milliseconds:.0f}ms"
 
 
+def rate(a_second: float | None) -> str:
+    """Messages a second for people: 0.4, 12, 3500."""
+    if a_second is None:
+        return NONE
+    return f"{a_second:.1f}" if 0.0 < a_second < 10.0 else f"{a_second:.0f}"
+
+
 def printable(text: object) -> str:
     """Text from elsewhere on one line, without what a terminal would obey."""
     return "".join(character if character.isprintable() else " " for character in str(text))
@@ -58,6 +65,7 @@ _COLUMNS: tuple[tuple[str, Callable[[Connection, float], str]], ...] = (
     ("STATE", lambda one, _: printable(one["state"])),
     ("SINCE", lambda one, now: duration(now - one["since_wall"]) if one["since_wall"] else NONE),
     ("RTT", lambda one, _: round_trip(one["round_trip_seconds"])),
+    ("MSG/S", lambda one, _: rate(one["messages_per_second"])),
     ("STREAMS", lambda one, _: str(one["streams"])),
     ("RESTARTS", lambda one, _: str(one["restarts"])),
     ("NEXT/REASON", _next_or_reason),

@@ -26,6 +26,7 @@ class ConnectionStatus:
     operators want of it: up, paused or drained. `state`: one of the public states; `reason` says why, in a sentence.
     `..._wall`: seconds since 1970, 0 where there is none. `epoch` counts the dials. `streams`, `reads`: what the client
     is owed; `held`: what waits for the gateway. `round_trip_seconds`: the last probe, None before the first answer.
+    `messages_per_second`: received in the last few seconds, None where nobody counts or has just begun to.
     """
 
     name: str
@@ -46,6 +47,7 @@ class ConnectionStatus:
     round_trip_seconds: float | None = None
     messages_received: int = 0
     messages_sent: int = 0
+    messages_per_second: float | None = None
     admin: str = "up"
     downtime: str = ""
 
@@ -59,6 +61,14 @@ class Status:
     started_wall: float
     listeners: tuple[ListenerStatus, ...] = ()
     connections: tuple[ConnectionStatus, ...] = ()
+
+
+def standing(status: Status) -> str:
+    """How it stands, in a line."""
+    wanted = [one for one in status.connections if one.wanted]
+    missing = [f"{one.name} {one.state}" for one in wanted if one.state != "ready"]
+    text = f"{len(wanted) - len(missing)} of {len(wanted)} wanted connections ready"
+    return ": ".join([text, *([", ".join(missing)] if missing else [])])
 
 
 def status_as_dict(status: Status) -> dict[str, object]:

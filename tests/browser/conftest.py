@@ -34,6 +34,7 @@ READY = ConnectionStatus(
     epoch=1,
     streams=12,
     round_trip_seconds=0.0042,
+    messages_per_second=241.7,
 )
 WAITING = replace(
     READY,
@@ -44,6 +45,7 @@ WAITING = replace(
     reason="refused: gateway.example:4001: Connection refused",
     next_attempt_wall=time.time() + 3600,
     round_trip_seconds=None,
+    messages_per_second=0.0,
     since_wall=time.time() - 130,
     restarts=2,
 )

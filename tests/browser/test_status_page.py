@@ -44,6 +44,7 @@ def test_what_is_wrong_stands_first_with_the_reason_the_next_attempt_and_what_to
     assert "Is TWS or IB Gateway running there?" in text(browser, "#connections [data-key=orders] .advice")
     assert row(browser, "night")["Wanted"] == "paused"
     assert row(browser, "paper/1")["Round trip"] == "4.2 ms"
+    assert row(browser, "paper/1")["Messages/s"] == "242"
     assert "not ready" in browser.look("document.querySelector('[role=status]').textContent")
     assert browser.look("document.title") == "✕ 1 down · backstay"
 

@@ -33,6 +33,7 @@ READY = ConnectionStatus(
     streams=12,
     restarts=2,
     round_trip_seconds=0.0042,
+    messages_per_second=3.44,
 )
 WAITING = replace(
     READY,
@@ -41,6 +42,7 @@ WAITING = replace(
     reason="refused: nothing listens there",
     next_attempt_wall=time.time() + 92_000,
     round_trip_seconds=None,
+    messages_per_second=None,
 )
 PAUSED = replace(READY, name="night", wanted=False, state="paused", reason="by an operator", admin="paused")
 UNUSED = replace(READY, name="spare", wanted=False, state="stopped")
@@ -101,10 +103,10 @@ def test_the_table_has_a_row_for_each_connection(daemon, command):
     head, door, empty, titles, *rows = shown.stdout.splitlines()
     assert re.fullmatch(r"backstay 1\.2\.3, pid 42, up 1m3\ds", head)
     assert (door, empty) == ("relay paper on 127.0.0.1:7400 for paper: 1 client", "")
-    assert re.sub(" +", " ", titles) == "NAME GATEWAY WANTED STATE SINCE RTT STREAMS RESTARTS NEXT/REASON"
-    assert re.fullmatch(r"paper/1 +paper 127\.0\.0\.1:4002 +up +ready +2d02h +4\.2ms +12 +2 +-", rows[0])
+    assert re.sub(" +", " ", titles) == "NAME GATEWAY WANTED STATE SINCE RTT MSG/S STREAMS RESTARTS NEXT/REASON"
+    assert re.fullmatch(r"paper/1 +paper 127\.0\.0\.1:4002 +up +ready +2d02h +4\.2ms +3\.4 +12 +2 +-", rows[0])
     assert re.fullmatch(
-        r"keeper +paper \S+ +up +waiting +2d02h +- +12 +2 +in 1d01h: refused: nothing listens there",
+        r"keeper +paper \S+ +up +waiting +2d02h +- +- +12 +2 +in 1d01h: refused: nothing listens there",
         rows[1],
     )
     assert re.fullmatch(r"night +paper \S+ +paused +paused .* by an operator", rows[2])
