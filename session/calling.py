@@ -13,12 +13,15 @@ from backstay.session.downtime import ring_calendar
 from backstay.session.lifecycle import Event, State
 from backstay.session.order_words import LookedUp, NotWrittenDown, WrittenDown
 from backstay.session.ordering import (
+    look_up,
     on_looked_up,
     on_not_written_down,
     on_written_down,
+    open_book,
     ring_journal,
     ring_reconcile,
 )
+from backstay.session.orders import Journal
 from backstay.session.pulse import Verdict
 from backstay.session.repair import look_after
 from backstay.session.upstream import ring_upstream
@@ -58,7 +61,9 @@ def _on_client_started(core: Core, event: ClientStarted) -> None:
     core.owed.start = event
     if core.state is State.STARTING:
         core.send_start()
-    elif core.state in (State.WAITING, State.PARKED, State.AWAITING_ACCEPTANCE, State.PAUSED):
+        return
+    open_book(core, event.client_id)
+    if core.state in (State.WAITING, State.PARKED, State.AWAITING_ACCEPTANCE, State.PAUSED):
         core.tell_down()
 
 
@@ -104,6 +109,9 @@ def _take_over(core: Core) -> None:
     core.desk.break_off(Cause.SESSION_DIED.value, core.now)
     core.desk.end_halves(core.owed.epoch)
     core.tell_down()
+    orders = core.owed.orders
+    if orders is not None and orders.journal in (Journal.ASKED, Journal.BROKEN):
+        look_up(core)  # the timer that would have done so died with the former core
 
 
 def _on_ordered(core: Core, event: Ordered) -> None:

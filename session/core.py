@@ -77,7 +77,9 @@ class Core:
         self.reason = ""
         self.effects: list[Effect] = []
         self.pulse = Pulse(settings.pulse, owed.clock_asked_at)
-        owed.waiting = carried_over(owed.waiting, settings.messages_per_second)
+        owed.waiting = carried_over(
+            owed.waiting, settings.messages_per_second, owed.orders.unkept if owed.orders else ()
+        )
         self.desk = Desk(settings, owed.ledger, self.pulse, owed.waiting)
         self.desk.version, self.desk.epoch = owed.version or 0, owed.epoch
         self.desk.told_down = owed.told_down
@@ -86,7 +88,7 @@ class Core:
         self.live = False
         self.identified: set[int] = set()
         self.was_ready = False
-        self.trouble = (Cause.SHUTDOWN, "")
+        self.trouble = (Cause.SESSION_DIED, "")  # as far as this core knows, there was one before it
         self.streak = 0
         self.endpoints = list(settings.endpoints)
         self.endpoint_index = 0
@@ -105,6 +107,7 @@ class Core:
         self.reconcile_due: float | None = None
         self.to_ask: list[Source] = []
         self.own_key: int | None = None
+        self.started = 0  # the epoch in which startApi has been sent
         self.desk.orders = owed.orders
         self.upstream_patience_seconds = FIRST_PATIENCE_SECONDS
         self.planned = NOT_YET_LOOKED if settings.maintenance else Planned()
@@ -297,6 +300,9 @@ class Core:
             return
         floor = self.orders.table.floor(start.client_id)
         self.effects.append(Identify(self.owed.epoch, start.client_id, floor))
+        if self.started == self.owed.epoch:
+            return  # a journal that could not be read then can be read now: that does not start TWS's session anew
+        self.started = self.owed.epoch
         data = start_api(self.desk.version, start.client_id, start.capabilities)
         self._write_past_gate(data)
         self.effects.append(Arm(Timer.STATE, self.settings.start_seconds))

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from backstay.protocol.errors import ErrorMessage, write_error
 from backstay.protocol.messages import request_key
 from backstay.session.historical import Historical
-from backstay.session.intents import Moment
+from backstay.session.intents import AWAY, Moment
 from backstay.session.ledger import Ledger
 from backstay.session.lifecycle import State
 from backstay.session.notices import NO_ID, Notice
-from backstay.session.orders import Orders
+from backstay.session.orders import Journal, Orders
 from backstay.session.pacing import Item, Outbox, Waiting
 from backstay.session.pulse import Pulse
 from backstay.session.settings import Settings
@@ -83,8 +83,19 @@ class Counter:
 
     def _refuse_order(self, item: Item, detail: str) -> None:
         order_id = request_key(item.payload, self.version)
-        is_change = order_id is not None and self.ledger.may_be_known(order_id)
+        is_change = order_id is not None and self._may_be_known(order_id)
         self._refuse(item, Notice.CHANGE_NOT_SENT if is_change else Notice.ORDER_NOT_SENT, order_id, detail=detail)
+
+    def _may_be_known(self, order_id: int) -> bool:
+        """As the ledger says; after a crash only the journal knows, and as long as it has not been read, it may."""
+        ledger, orders = self.ledger, self.orders
+        if ledger.may_be_known(order_id):
+            return True
+        known = orders.table.get(orders.client_id, order_id) if orders is not None else None
+        if known is not None and known.state in AWAY:
+            return True
+        unread = self.settings.journal if orders is None else orders.journal in (Journal.ASKED, Journal.BROKEN)
+        return unread and ledger.first_order_id is None
 
     def tell_doubts(self, detail: str) -> None:
         """Tell the client of orders that have come into doubt, once each."""

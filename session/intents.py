@@ -76,7 +76,7 @@ class IntentTransition:
 _S, _E, _O = IntentState, IntentEvent, Outcome
 
 CONCLUDED = (_S.DONE, _S.REJECTED, _S.ABANDONED)
-_AWAY = (_S.SENT, _S.IN_DOUBT, _S.LIVE)
+AWAY = (_S.SENT, _S.IN_DOUBT, _S.LIVE)
 _STAYS = None
 
 # from states, event, to (None: stays), outcome, alarm
@@ -85,29 +85,29 @@ ROWS: tuple[tuple[tuple[IntentState, ...], IntentEvent, IntentState | None, Outc
     ((_S.INTENT, _S.SENT, _S.LIVE), _E.CHANGE, _STAYS, None, False),
     (CONCLUDED, _E.CHANGE, _S.SENT, None, False),  # TWS may take it as a new order, so it has to be followed
     ((_S.INTENT, _S.SENT), _E.UNSENT, _S.ABANDONED, _O.NEVER_SENT, False),
-    (_AWAY, _E.CHANGE_UNSENT, _STAYS, None, False),
+    (AWAY, _E.CHANGE_UNSENT, _STAYS, None, False),
     ((_S.SENT,), _E.LOST, _S.IN_DOUBT, None, False),
     ((_S.INTENT, _S.IN_DOUBT, _S.LIVE, *CONCLUDED), _E.LOST, _STAYS, None, False),
-    (_AWAY, _E.CHANGE_LOST, _S.IN_DOUBT, None, False),
+    (AWAY, _E.CHANGE_LOST, _S.IN_DOUBT, None, False),
     ((_S.SENT,), _E.UNANSWERED, _S.IN_DOUBT, None, False),
     ((_S.INTENT, _S.IN_DOUBT, _S.LIVE, *CONCLUDED), _E.UNANSWERED, _STAYS, None, False),
     ((_S.INTENT,), _E.ACKED, _STAYS, None, True),
-    (_AWAY, _E.ACKED, _S.LIVE, None, False),
+    (AWAY, _E.ACKED, _S.LIVE, None, False),
     ((_S.DONE, _S.REJECTED), _E.ACKED, _STAYS, None, False),  # echoes of before trail behind an end
     ((_S.ABANDONED,), _E.ACKED, _S.LIVE, None, True),
     ((_S.INTENT,), _E.WORKING, _STAYS, None, True),
-    (_AWAY, _E.WORKING, _S.LIVE, None, False),
+    (AWAY, _E.WORKING, _S.LIVE, None, False),
     ((_S.DONE,), _E.WORKING, _STAYS, None, False),
     ((_S.REJECTED, _S.ABANDONED), _E.WORKING, _S.LIVE, None, True),
     ((_S.INTENT,), _E.FILLED, _STAYS, None, True),
-    (_AWAY, _E.FILLED, _S.DONE, _O.FILLED, False),
+    (AWAY, _E.FILLED, _S.DONE, _O.FILLED, False),
     ((_S.DONE,), _E.FILLED, _STAYS, None, False),
     ((_S.REJECTED, _S.ABANDONED), _E.FILLED, _S.DONE, _O.FILLED, True),
     ((_S.INTENT,), _E.CANCELLED, _STAYS, None, True),
-    ((*_AWAY, _S.ABANDONED), _E.CANCELLED, _S.DONE, _O.CANCELLED, False),
+    ((*AWAY, _S.ABANDONED), _E.CANCELLED, _S.DONE, _O.CANCELLED, False),
     ((_S.DONE, _S.REJECTED), _E.CANCELLED, _STAYS, None, False),
     ((_S.INTENT,), _E.REFUSED, _STAYS, None, True),
-    ((*_AWAY, _S.ABANDONED), _E.REFUSED, _S.REJECTED, _O.REJECTED, False),
+    ((*AWAY, _S.ABANDONED), _E.REFUSED, _S.REJECTED, _O.REJECTED, False),
     ((_S.DONE, _S.REJECTED), _E.REFUSED, _STAYS, None, False),
     ((_S.IN_DOUBT,), _E.ABSENT, _S.ABANDONED, _O.UNKNOWN_TO_TWS, False),
     ((_S.IN_DOUBT, _S.LIVE), _E.OVER, _S.ABANDONED, _O.OVER, False),

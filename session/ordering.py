@@ -17,7 +17,7 @@ from backstay.session.notices import Notice
 from backstay.session.order_words import Conceal, LookedUp, LookUp, NotWrittenDown, WriteDown, WrittenDown
 from backstay.session.orders import Journal, Orders, day_begins
 from backstay.session.pacing import Item, Lane
-from backstay.session.reconcile import Ask, Judged, ReconcileEffect, Source
+from backstay.session.reconcile import Ask, Judged, Phase, ReconcileEffect, Source
 from backstay.session.resend import ResendCase, resend_refusal
 from backstay.session.sieve import COMPLETED_ORDER_END, EXECUTION_END, OPEN_ORDER_END
 from backstay.session.vocabulary import Arm, Count, Deliver, Report, Timer
@@ -138,6 +138,8 @@ def begin_round(core: Core) -> None:
 
 def link_changed(core: Core, *, up: bool) -> None:
     """1100, 1101 or 1102."""
+    if not up:
+        core.desk.recall_orders("the gateway has lost its link to IB")
     if core.owed.orders is not None and core.desk.open and not core.settings.read_only:
         _carry_out(core, core.orders.reconciliation.link(core.desk.at(), up=up))
 
@@ -205,10 +207,8 @@ def _judged(core: Core, judged: Judged) -> None:
             _alarm(core, moved)
             if moved.concludes:
                 orders.ended.append(moved.after)
-    ended, orders.ended = orders.ended, []
-    core.effects += [Count("order_mismatches")] * (len(ended) + orders.take_mismatches())
-    for intent in ended:
-        _tell_end(core, intent)
+    core.effects += [Count("order_mismatches")] * (len(orders.ended) + orders.take_mismatches())
+    _tell_ended(core)
     fields = (
         ("epoch", core.owed.epoch),
         ("settled", judged.settled),
@@ -233,6 +233,12 @@ def _sends_again(core: Core, verdict: Verdict) -> bool:
     core.desk.write_down(Item(sent.payload, since=core.now), sent, orders)
     core.effects.append(Report("order_sent_again", (("epoch", core.owed.epoch), ("order_id", intent.key.order_id))))
     return True
+
+
+def _tell_ended(core: Core) -> None:
+    ended, core.orders.ended = core.orders.ended, []
+    for intent in ended:
+        _tell_end(core, intent)
 
 
 def _tell_end(core: Core, intent: Intent) -> None:
@@ -271,8 +277,11 @@ def hear_order(core: Core, payload: bytes, passed: bool) -> None:
     if moved is None:
         return
     _alarm(core, moved)
-    if moved.concludes and not passed:
+    # One that the client has found among the completed orders names no order id: it is told which one that is.
+    if moved.concludes and not (passed and facts.order_id is not None):
         orders.ended.append(moved.after)
+        if orders.reconciliation.phase is not Phase.ASKING:
+            _tell_ended(core)
 
 
 def hear_execution(core: Core, payload: bytes, passed: bool) -> None:
@@ -284,7 +293,10 @@ def hear_execution(core: Core, payload: bytes, passed: bool) -> None:
     if passed and facts.request_id >= 0:
         return  # an answer to the client's own question
     known = orders.table.get(facts.client_id, facts.order_id)
-    missed = orders.rounds > 1 or (known is not None and not known.is_concluded)
+    if known is None and not passed and orders.journal in (Journal.ASKED, Journal.BROKEN):
+        return  # it is listed again once the journal can say whether it was missed
+    of_this_round = known is not None and any(ended.key == known.key for ended in orders.ended)
+    missed = orders.rounds > 1 or of_this_round or (known is not None and not known.is_concluded)
     moved = orders.table.hear_execution(facts, core.desk.at())
     is_new = orders.reconciliation.hear_execution(facts)
     if moved is not None:

@@ -9,6 +9,7 @@ kinds, cancels included.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING
@@ -149,16 +150,19 @@ class Waiting:
     trades: deque[Item] = field(default_factory=deque[Item])  # orders and their cancels, as the client gave them
     historical: Historical = field(default_factory=Historical)
 
-    def inherit(self, messages_per_second: int) -> None:
-        """A new core has begun, and the client's window with it: there is no credit to be given back for these."""
+    def inherit(self, messages_per_second: int, unkept: Iterable[Item] = ()) -> None:
+        """A new core has begun, and the client's window with it: there is no credit to be given back for these.
+
+        `unkept`: orders that wait for their record.
+        """
         self.outbox.per_second = messages_per_second
-        for item in (*(item for lane in self.outbox.lanes for item in lane), *self.clocks, *self.trades):
+        for item in (*(item for lane in self.outbox.lanes for item in lane), *self.clocks, *self.trades, *unkept):
             item.refund = 0
 
 
-def carried_over(waiting: Waiting | None, messages_per_second: int) -> Waiting:
-    """What a new core has waiting: what its predecessor left, if there was one."""
+def carried_over(waiting: Waiting | None, messages_per_second: int, unkept: Iterable[Item] = ()) -> Waiting:
+    """What a new core has waiting: what its predecessor left, if there was one. `unkept`: as for `inherit`."""
     if waiting is None:
         return Waiting(Outbox(messages_per_second))
-    waiting.inherit(messages_per_second)
+    waiting.inherit(messages_per_second, unkept)
     return waiting

@@ -96,6 +96,17 @@ class Trades(Counter):
             self._unsend(item, f"it could not be written down: {trouble}")
         self.kept(0)
 
+    def recall_orders(self, detail: str) -> None:
+        """Orders may leave no longer: those that wait for their record or their turn are refused, cancels stay."""
+        orders, lane = self.orders, self.outbox.lanes[Lane.ORDERS]
+        if orders is None:
+            return
+        for line in (orders.unkept, lane):
+            for item in [item for item in line if item.is_order]:
+                line.remove(item)
+                self._unsend(item, detail)
+        self.kept(0)
+
     def _unsend(self, item: Item, detail: str) -> None:
         """An order that was about to leave has certainly not left."""
         moved = None

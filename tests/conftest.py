@@ -27,6 +27,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="how often the foreign clients' upstream is cut (default: every way once)",
     )
     parser.addoption("--cuts-seed", type=int, default=None, help="the seed a failed run has printed")
+    parser.addoption(
+        "--schedules",
+        type=int,
+        default=400,
+        help="how many lives of a session under faults are simulated (default %(default)s: some seconds)",
+    )
     parser.addoption("--kills", type=int, default=6, help="how often `backstay run` is killed (default %(default)s)")
     parser.addoption("--kills-seed", type=int, default=None, help="the seed a failed run has printed")
     parser.addoption("--browser", action="store_true", help="run tests/browser as well; needs Debian's chromium")

@@ -14,7 +14,9 @@ from collections.abc import Callable
 from typing import Any
 
 import speech
-from driver_client import Asked, Client
+from driver_book import GATEWAY, Book
+from driver_client import ORDERS, Asked, Client
+from driver_disk import Disk
 from driver_gateway import MANNERS, Upstream
 from driver_network import Network
 from driver_wire import PREFIX, Wire
@@ -25,8 +27,8 @@ from backstay.protocol.handshake import VersionRange
 from backstay.protocol.messages import message_id
 from backstay.protocol.vocabulary import Kind
 from backstay.session.core import Core
-from backstay.session.lifecycle import Event, State
-from backstay.session.order_words import Conceal, Identify
+from backstay.session.lifecycle import Event, Link, State
+from backstay.session.order_words import Conceal, Identify, LookUp, WriteDown
 from backstay.session.owed import Owed
 from backstay.session.settings import Settings
 from backstay.session.sieve import Sieve
@@ -49,6 +51,7 @@ from backstay.session.vocabulary import (
     Hush,
     Leave,
     Mute,
+    Noted,
     Observe,
     Ordered,
     PassClock,
@@ -65,8 +68,11 @@ from backstay.session.vocabulary import (
 from backstay.supervisor.backoff import Backoff
 
 ENDPOINTS = (("gw0", 4001), ("gw1", 4001))
-MAX_STEPS_AT_ONCE = 200
-ORDERS = (3, 21)
+MAX_STEPS_AT_ONCE = 400
+NOON = 1_700_049_600.0 - 1000.0
+"""What a wall clock says when the world's own clock stands at nothing: the day is long enough for a schedule."""
+
+LASTING = (ClientAsked, ClientAway, ClientGreeted, ClientLeft, ClientReturned, ClientStarted, Ordered)
 LOSSES = ("connection_lost", "connect_failed")
 
 
@@ -76,7 +82,7 @@ class World(Network):
         self.now = 1000.0
         self.heap: list[tuple[float, int, Callable[[], None]]] = []
         self.sequence = 0
-        self.settings = settings or Settings(endpoints=ENDPOINTS)
+        self.settings = settings or Settings(endpoints=ENDPOINTS, gateway=GATEWAY)
         self.version = version
         self.chaos = chaos
         self.refusing = False
@@ -94,7 +100,11 @@ class World(Network):
         self.orders_to_connector: deque[Any] = deque()
         self.connector_busy = False
         self.connector_life = 0
-        self.tws_orders: dict[int, str] = {}  # what TWS has, whatever becomes of its sockets
+        self.book = Book(self)
+        self.disk = Disk(self)
+        self.lives = 1  # of the process
+        self.survivors: set[int] = set()  # orders that the journal had as open when the process began
+        self.trace: list[str] | None = None
         self.socket: Upstream | None = None
         self.sockets: list[Upstream] = []
         self.reader: tuple[int, Splitter, bool] = (0, Splitter(), False)
@@ -111,6 +121,13 @@ class World(Network):
         self.stepped_at = 0.0
         self.wanted = False
         self.client_returned = False
+        self.cause: Any = None  # the event whose effects are being carried out
+        self.ready_since = self.open_at = 0.0
+
+    def note(self, what: object) -> None:
+        """For whoever reads the trace: something happened outside the session."""
+        if self.trace is not None:
+            self.trace.append(f"{self.now:.6f} -- {what}")
 
     # -- time ----------------------------------------------------------------------------------------------------------
 
@@ -155,9 +172,15 @@ class World(Network):
         self._before(event)
         self.wire.take_note(event)
         before = self.core.state
-        effects = self.core.step(event, self.now, heard_at=self.heard_at)
-        if before is State.VERIFYING and self.core.state in (State.SYNCING, State.READY):
-            self.wire.restored_at[self.owed.epoch] = self.now
+        effects = self.core.step(event, self.now, heard_at=self.heard_at, wall=NOON + self.now)
+        if self.trace is not None:
+            self.trace += [f"{self.now:.6f} {event!r}", *(f"    {effect!r}" for effect in effects)]
+        after = self.core.state
+        if after is not before:
+            self._check_state(before, after)
+        if self.core.desk.open:
+            self.open_at = self.now
+        self.cause = event
         for effect in effects:
             _EFFECTS[type(effect)](self, effect)
         if isinstance(event, ClientAsked):
@@ -178,6 +201,13 @@ class World(Network):
         elif isinstance(event, Ordered):
             self.wanted = event.event not in (Event.STOP, Event.DRAIN, Event.PAUSE)
 
+    def _check_state(self, before: State, after: State) -> None:
+        if before is State.VERIFYING and after in (State.SYNCING, State.READY):
+            self.wire.restored_at[self.owed.epoch] = self.now
+        if after is State.READY:
+            self.ready_since = self.now
+            assert self.owed.epoch in self.wire.verified, "ready only after a probe was answered in this epoch"
+
     def _check_progress(self) -> None:
         self.steps = self.steps + 1 if self.now == self.stepped_at else 0
         self.stepped_at = self.now
@@ -194,27 +224,57 @@ class World(Network):
 
     def restart_session(self) -> None:
         """The actors of the connection die and come back; what is owed survives them, the client's socket too."""
-        while self.inbox:
-            self.step(self.inbox.popleft())
+        heard, self.inbox = self.inbox, deque()
         if self.link_open is not None:
             self.reports[self.link_open] += 1
+        self._drop_everything()
+        for event in heard:
+            if isinstance(event, Noted):
+                self.step(event)
+        if self.wanted:
+            self.step(Ordered(Event.START, "begun"))
+        for event in heard:
+            if isinstance(event, LASTING):
+                self.step(event)
+
+    def _drop_everything(self) -> None:
         self.taken = self.refunded = 0
         self.connector_busy = False
         self.connector_life += 1
-        self._close()
+        if self.socket is not None:
+            self.socket.open = False
+            self.socket = None
         self.orders_to_connector.clear()
         self.link_open = None
         self.timers.clear()
         self.sieve = Sieve()
         self.core = Core(self.settings, self.owed)
-        if self.wanted:
-            self.step(Ordered(Event.START, "begun"))
+
+    def crash(self) -> None:
+        """The process is killed, and started again: it has its journal, and its client connects anew."""
+        self.lives += 1
+        self.inbox.clear()
+        self.disk.crash()
+        unended = (key.order_id for key, intent in self.disk.intents.items() if not intent.is_concluded)
+        self.survivors = set(unended)
+        self.log.clear()
+        self.owed, self.backoff = Owed(), Backoff()
+        self._drop_everything()
+        self.wire = Wire(self)
+        self.reports.clear()
+        self.wanted = self.client_returned = False
+        self._another_client()
+        self.client.version = 0
+        life = self.lives
+        self.after(self.chance.uniform(0.05, 3.0), lambda: self.greet() if life == self.lives else None)
 
     # -- effects -------------------------------------------------------------------------------------------------------
 
     def _dial(self, dial: Dial) -> None:
         assert self.link_open is None, "the former epoch is hung up before another is dialled"
         assert not self.left
+        fresh = self.core.link is Link.UNKNOWN and not self.core.broken_farms and self.core.pulse.probed_at is None
+        assert fresh, "nothing of what an epoch has found out is believed in the next"
         if dial.epoch > 1:
             assert self.reports[dial.epoch - 1] == 1, "exactly one report of each epoch's end"
         self.link_open = dial.epoch
@@ -254,6 +314,9 @@ class World(Network):
         self._arm(Arm(Timer.RETRY, delay))
 
     def _settle(self, _effect: Settle) -> None:
+        ordered = isinstance(self.cause, Ordered) and self.cause.event in (Event.RESTART, Event.RESET)
+        proved = self.core.state is State.READY and self.now - self.ready_since >= self.settings.stable_seconds - 1e-6
+        assert ordered or proved, "failures are forgotten when a connection has proved itself, and not before"
         self.backoff = self.backoff.reset()
 
     def _count(self, effect: Count) -> None:
@@ -333,8 +396,7 @@ class World(Network):
         """It knows nothing yet; what the one before has asked for may still leave."""
         former, self.client = self.client, Client(self)
         self.client.version = former.version
-        self.client.by_payload = former.by_payload
-        self.client.asked = [asked for asked in former.asked if asked.number in ORDERS]
+        self.client.inherit(former)
 
     def order(self, event: Event) -> None:
         self.post(Ordered(event, "test"))
@@ -346,12 +408,13 @@ class World(Network):
 
     def heal(self) -> None:
         """All faults stop now."""
-        self.chaos, self.refusing = 0.0, False
+        self.chaos, self.refusing, self.disk.trouble = 0.0, False, ""
         for upstream in self.sockets:
             if upstream.open:
                 upstream.recover()
                 if self.core.link.value == "down" or upstream.manner == "normal":
                     upstream.upstream_restored(data_lost=False)
+        self.book.restore_link()
 
     def last_settings(self) -> dict[int, Asked]:
         """The last setting of each kind that the client asked for."""
@@ -361,6 +424,11 @@ class World(Network):
     def ready(self) -> bool:
         """Whether the session says so, on a socket with a living gateway behind it."""
         return self.core.state is State.READY and self.socket is not None and self.socket.alive
+
+    @property
+    def gateway_socket(self) -> Upstream | None:
+        """The socket on which TWS speaks to us."""
+        return self.socket
 
 
 _EFFECTS: dict[type, Callable[[World, Any], None]] = {
@@ -374,6 +442,8 @@ _EFFECTS: dict[type, Callable[[World, Any], None]] = {
     Swallow: World._swallow,
     Identify: World._identify,
     Conceal: World._conceal,
+    WriteDown: lambda world, effect: world.disk.ask(effect),
+    LookUp: lambda world, effect: world.disk.ask(effect),
     FarmChanged: lambda _world, _effect: None,
     Hush: World._hush,
     Deliver: lambda world, effect: world.client.hear(effect.data),

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import speech
+import speech_orders
+from driver_book import FIRST_ORDER
 
 from backstay.protocol.commands import cancel_frame
-from backstay.protocol.errors import read_error
+from backstay.protocol.errors import read_error, read_next_valid_id
 from backstay.protocol.framing import PREFIX_BYTES, Splitter
 from backstay.protocol.messages import ends, kind_of, message_id, response_key, ticks_done
+from backstay.protocol.order_fields import read_execution, read_order
 from backstay.protocol.vocabulary import Kind
+from backstay.session.notices import Notice
 
 if TYPE_CHECKING:
     from driver import World
 
 OURS = "backstay:"
-FIRST_ORDER = 1000
+ORDERS = (3, 21)
+TINY = 1e-6
+ENDINGS = ("Filled", "Cancelled")
 
 
 @dataclass(eq=False)
@@ -31,6 +38,7 @@ class Asked:
     kind: Kind
     at: float
     token: str = ""
+    life: int = 1  # of the process
     rows: int = 0
     ended: int = 0
     errors: list[tuple[int, bool]] = field(default_factory=list)  # code, whether backstay said so
@@ -38,6 +46,7 @@ class Asked:
     cancel_taken: bool = False  # by the session
     writes: list[int] = field(default_factory=list)  # epochs
     written_at: float = float("-inf")
+    first_written_at: float = 0.0
 
     @property
     def outcomes(self) -> int:
@@ -58,10 +67,27 @@ class Client:
     outages: list[int] = field(default_factory=list)
     order_errors: dict[int, list[int]] = field(default_factory=dict)  # backstay's own, by order id
     orders_spoken_of: set[int] = field(default_factory=set)
+    ended: set[int] = field(default_factory=set)  # orders that the client takes for ended
+    refused: set[int] = field(default_factory=set)  # and those that have never begun
+    refusals: dict[int, list[int]] = field(default_factory=dict)  # TWS's own, by order id
+    fills: Counter[str] = field(default_factory=Counter)  # as they happened
+    former_fills: set[str] = field(default_factory=set)
+    order_words: dict[bytes, tuple[int, str]] = field(default_factory=dict)  # quantity and reference
     unsolicited: list[tuple[int, int, str]] = field(default_factory=list)
     next_key: int = 0
     next_order: int = FIRST_ORDER
     serial: int = 0
+
+    def inherit(self, former: Client) -> None:
+        """What the world, if not this client, knows of those before it."""
+        self.by_payload, self.order_words, self.serial = former.by_payload, former.order_words, former.serial
+        self.asked = [asked for asked in former.asked if asked.number in ORDERS]
+        self.next_key = former.next_key
+        self.former_fills = former.former_fills | former.fills.keys()
+
+    def words_of_order(self, payload: bytes) -> tuple[int, str]:
+        """Quantity and reference of an order that was asked for."""
+        return self.order_words.get(payload, (1, ""))
 
     # -- asking --------------------------------------------------------------------------------------------------------
 
@@ -72,10 +98,12 @@ class Client:
             key = self.next_order if order else self.next_key
             self.next_order, self.next_key = self.next_order + order, self.next_key + (not order)
         token = f"#{self.serial}"
-        payload = speech.ask(self.version, number, key, word=token, flag=flag)
+        payload = (
+            self._order(key, token) if number == 3 else speech.ask(self.version, number, key, word=token, flag=flag)
+        )
         kind = kind_of(payload, self.version)
         keyed = speech.REQUESTS[number].key is not speech.Key.NONE
-        asked = Asked(number, key if keyed else None, payload, kind, self.world.now, token)
+        asked = Asked(number, key if keyed else None, payload, kind, self.world.now, token, self.world.lives)
         self.asked.append(asked)
         self.by_payload[payload] = asked
         if keyed and not order:
@@ -83,6 +111,12 @@ class Client:
         if kind is Kind.STREAM:
             self.wanted[number, asked.key] = asked
         return asked
+
+    def _order(self, order_id: int, token: str) -> bytes:
+        quantity, order_ref = 1 + self.serial % 7, f"ref{self.serial}" if self.serial % 3 else ""
+        payload = speech_orders.place(self.version, order_id, quantity=quantity, order_ref=order_ref, word=token)
+        self.order_words[payload] = quantity, order_ref
+        return payload
 
     def cancel(self, asked: Asked) -> bytes | None:
         frame = cancel_frame(asked.payload, self.version)
@@ -124,9 +158,11 @@ class Client:
         if number == 4:
             self._hear_error(payload)
             return
+        if number in _TOLD:
+            _TOLD[number](self, payload)
+        if number in (3, 5):
+            return
         key = response_key(payload, self.version)
-        if number in (3, 5) and key is not None:
-            self.orders_spoken_of.add(key)
         asked = self.by_key.get(key) if key is not None else None
         if asked is None or asked.kind not in (Kind.ONESHOT, Kind.SNAPSHOT):
             return
@@ -151,23 +187,79 @@ class Client:
         if asked is None:
             self.unsolicited.append((error.id, error.code, error.text))
             return
+        if ours and error.code == 504 and asked.kind in (Kind.ONESHOT, Kind.SNAPSHOT):
+            self._check_excuse(asked, error.text)
         asked.errors.append((error.code, ours))
         is_wanted = self.wanted.get((asked.number, asked.key)) is asked
         if asked.kind is Kind.STREAM and error.code in (321, 504) and is_wanted:
             del self.wanted[asked.number, asked.key]
 
+    def _check_excuse(self, asked: Asked, text: str) -> None:
+        """A read is given up for a reason, and never otherwise."""
+        world, held = self.world, self.world.settings.held
+        waited = world.now - max(asked.at, world.open_at)
+        reasons = {
+            "the gateway was away for": waited >= held.age_seconds - TINY,
+            "too much is waiting": not world.core.desk.open,
+            Notice.HALF_ANSWER.text(): asked.rows > 0,
+            Notice.NO_ANSWER.text(): world.now - asked.at >= world.settings.verify.deadline_seconds - TINY,
+        }
+        assert any(words in text and true for words, true in reasons.items()), f"lost: {asked}, {text}"
+
     def _hear_of_order(self, order_id: int, code: int, *, ours: bool) -> None:
         if not ours:
             self.orders_spoken_of.add(order_id)
+            self.refusals.setdefault(order_id, []).append(code)
             return
         self.order_errors.setdefault(order_id, []).append(code)
         frames = [asked for asked in self.asked if asked.key == order_id and asked.number in (3, 21)]
         if code == 201:
-            gone = self.world.tws_orders.get(order_id) != "live"
-            assert gone or not any(asked.writes for asked in frames), "201 only where TWS has no such order"
+            assert not self.world.book.exists(order_id), "an error ends no order that lives"
+        if code == 201:
+            self.refused.add(order_id)
+        if code == 2162:
+            self.ended.add(order_id)
         if code == 2165:
-            assert any(asked.writes for asked in frames), "only what was sent is in doubt"
+            sent = order_id in self.world.survivors or any(asked.writes for asked in frames)
+            assert sent, "only what was sent is in doubt"
         assert code in (201, 321, 2162, 2163, 2164, 2165, 2166), "an order that may live is told of in the warning band"
 
     def unsolicited_of(self, code: int) -> list[tuple[int, int, str]]:
         return [told for told in self.unsolicited if told[1] == code]
+
+    def _hear_order(self, payload: bytes) -> None:
+        facts = read_order(payload, self.version)
+        assert facts is not None
+        if facts.client_id != speech.CLIENT_ID or facts.order_id is None:
+            return
+        self.orders_spoken_of.add(facts.order_id)
+        if facts.status in ENDINGS:
+            self.ended.add(facts.order_id)
+        else:
+            self.ended.discard(facts.order_id)
+            self.refused.discard(facts.order_id)
+
+    def _hear_fill(self, payload: bytes) -> None:
+        facts = read_execution(payload, self.version)
+        assert facts is not None
+        if facts.request_id < 0:
+            self.orders_spoken_of.add(facts.order_id)
+            self.fills[facts.exec_id] += 1
+            assert self.fills[facts.exec_id] == 1, f"a fill is told once: {facts.exec_id}"
+
+    def _hear_next_id(self, payload: bytes) -> None:
+        order_id = read_next_valid_id(payload, self.version)
+        assert order_id is not None
+        if self.heard[9] == 1:
+            offered = order_id > max(self.world.book.ever, default=0) or bool(self.world.disk.trouble)
+            assert offered, "an order id that was used is never offered again"
+            self.next_order = order_id
+        self.next_order = max(self.next_order, order_id)
+
+
+_TOLD: dict[int, Callable[[Client, bytes], None]] = {
+    3: Client._hear_order,
+    5: Client._hear_order,
+    9: Client._hear_next_id,
+    11: Client._hear_fill,
+}

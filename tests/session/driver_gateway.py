@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import zlib
-from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -72,10 +72,13 @@ class Upstream:
     frozen: bool = False
     deaf: bool = False
     probes_to_drop: int = 0
+    drops_until: float = 0.0  # as while TWS joins IB's servers: everything but questions for the time
+    drop_share: float = 0.0
+    farm_up: bool = True
+    swallowed: bool = False  # the client hung up, and part of what it had written is lost
     pent_up: list[bytes] = field(default_factory=list)
     unread: list[bytes] = field(default_factory=list)
     streams: dict[tuple[int, int | None], bytes] = field(default_factory=dict)
-    requests: Counter[bytes] = field(default_factory=Counter)
 
     @property
     def alive(self) -> bool:
@@ -89,10 +92,11 @@ class Upstream:
         if self.frozen:
             self.pent_up.append(data)
             return
-        cut = self.chance.randrange(len(data) + 1) if self.chance.random() < 0.2 else 0
-        for piece in (data[:cut], data[cut:]):
-            if piece:
-                self.world.to_reader(self, piece)
+        if self.chance.random() < 0.1:
+            cut = self.chance.randrange(len(data) + 1)
+            self.world.to_reader(self, data[:cut])
+            data = data[cut:]
+        self.world.to_reader(self, data)
 
     def close(self, kind: str) -> None:
         if self.open and not self.deaf:
@@ -105,7 +109,9 @@ class Upstream:
     # -- in ------------------------------------------------------------------------------------------------------------
 
     def receive(self, data: bytes) -> None:
-        if not self.open or self.deaf:
+        if not self.open:
+            data = self._left_over(data)
+        if not data or self.deaf:
             return
         if self.frozen:
             self.unread.append(data)
@@ -120,6 +126,14 @@ class Upstream:
         chunk = self.splitter.push(data)
         for payload in chunk.payloads() if chunk else ():
             self._request(payload)
+
+    def _left_over(self, data: bytes) -> bytes:
+        """The socket is gone; of what was on its way TWS gets all, or a part that ends anywhere, or nothing."""
+        if self.swallowed or not self.started or self.frozen:
+            return b""
+        arrives = self.chance.random()
+        self.swallowed = arrives > 0.5
+        return data[: self.chance.randrange(len(data))] if 0.5 < arrives < 0.75 else data if arrives <= 0.5 else b""
 
     def _answer(self, offer) -> None:
         manner = self.manner
@@ -149,6 +163,7 @@ class Upstream:
     def recover(self) -> None:
         self.manner = "normal"
         self.probes_to_drop = 0
+        self.drops_until = self.drop_share = 0.0
         if self.deaf:
             self.world.after(self.chance.uniform(1.0, 25.0), self._give_up)
             return
@@ -162,6 +177,8 @@ class Upstream:
                 self.receive(data)
         self.heal()
         self.heal = lambda: None
+        if not self.farm_up:
+            self.flap_farm(up=True)
 
     def _give_up(self) -> None:
         self.deaf = False
@@ -177,13 +194,15 @@ class Upstream:
         if number == 71:
             assert not self.started, "startApi once a socket"
             self.started = True
-            self._start()
+            if self.open:
+                self._start()
             return
         assert self.started, "nothing before startApi"
         assert self.identified, "nothing but the handshake before nextValidId and managedAccounts"
-        self.requests[payload] += 1
         if number == 49:
             self._clock()
+        elif kind is not Kind.CANCEL and self._drops():  # what TWS streams it has joined IB for
+            return
         elif kind in (Kind.ONESHOT, Kind.SNAPSHOT):
             self._read(payload)
         elif kind is Kind.STREAM:
@@ -191,7 +210,14 @@ class Upstream:
         elif kind is Kind.CANCEL:
             self._cancel(payload)
         elif kind is Kind.ORDER:
-            self._order(payload)
+            self.world.book.arrive(self, request_key(payload, self.version) or 0, payload)
+        elif kind is Kind.ORDER_CANCEL and number == 4:
+            self.world.book.cancel(self, request_key(payload, self.version) or 0)
+
+    def _drops(self) -> bool:
+        if self.world.now < self.drops_until:
+            return True
+        return bool(self.drop_share) and self.chance.random() < self.drop_share
 
     def _start(self) -> None:
         version, manner = self.version, self.manner
@@ -201,7 +227,7 @@ class Upstream:
             self.world.after(0.01, lambda: self.close("eof"))
             return
         if manner == "early orders":
-            self.say(speech.tell(version, 5, 7000) + speech.order_status(version, 7000) + speech.tell(version, 53))
+            self.say(self.world.book.list_open(version, everybody=False) + speech.tell(version, 53))
         if manner == "no probes":
             self.probes_to_drop = self.chance.choice((1, 3, 20))
         if manner == "one of two":
@@ -218,7 +244,7 @@ class Upstream:
         if self.identified or not self.open or self.deaf:
             return
         self.identified = True
-        first, second = speech.next_id(self.version), speech.accounts(self.version)
+        first, second = speech.next_id(self.version, self.world.book.next_id()), speech.accounts(self.version)
         if next_id_only:
             self.say(first)
             return
@@ -226,6 +252,8 @@ class Upstream:
             first, second = second, first
         self.say(first)
         self.say(second + speech.error(self.version, -1, 2104, "farm is OK:usfarm"))
+        if not self.world.book.link_up and self.chance.random() < 0.8:
+            self.say(speech.error(self.version, -1, self.chance.choice((1100, 2110)), "no link"))
 
     # -- requests ------------------------------------------------------------------------------------------------------
 
@@ -238,21 +266,15 @@ class Upstream:
             self.say(speech.tell(self.version, 49))
 
     def _read(self, payload: bytes) -> None:
-        request, key, version = REQUESTS[message_id(payload, self.version)], request_key(payload, self.version), None
         version = self.version
+        request, key = REQUESTS[message_id(payload, version)], request_key(payload, version)
         token = self.world.client.token_of(payload)
         if key is not None and _is_refused(payload):
             self.later(0.05, speech.error(version, key, 321))
             return
-        if request.id == 8:
-            self.later(0.02, speech.next_id(version))
+        if request.id in _LISTS:
+            self.world.after(0.01, lambda: self.say(_LISTS[request.id](self, key)))
             return
-        if request.id == 17:
-            self.later(0.02, speech.accounts(version))
-            return
-        if request.id in (5, 16):
-            live = [order_id for order_id, state in self.world.tws_orders.items() if state == "live"]
-            self.later(0.01, b"".join(speech.order_status(version, order_id) for order_id in live))
         last = min(ends(payload, version))
         rows = sorted(request.rows - {last} - {3, 5, 59, 90, 18, 97, 98, 106} - set(range(1, 3)))
         delay = self.chance.choice((0.01, 0.2, 0.6))
@@ -284,21 +306,13 @@ class Upstream:
         if self.streams.pop((cancelled, key), None) is None and key is not None and cancelled in (1, 50, 97):
             self.say(speech.error(self.version, key, 300, "cannot find the ticker id"))
 
-    def _order(self, payload: bytes) -> None:
-        order_id = request_key(payload, self.version)
-        known = order_id in self.world.tws_orders
-        self.world.tws_orders.setdefault(order_id or 0, "live")
-        if self.chance.random() < 0.7:
-            self.later(0.05, speech.tell(self.version, 5, order_id) + speech.order_status(self.version, order_id or 0))
-        elif self.chance.random() < 0.5 and not known:
-            self.world.tws_orders[order_id or 0] = "rejected"
-            self.later(0.05, speech.error(self.version, order_id or 0, 201, "no margin"))
-
     def upstream_lost(self) -> None:
+        self.world.book.lose_link()
         if self.identified:
             self.say(speech.error(self.version, -1, 1100, "lost"))
 
     def upstream_restored(self, *, data_lost: bool) -> None:
+        self.world.book.restore_link()
         if not self.identified:
             return
         if data_lost and self.chance.random() < 0.5:
@@ -326,3 +340,37 @@ class Upstream:
         if self.identified:
             self.say(speech.error(self.version, -1, 1300, "the port was changed, new port: 4009"))
             self.world.after(0.01, lambda: self.close("eof"))
+
+    def flap_farm(self, *, up: bool) -> None:
+        """A market data farm is lost, or back; some of its streams do not come back with it."""
+        if not self.identified:
+            return
+        if up:
+            self._flow_again()
+        self.farm_up = up
+        self.say(speech.error(self.version, -1, 2104 if up else 2103, "Market data farm:usfarm"))
+
+    def drop_for(self, seconds: float) -> None:
+        self.drops_until = self.world.now + seconds
+
+    def complain(self) -> None:
+        """Too many messages, says TWS, of none in particular."""
+        if self.identified:
+            self.world.wire.data_lost.add(self.epoch)
+            self.say(speech.error(self.version, -1, 100, "Max rate of messages per second has been exceeded"))
+
+
+def _fills(upstream: Upstream, key: int | None) -> bytes:
+    own = key or 0
+    return upstream.world.book.list_fills(upstream.version, own) + speech.tell(upstream.version, 55, own)
+
+
+_LISTS: dict[int, Callable[[Upstream, int | None], bytes]] = {
+    5: lambda up, _: up.world.book.list_open(up.version, everybody=False) + speech.tell(up.version, 53),
+    16: lambda up, _: up.world.book.list_open(up.version, everybody=True) + speech.tell(up.version, 53),
+    99: lambda up, _: up.world.book.list_completed(up.version) + speech.tell(up.version, 102),
+    7: _fills,
+    8: lambda up, _: speech.next_id(up.version, up.world.book.next_id()),
+    17: lambda up, _: speech.accounts(up.version),
+}
+"""Questions for what the gateway knows of orders and of us."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from driver_gateway import Upstream
@@ -51,8 +52,7 @@ class Network:
             elif isinstance(order, HangUp):
                 self._close()
             elif self.socket is not None and self.socket.epoch == order.epoch:
-                upstream, data = self.socket, order.data
-                self.after(0.001, lambda u=upstream, d=data: u.receive(d))
+                self.after(0.001, partial(self.socket.receive, order.data))
 
     def _begin_dial(self, dial: Dial) -> None:
         assert self.socket is None, "one socket at a time"

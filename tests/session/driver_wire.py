@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
 import speech
 from driver_client import Asked
 
 from backstay.protocol.commands import all_open_orders, completed_orders, current_time, open_orders
+from backstay.protocol.errors import read_error
 from backstay.protocol.messages import message_id, request_key
 from backstay.protocol.vocabulary import Kind
 from backstay.session.orders import FIRST_RESERVED_ID
-from backstay.session.sieve import CURRENT_TIME, MANAGED_ACCOUNTS, NEXT_VALID_ID
+from backstay.session.sieve import CURRENT_TIME, ERROR, MANAGED_ACCOUNTS, NEXT_VALID_ID
 from backstay.session.vocabulary import Noted
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 PREFIX = 4
 TINY = 1e-6
 OURS_WHEN_IT_RETURNS = (8, 17, 59)
+LIST_ENDS = (53, 55, 102)
+COMPLETED_SINCE = 150
 
 
 class Wire:
@@ -37,14 +40,34 @@ class Wire:
         self.data_lost: set[int] = set()
         self.settings_sent: dict[tuple[int, int], Asked] = {}
         self.behind: list[bytes] = []  # of the frames that leave together
+        self.link_down: set[int] = set()  # epochs whose gateway has said that it has no link to IB
+        self.link_back_at: dict[int, float] = {}
+        self.lists: dict[int, Counter[int]] = {}  # ends of our own questions, since the socket or the link came up
 
     def take_note(self, event: Any) -> None:
-        if isinstance(event, Noted) and self.world.core.live and event.epoch == self.world.owed.epoch:
-            for number, _, _ in event.frames:
-                if number in (NEXT_VALID_ID, MANAGED_ACCOUNTS):
-                    self.identified.setdefault(event.epoch, set()).add(number)
-                if number == CURRENT_TIME:
-                    self.verified.add(event.epoch)
+        """An event is about to be heard."""
+        if not isinstance(event, Noted) or event.epoch != self.world.owed.epoch or not self.world.core.live:
+            return
+        for number, payload, passed in event.frames:
+            if number in (NEXT_VALID_ID, MANAGED_ACCOUNTS):
+                self.identified.setdefault(event.epoch, set()).add(number)
+            elif number == CURRENT_TIME:
+                self.verified.add(event.epoch)
+            elif number == ERROR:
+                self._note_link(event.epoch, payload)
+            elif number in LIST_ENDS and not passed:
+                self.lists.setdefault(event.epoch, Counter())[number] += 1
+
+    def _note_link(self, epoch: int, payload: bytes) -> None:
+        error = read_error(payload, self.world.owed.version or 0)
+        if error is None:
+            return
+        if error.code in (1100, 2110):
+            self.link_down.add(epoch)
+        elif error.code in (1101, 1102):
+            self.link_down.discard(epoch)
+            self.lists.pop(epoch, None)
+            self.link_back_at[epoch] = self.world.now
 
     def check_frame(self, epoch: int, payload: bytes) -> None:
         version = self.world.owed.version
@@ -83,8 +106,10 @@ class Wire:
     def _check_request(self, epoch: int, asked: Asked) -> None:
         if self.world.settings.read_only:
             assert not speech.REQUESTS[asked.number].changes, "read-only lets no change out"
-        if asked.kind in (Kind.ORDER, Kind.COMMAND):
-            assert not asked.writes, "an order is never written twice"
+        if asked.kind is Kind.ORDER:
+            self._check_order(epoch, asked)
+        if asked.kind is Kind.COMMAND:
+            assert not asked.writes, "a command is never written twice"
         if asked.kind is Kind.SETTING:
             self.settings_sent[epoch, asked.number] = asked
         again = epoch in asked.writes
@@ -102,6 +127,23 @@ class Wire:
             assert wanted or followed, "what was cancelled never comes back"
         if not again and asked.number != 49 and asked.at < self.restored_at.get(epoch, 0.0):
             self._check_rank(epoch, asked)
+
+    def _check_order(self, epoch: int, asked: Asked) -> None:
+        self.world.client.refused.discard(asked.key or 0)  # from here on it may come to be
+        resend, orders = self.world.settings.resend, self.world.owed.orders
+        assert epoch not in self.link_down, "no order leaves while the gateway has no link to IB"
+        assert orders is not None
+        heard, has_completed = self.lists.get(epoch, Counter()), (self.world.owed.version or 0) >= COMPLETED_SINCE
+        complete = heard[53] >= 2 and heard[55] >= 1 and (heard[102] >= 1 or not has_completed)
+        before = asked.at < self.link_back_at.get(epoch, 0.0) + TINY  # word of the link came while it waited to leave
+        assert complete or before or orders.rounds <= 1, "no order leaves before those of before are reconciled"
+        if asked.writes:
+            assert resend.enabled, "an order is never written twice"
+            assert complete, "an order is sent again when TWS is proved not to have it"
+            assert len(asked.writes) < resend.attempts
+            assert self.world.now - asked.first_written_at <= resend.ttl_seconds + TINY
+        else:
+            asked.first_written_at = self.world.now
 
     def _check_rank(self, epoch: int, asked: Asked) -> None:
         rank = {

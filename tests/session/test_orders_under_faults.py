@@ -1,0 +1,168 @@
+"""Orders in the courses of events that the schedules have found: each was told wrongly, or not at all, once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from script import ENDPOINTS, Script, lose, size
+from speech import CLIENT_ID, ask, error, tell
+from speech_orders import Told, completed_order, execution, status
+from test_ordering import V, intent, journalled
+
+from backstay.protocol.messages import message_id
+from backstay.session.causes import Cause
+from backstay.session.core import Owed
+from backstay.session.intents import IntentState, JournalPage
+from backstay.session.ledger import Ledger
+from backstay.session.lifecycle import Event
+from backstay.session.order_words import Conceal, LookedUp, LookUp, NotWrittenDown, WrittenDown
+from backstay.session.settings import Settings
+from backstay.session.vocabulary import ClientStarted, Deliver, DialFailed, Ordered, Timer
+
+ORDER = ask(V, 3, 500)
+FILLED = Told(500, 77, 1, 1, "Filled")
+
+
+def fills_told(script: Script) -> list[bytes]:
+    return [e.data for e in script.new if isinstance(e, Deliver) and message_id(e.data[4:], V) == 11]
+
+
+def question(script: Script) -> int:
+    """The request id under which executions have been asked for last."""
+    keys = [effect.key for effect in script.effects if isinstance(effect, Conceal) and effect.key is not None]
+    assert keys
+    return keys[-1]
+
+
+def sent(script: Script) -> Script:
+    """Order 500 is written."""
+    script.ask(ORDER)
+    return script.step(WrittenDown(script.core.orders.token)) and script
+
+
+# -- leaving -----------------------------------------------------------------------------------------------------------
+
+
+def test_an_order_that_waits_for_its_record_is_refused_when_the_gateway_loses_its_link():
+    script = journalled().ask(ORDER)
+    token = script.core.orders.token
+    script.hear(error(V, -1, 1100))
+    assert script.codes() == [(500, 201)]
+    script.step(WrittenDown(token))
+    assert script.written() == []
+
+
+def test_an_order_that_waits_for_its_turn_is_refused_when_the_gateway_loses_its_link_and_cancels_are_not():
+    script = journalled(messages_per_second=2)
+    cancel = ask(V, 4, 501)
+    script.ask(*(ask(V, 1, key) for key in range(9)), ORDER, cancel)
+    script.step(WrittenDown(script.core.orders.token))
+    assert ORDER not in script.written(script.effects)
+    script.hear(error(V, -1, 1100))
+    assert (500, 201) in script.codes()
+    script.ring(Timer.RELEASE, after=1.0)
+    assert script.written()[0] == cancel
+
+
+# -- what is told of an end --------------------------------------------------------------------------------------------
+
+
+def test_the_first_round_of_a_life_tells_fills_of_orders_that_the_journal_had_as_open():
+    live = replace(intent(500, IntentState.LIVE), perm_id=77)
+    script = journalled_until_probe(JournalPage((live,)))
+    script.hear(tell(V, 49)).hear(tell(V, 53)).hear(tell(V, 53))
+    script.hear(completed_order(V, Told(500, 77, 1, 1, "Filled")), tell(V, 102))
+    script.hear(execution(V, FILLED, "e.1.01", 1, key=question(script)))
+    assert len(fills_told(script)) == 1
+    script.hear(tell(V, 55, question(script)))
+    assert any(isinstance(e, Deliver) and message_id(e.data[4:], V) == 3 for e in script.new)
+
+
+def journalled_until_probe(page: JournalPage) -> Script:
+    script = Script(settings=Settings(endpoints=ENDPOINTS, gateway="paper", journal=True))
+    script.greet().connect().hello().start()
+    script.step(LookedUp(script.core.orders.token, page))
+    return script.identify()
+
+
+def test_an_end_that_the_client_finds_in_a_list_without_order_ids_is_told_with_its_id():
+    script = sent(journalled())
+    script.hear(status(V, Told(500, 77, 1, 0, "Submitted")))
+    script.ask(ask(V, 99)).hear(completed_order(V, FILLED))
+    told = [e.data for e in script.new if isinstance(e, Deliver)]
+    assert [message_id(data[4:], V) for data in told] == [3]
+
+
+# -- the journal -------------------------------------------------------------------------------------------------------
+
+
+def without_journal() -> Script:
+    """As far as startApi, with a journal that can not be read."""
+    script = Script(settings=Settings(endpoints=ENDPOINTS, gateway="paper", journal=True))
+    script.greet().connect().hello().start()
+    script.step(NotWrittenDown(script.core.orders.token, "no room"))
+    return script
+
+
+def starts(script: Script) -> int:
+    return sum(message_id(payload, V) == 71 for payload in script.written(script.effects))
+
+
+def test_tws_is_started_once_however_often_the_journal_is_asked():
+    script = without_journal()
+    assert starts(script) == 1
+    script.ring(Timer.JOURNAL, after=5.0)
+    script.step(NotWrittenDown(script.core.orders.token, "no room"))
+    script.ring(Timer.JOURNAL, after=5.0)
+    script.step(LookedUp(script.core.orders.token, JournalPage()))
+    assert starts(script) == 1
+
+
+def test_a_successor_asks_for_a_journal_that_could_not_be_read():
+    first = without_journal().identify().verify()
+    heir = Script(owed=first.owed, settings=first.core.settings)
+    heir.step(Ordered(Event.START, "begun"))
+    assert any(isinstance(effect, LookUp) for effect in heir.new)
+
+
+def test_fills_that_were_listed_while_the_journal_could_not_be_read_are_told_when_it_can():
+    script = without_journal().identify().verify()
+    script.hear(error(V, -1, 1102)).hear(tell(V, 53)).hear(tell(V, 53))
+    script.hear(tell(V, 102), execution(V, FILLED, "e.1.01", 1, key=question(script)))
+    assert fills_told(script) == []
+    script.hear(tell(V, 55, question(script)))
+    script.step(LookedUp(script.core.orders.token, JournalPage((intent(500, IntentState.LIVE),))))
+    script.hear(tell(V, 53)).hear(tell(V, 53))
+    script.hear(tell(V, 102), execution(V, FILLED, "e.1.01", 1, key=question(script)))
+    assert len(fills_told(script)) == 1
+
+
+def test_a_change_of_an_order_of_an_earlier_life_is_refused_as_a_change_while_the_gateway_is_away():
+    script = Script(settings=Settings(endpoints=ENDPOINTS, gateway="paper", journal=True)).greet(cached=True)
+    script.step(DialFailed(script.epoch, Cause.REFUSED, ""))
+    script.step(ClientStarted(CLIENT_ID, b""))
+    token = script.core.orders.token
+    assert script.ask(ORDER).codes() == [(500, 2164)], "as long as the journal is not read it may be one"
+    script.step(LookedUp(token, JournalPage((intent(500, IntentState.LIVE),))))
+    assert script.ask(ORDER, ask(V, 3, 501)).codes() == [(500, 2164), (501, 201)]
+
+
+# -- waiting -----------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_queued_when_the_socket_broke_waits_for_the_gateway_from_then_on():
+    ledger = Ledger()
+    script = Script(owed=Owed(ledger=ledger), settings=Settings(endpoints=ENDPOINTS, messages_per_second=2)).ready()
+    script.ask(*(ask(V, 9, key) for key in range(5)))
+    script.now += 1.0
+    lose(script)
+    assert {entry.asked_at for entry in ledger.entries.values()} == {script.now}
+
+
+def test_a_successor_gives_no_credit_back_for_orders_that_waited_for_their_record():
+    first = journalled().ask(ORDER)
+    assert first.refunded() == 0
+    heir = Script(owed=first.owed, settings=first.core.settings)
+    heir.step(Ordered(Event.START, "begun"))
+    assert heir.refunded() == 0
+    assert size(ORDER) > 0
