@@ -16,6 +16,7 @@ from chunks import GENERIC, find_marks, split
 from measure import Meter
 from plan import Plan, Suite
 from scene import frame
+from scraping import scrape_seconds
 
 _LENGTH = struct.Struct(">I")
 _RECEIVE_BYTES: Final = 65536
@@ -35,6 +36,7 @@ class Application:
         self._started = False
         self._tail = b""
         self._connection = socket.socket()
+        self._others: list[socket.socket] = []
 
     def crowd(self) -> None:
         """Hold many connections at once, each under a client id of its own."""
@@ -47,6 +49,16 @@ class Application:
                 if not client_id:
                     self._meter.start()
             self._meter.crowded()
+
+    def _gather(self) -> None:
+        """Open the other connections, which hold still until the process ends."""
+        ours, tail = self._connection, self._tail
+        for number in range(1, self._plan.connections):
+            self._connection = socket.create_connection((self._plan.host, self._plan.port), timeout=self._plan.timeout)
+            self._others.append(self._connection)
+            self._tail = b""
+            self._greet(scene.CLIENT_ID + number)
+        self._connection, self._tail = ours, tail
 
     def live(self) -> None:
         """Connect, count, and connect again when the connection ends, until the sample is over."""
@@ -78,10 +90,15 @@ class Application:
         self._started = True
         if self._plan.subscribes:
             self._connection.sendall(b"".join(scene.subscriptions()))
+        if self._plan.suite is Suite.SCRAPE:
+            self._gather()
+            self._meter.scrapes(scrape_seconds(self._plan))
         self._meter.start()
 
     def _count(self) -> None:
-        take = {Suite.LATENCY: self._stamps, Suite.RECOVERY: self._restored}.get(self._plan.suite, self._marks)
+        take = {Suite.LATENCY: self._stamps, Suite.SCRAPE: self._stamps, Suite.RECOVERY: self._restored}.get(
+            self._plan.suite, self._marks
+        )
         meter = self._meter
         while not meter.done:
             data = self._receive()

@@ -47,10 +47,10 @@ class RelayDaemon:
 
     def __init__(self, upstream: int) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="backstay-bench-"))
-        self.port = _free_port()
+        self.port, self.http_port = _free_port(), _free_port()
         path = self._folder / "backstay.toml"
         path.write_text(
-            _CONFIGURATION.format(upstream=upstream, listen=self.port, http=_free_port(), folder=self._folder),
+            _CONFIGURATION.format(upstream=upstream, listen=self.port, http=self.http_port, folder=self._folder),
             encoding="utf-8",
         )
         command = [sys.executable, "-m", "backstay", "run", "--config", str(path)]

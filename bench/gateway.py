@@ -158,6 +158,7 @@ class Gateway:
             Suite.LATENCY: self._latency,
             Suite.RECOVERY: self._recovery,
             Suite.SLOW: self._slow,
+            Suite.SCRAPE: self._latency,
             Suite.MANY: self._many,
         }
         connection, _ = self._channel_listener.accept()

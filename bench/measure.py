@@ -17,6 +17,11 @@ _BURN_SECONDS: Final = 150e-6 * WINDOW_FRAMES
 _WARM_UP_PARTS: Final = 10  # the first tenth of the stamped frames is not counted
 
 
+def is_scraped(monotonic: float) -> bool:
+    """Whether this second is one with a scrape in it; the same for all processes of a machine."""
+    return int(monotonic) % 2 == 1
+
+
 def cpu_seconds(pid: int) -> float:
     """CPU time a process has used so far, all threads, in seconds; 0 names the caller's own."""
     if not pid:
@@ -51,6 +56,8 @@ class Meter:
         self._plan = plan
         self._channel = channel
         self._delays: list[int] = []
+        self._sent: list[int] = []
+        self._scrapes: list[float] = []
         self._ready = 0
         self._cpu = 0.0
         self._resident = 0.0
@@ -80,8 +87,27 @@ class Meter:
     def stamp(self, sent: int) -> None:
         """Take a frame that carries its monotonic time of sending in nanoseconds."""
         self._delays.append(time.monotonic_ns() - sent)
+        self._sent.append(sent)
         if len(self._delays) == self._plan.frames:
-            self._finish(_percentiles(self._delays[self._plan.frames // _WARM_UP_PARTS :]))
+            first = self._plan.frames // _WARM_UP_PARTS
+            self._finish(self._scraped(first) if self._scrapes else _percentiles(self._delays[first:]))
+
+    def scrapes(self, seconds: list[float]) -> None:
+        """Take note of the CPU time that scrapes have cost."""
+        self._scrapes = seconds
+
+    def _scraped(self, first: int) -> dict[str, float]:
+        """The delays of seconds with and without a scrape, and what one costs."""
+        found: tuple[list[int], list[int]] = ([], [])
+        for sent, delay in zip(self._sent[first:], self._delays[first:], strict=True):
+            found[is_scraped(sent / 1e9)].append(delay)
+        without, with_scrapes = (_percentiles(delays)["p99_us"] for delays in found)
+        return {
+            "scrape_cpu_ms": statistics.median(self._scrapes) * 1e3,
+            "p99_us": without,
+            "p99_us_scraped": with_scrapes,
+            "p99_ratio": with_scrapes / without,
+        }
 
     def ready(self) -> None:
         """Take note that the connection is usable again after a cut."""
@@ -97,7 +123,7 @@ class Meter:
     @property
     def generic(self) -> bool:
         """Whether generic ticks carry send times (and not only marks)."""
-        return self._plan.suite is Suite.LATENCY
+        return self._plan.stamps
 
     def _burn(self) -> None:
         end = time.monotonic() + _BURN_SECONDS

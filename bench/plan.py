@@ -16,6 +16,7 @@ class Suite(StrEnum):
     LATENCY = "latency"  # stamped frames at a fixed rate
     RECOVERY = "recovery"  # end of file until ready again
     SLOW = "slow"  # more than the consumer takes: what piles up, and where
+    SCRAPE = "scrape"  # latency with many clients, while somebody scrapes the metrics every other second
     MANY = "many"  # memory of a relay with many clients
 
 
@@ -37,7 +38,9 @@ class Plan:
     cycles: int = 0
     """Connections to cut (recovery)."""
     connections: int = 1
-    """Clients at one time (many)."""
+    """Clients at one time (many, scrape)."""
+    http_port: int = 0
+    """Where the metrics are (scrape)."""
     timeout: float = 180.0
     """Seconds within which the whole sample must be over."""
     host: str = "127.0.0.1"
@@ -56,9 +59,14 @@ class Plan:
         return self.requests and self.suite not in (Suite.RECOVERY, Suite.MANY)
 
     @property
+    def stamps(self) -> bool:
+        """Whether single frames carry their time of sending."""
+        return self.suite in (Suite.LATENCY, Suite.SCRAPE)
+
+    @property
     def pushed(self) -> int:
         """Frames that the gateway pushes after the start."""
-        return self.frames if self.suite is Suite.LATENCY else self.windows * WINDOW_FRAMES
+        return self.frames if self.stamps else self.windows * WINDOW_FRAMES
 
     def to_argument(self) -> str:
         """Encode as one command line argument."""

@@ -36,8 +36,8 @@ SUBJECTS: Final = (
 
 
 def plays(subject: Subject, plan: Plan) -> bool:
-    """Whether a suite is about this subject: many clients are the relay's business alone."""
-    return subject.relayed or plan.suite is not Suite.MANY
+    """Whether a suite is about this subject: many clients and metrics are the relay's business alone."""
+    return subject.relayed or plan.suite not in (Suite.MANY, Suite.SCRAPE)
 
 
 def take(subject: Subject, plan: Plan) -> dict[str, float]:
@@ -57,6 +57,9 @@ def _take(subject: Subject, plan: Plan) -> dict[str, float]:
             daemon = stack.enter_context(RelayDaemon(plan.port))
             plan = replace(plan, port=daemon.port, watched_pid=daemon.pid)
             core = SERVING_CORE
+            if plan.suite is Suite.SCRAPE:
+                plan = replace(plan, http_port=daemon.http_port)
+                stack.enter_context(Child.script("scraping.py", plan.to_argument(), core=core))
         client = stack.enter_context(Child.script(subject.script, plan.to_argument(), core=core))
         measured = json.loads(gateway.line(plan.timeout, partner=client))
     return _VALUES[plan.suite](plan, measured)
@@ -92,6 +95,11 @@ def _slow(_: Plan, measured: dict[str, Any]) -> dict[str, float]:
     return {"grown_mb": measured["client"]["grown_mb"], "accepted_per_second": measured["accepted_per_second"]}
 
 
+def _scrape(_: Plan, measured: dict[str, Any]) -> dict[str, float]:
+    names = ("scrape_cpu_ms", "p99_us", "p99_us_scraped", "p99_ratio")
+    return {name: measured["client"][name] for name in names}
+
+
 def _many(_: Plan, measured: dict[str, Any]) -> dict[str, float]:
     return {"rss_mb": measured["client"]["rss_mb"]}
 
@@ -102,5 +110,6 @@ _VALUES: Final[dict[Suite, Callable[[Plan, dict[str, Any]], dict[str, float]]]] 
     Suite.LATENCY: _latency,
     Suite.RECOVERY: _recovery,
     Suite.SLOW: _slow,
+    Suite.SCRAPE: _scrape,
     Suite.MANY: _many,
 }
