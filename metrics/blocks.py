@@ -313,7 +313,7 @@ class ConnectionMeter:
             self.farms = {**self.farms, name: up}  # a reader may be iterating over the old one
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ActorSample:
     """What the supervision tree shows of one actor. `name` is its configured path, never a per-incarnation id.
 

@@ -8,6 +8,7 @@ names and labels stay: they are written once, as a template that the values are 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from itertools import accumulate
 from operator import attrgetter
 from typing import Any
@@ -34,11 +35,14 @@ class Renderer:
         """All metrics in the text format 0.0.4, or in OpenMetrics 1.0 without its closing `# EOF`."""
         reader = self._reader
         view = reader.look()
+        names = {scope: [sample.name for sample in samples] for scope, samples in view.samples.items() if scope.labels}
         parts: list[str] = []
         for column, header in zip(self._columns, self._headers[open_metrics], strict=True):
-            parts.append(header)
-            samples = view.collector() if column.metric.scope is Scope.COLLECTOR else view.samples[column.metric.scope]
-            reader.errors += column.write(samples, view.now, parts)
+            scope = column.metric.scope
+            samples = view.collector() if scope is Scope.COLLECTOR else view.samples[scope]
+            text, errors = column.write(names.get(scope) or [""] * len(samples), samples, view.now)
+            reader.errors += errors
+            parts += (header, text)
         return "".join(parts)
 
     @property
@@ -47,8 +51,18 @@ class Renderer:
         return sum(len(column.blocks) for column in self._columns)
 
 
+_NOTHING = object()
+"""The mark of a block that was never written."""
+
+
+def _counts(reading: Any) -> dict[str, list[int]]:
+    if isinstance(reading, Histogram):
+        return {"": reading.counts}
+    return {key: one.counts for key, one in reading.items()} if reading else {}
+
+
 class _Column:
-    """One metric: what was last written of each of its samples."""
+    """One metric: what was last written of each of its samples, and of all of them together."""
 
     def __init__(self, metric: Metric) -> None:
         self.metric = metric
@@ -56,29 +70,59 @@ class _Column:
         source = metric.source
         self._attribute = attrgetter(source) if isinstance(source, str) else None
         self._make: type[_Block] = _HistogramBlock if metric.kind is Kind.HISTOGRAM else _Block
+        self._names: list[str] = []
+        self._marks: list[Any] = []
+        self._text = ""
 
-    def write(self, samples: Sequence[Any], now: float, parts: list[str]) -> int:
-        """Append the lines of all samples. Returns how many could not be read."""
-        attribute, read, blocks = self._attribute, self.metric.read, self.blocks
-        named = self.metric.scope.labels
-        errors = 0
-        for sample in samples:
-            try:
-                name = sample.name if named else ""
-                reading = read(sample, now) if attribute is None else attribute(sample)
+    def write(self, names: list[str], samples: Sequence[Any], now: float) -> tuple[str, int]:
+        """The lines of all samples, and how many could not be read."""
+        try:
+            readings = self._readings(samples, now)
+        except Exception:  # noqa: BLE001  # one of them is broken, which must not take the others out
+            return self._write_each(names, samples, now)
+        marks = self._make.live_marks(readings)
+        if marks != self._marks or names != self._names:
+            blocks, parts = self.blocks, list[str]()
+            for index, (name, mark) in enumerate(zip(names, marks, strict=True)):
                 block = blocks.get(name)
                 if block is None:
-                    blocks[name] = block = self._make(self.metric, self.metric.identify(sample))
-                if block.mark is None or not block.says(reading):
-                    block.write(reading)
-            except Exception:  # noqa: BLE001  # one broken sample must not take the others out of the exposition
-                errors += 1
-            else:
+                    block = self._begin(name, samples[index])
+                if block.mark != mark:
+                    block.write(readings[index])
                 parts.append(block.text)
-        if len(blocks) > len(samples):  # what is gone is forgotten with the connection it belonged to
-            here = {sample.name for sample in samples} if named else {""}
-            self.blocks = {name: block for name, block in blocks.items() if name in here}
-        return errors
+            self._forget(names)
+            self._names, self._marks = names, self._make.kept_marks(marks)
+            self._text = "".join(parts)
+        return self._text, 0
+
+    def _readings(self, samples: Sequence[Any], now: float) -> list[Any]:
+        if self._attribute is not None:
+            return list(map(self._attribute, samples))
+        return [self.metric.read(sample, now) for sample in samples]
+
+    def _write_each(self, names: list[str], samples: Sequence[Any], now: float) -> tuple[str, int]:
+        parts: list[str] = []
+        errors = 0
+        for name, sample in zip(names, samples, strict=True):
+            try:
+                block = self.blocks.get(name) or self._begin(name, sample)
+                block.write(self.metric.read(sample, now))
+                parts.append(block.text)
+            except Exception:  # noqa: BLE001  # as above
+                errors += 1
+        self._forget(names)
+        self._marks = []
+        return "".join(parts), errors
+
+    def _begin(self, name: str, sample: Any) -> _Block:
+        block = self.blocks[name] = self._make(self.metric, self.metric.identify(sample))
+        return block
+
+    def _forget(self, names: list[str]) -> None:
+        """What is gone is forgotten with the connection it belonged to."""
+        if len(self.blocks) > len(names):
+            here = set(names)
+            self.blocks = {name: block for name, block in self.blocks.items() if name in here}
 
 
 class _Block:
@@ -91,12 +135,18 @@ class _Block:
         self._identity = identity
         self._keys: tuple[Any, ...] | None = None
         self._template = ""
-        self.mark: object = None
+        self.mark: object = _NOTHING
         self.text = ""
 
-    def says(self, reading: Any) -> bool:
-        """Whether the text is that of this reading, also where the reading is changed in place."""
-        return bool(self.mark == reading)
+    @staticmethod
+    def live_marks(readings: list[Any]) -> list[Any]:
+        """What differs from the `mark` that a block has kept if the reading does, also if that is changed in place."""
+        return readings
+
+    @staticmethod
+    def kept_marks(marks: list[Any]) -> list[Any]:
+        """The same, of now for good."""
+        return [copy(mark) for mark in marks]  # of what cannot be changed it is the thing itself
 
     def write(self, reading: Reading) -> None:
         """Make it so."""
@@ -124,27 +174,31 @@ class _HistogramBlock(_Block):
 
     __slots__ = ()
 
-    def says(self, reading: Any) -> bool:
+    @staticmethod
+    def live_marks(readings: list[Any]) -> list[Any]:
         """An observation changes the counts in any case."""
-        if type(reading) is Histogram:
-            return bool(self.mark == reading.counts)
-        return False if reading is None else bool(self.mark == [one.counts for one in reading.values()])
+        return [_counts(reading) for reading in readings]
+
+    @staticmethod
+    def kept_marks(marks: list[Any]) -> list[Any]:
+        """The same, of now for good."""
+        return [{key: list(counts) for key, counts in mark.items()} for mark in marks]
 
     def write(self, reading: Any) -> None:
         """Make it so."""
-        one = isinstance(reading, Histogram)
         found: Mapping[str, Histogram] = {"": reading} if isinstance(reading, Histogram) else reading or {}
-        keys, histograms = tuple(found), tuple(found.values())
+        keys = tuple(found)
         if keys != self._keys:
             self._keys = keys
             self._template = "".join(self._lines(*point) for point in self._metric.points(self._identity, reading))
-        marks = [list(histogram.counts) for histogram in histograms]
+        marks: dict[str, list[int]] = {}
         values: list[object] = []
-        for counts, histogram in zip(marks, histograms, strict=True):
+        for key, histogram in found.items():
+            marks[key] = counts = list(histogram.counts)
             values += accumulate(counts)
             values += (values[-1], number(histogram.sum))
         self.text = self._template % tuple(values)
-        self.mark = marks[0] if one else marks
+        self.mark = marks
 
     def _lines(self, labels: tuple[str, ...], histogram: object) -> str:
         assert isinstance(histogram, Histogram)  # noqa: S101  # as above

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from backstay._version import __version__
 from backstay.keeping import Keeping
 from backstay.metrics.blocks import ActorSample, ConnectionMeter, ProcessSample
-from backstay.supervisor.tree import TreeNode
+from backstay.supervisor.actor import Actor
+from backstay.supervisor.root import Root
+from backstay.supervisor.tree import Parent, TreeNode
 
 if TYPE_CHECKING:
     from backstay.metrics.collector import BackstayCollector
@@ -23,9 +25,10 @@ class Watched(Protocol):
 
     def meters(self) -> Sequence[ConnectionMeter]: ...  # noqa: D102
 
-    def tree(self) -> TreeNode | None: ...  # noqa: D102
-
     def names(self) -> Mapping[str, str]: ...  # noqa: D102
+
+    @property
+    def root(self) -> Root | None: ...  # noqa: D102
 
     @property
     def keeping(self) -> Keeping: ...  # noqa: D102
@@ -73,23 +76,43 @@ class Source:
         A client's connection has an id that is never used again; as a label that would grow without a limit. A client
         that has not said who it is has no name yet, and one being turned away has that of another: the last one counts.
         """
-        tree = self._watched.tree()
-        if tree is None:
+        root = self._watched.root
+        if root is None:
             return ()
-        samples = _samples(tree, tree.name, tree.name, names=self._watched.names())
-        return tuple({sample.name: sample for sample in samples}.values())
+        top = root.supervisor
+        walk = _Walk(self._watched.names(), time.time() - time.monotonic())
+        walk.note(top.context.id, top, restarts=0, supervisor=top.context.id)
+        walk.below(top, top.context.id, "")
+        return tuple(walk.found.values())
 
     def now(self) -> float:
         """Monotonic seconds."""
         return time.monotonic()
 
 
-def _samples(node: TreeNode, name: str, supervisor: str, *, names: Mapping[str, str]) -> Iterator[ActorSample]:
-    progress = time.time() - (time.monotonic() - node.progress) if node.progress is not None else 0.0
-    yield ActorSample(name, node.mailbox_length, node.restarts, progress, supervisor, mailbox_wait=node.waits)
-    is_connections = node.path.count("/") == 1 and node.name == CONNECTIONS
-    for child in node.children:
-        label = names.get(child.name) if is_connections else child.name
-        if label is not None:
-            path = label if node.path == node.name else f"{name}/{label}"
-            yield from _samples(child, path, name, names=names)
+class _Walk:
+    """Down the tree once a scrape: nothing is built but what is shown."""
+
+    def __init__(self, names: Mapping[str, str], wall_offset: float) -> None:
+        self._names = names
+        self._wall_offset = wall_offset
+        self.found: dict[str, ActorSample] = {}
+
+    def note(self, name: str, actor: Actor | None, *, restarts: int, supervisor: str) -> None:
+        if actor is None:
+            self.found[name] = ActorSample(name, 0, restarts, 0.0, supervisor)
+            return
+        inbox = actor.actor_inbox
+        wall = self._wall_offset + actor.progress
+        self.found[name] = ActorSample(name, inbox.length(), restarts, wall, supervisor, mailbox_wait=inbox.waits)
+
+    def below(self, parent: Parent, name: str, prefix: str) -> None:
+        renamed = self._names if prefix == f"{CONNECTIONS}/" else None
+        for child in parent.children():
+            label = child.spec.id if renamed is None else renamed.get(child.spec.id)
+            if label is None:
+                continue
+            path, actor = prefix + label, child.actor
+            self.note(path, actor, restarts=child.restarts, supervisor=name)
+            if isinstance(actor, Parent):
+                self.below(actor, path, f"{path}/")

@@ -2,11 +2,17 @@
 
 import os
 import stat
+import time
 
 import pytest
 
+from backstay.config import Config
+from backstay.keeping import Keeping
 from backstay.places import make_runtime_folder, runtime_folder, simulator_socket
-from backstay.supervisor.specs import ChildKind
+from backstay.supervisor.actor import Actor
+from backstay.supervisor.root import Root
+from backstay.supervisor.specs import ChildKind, ChildSpec, Strategy, SupervisorSpec, no_log
+from backstay.supervisor.supervisor import start_root, supervisor_child
 from backstay.supervisor.tree import ChildState, TreeNode
 from backstay.watching import Source, restarts_below
 
@@ -29,12 +35,19 @@ TREE = node(
 )
 
 
-class Watched:
-    def __init__(self, tree: TreeNode | None) -> None:
-        self._tree = tree
+class Sleeper(Actor):
+    """Does nothing but live."""
 
-    def tree(self) -> TreeNode | None:
-        return self._tree
+
+def connection(name: str) -> ChildSpec:
+    session = ChildSpec("session", Sleeper.start)
+    return supervisor_child(name, SupervisorSpec(children=(session,), own_book=True))
+
+
+class Watched:
+    def __init__(self, root: Root | None) -> None:
+        self.root = root
+        self.keeping = Keeping(Config(), no_log)
 
     def names(self) -> dict[str, str]:
         return {"keeper": "keeper", "paper-7": "paper/1"}
@@ -43,8 +56,22 @@ class Watched:
         return ()
 
 
-def test_actors_carry_the_name_of_their_connection_and_the_nameless_are_left_out():
-    samples = {sample.name: sample for sample in Source(Watched(TREE)).actors()}
+@pytest.fixture
+def root():
+    connections = SupervisorSpec(children=tuple(map(connection, ("keeper", "paper-7", "paper-8"))))
+    relays = SupervisorSpec(children=(ChildSpec("relay-paper", Sleeper.start),))
+    spec = SupervisorSpec(
+        children=(supervisor_child("connections", connections), supervisor_child("relays", relays)),
+        strategy=Strategy.ONE_FOR_ONE,
+    )
+    running = start_root(spec)
+    yield running
+    assert running.stop()
+
+
+def test_actors_carry_the_name_of_their_connection_and_the_nameless_are_left_out(root):
+    assert root.restart_child("root/connections/paper-7", "session") is None
+    samples = {sample.name: sample for sample in Source(Watched(root)).actors()}
     assert set(samples) == {
         "root",
         "connections",
@@ -56,8 +83,10 @@ def test_actors_carry_the_name_of_their_connection_and_the_nameless_are_left_out
         "relays/relay-paper",
     }
     session = samples["connections/paper/1/session"]
-    assert (session.supervisor, session.restarts, session.mailbox_length) == ("connections/paper/1", 4, 3)
-    assert samples["connections"].supervisor == "root"
+    assert (session.supervisor, session.restarts, session.mailbox_length) == ("connections/paper/1", 1, 0)
+    assert abs(session.last_progress_wall - time.time()) < 60
+    assert session.mailbox_wait is not None
+    assert samples["connections"].supervisor == samples["root"].supervisor == "root"
 
 
 def test_without_a_tree_there_are_no_actors():
