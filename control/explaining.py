@@ -78,8 +78,30 @@ LONG_SECONDS = 120.0
 _DIALOG_STATES = {"awaiting_acceptance"}
 
 
-def explain(row: Mapping[str, Any], hold: Mapping[str, Any] | None, *, now: float) -> Mapping[str, object]:
-    """`why`, `next` and `todo` (a list) for a connection of the status. `now`: seconds since 1970."""
+JOURNAL_HELP = (
+    "Look at journal.path: is there room on its disk, and may the daemon's user write there? It is tried again then.",
+)
+
+READ_ONLY_HELP = (
+    "If orders are to pass, take the tick from Read-Only API (Configure, API, Settings) in the gateway.",
+    "If not, set read_only = true for what uses this gateway: orders are then refused at once, with a clear text.",
+)
+
+
+def explain(
+    row: Mapping[str, Any], hold: Mapping[str, Any] | None, *, now: float, journal: str = ""
+) -> Mapping[str, object]:
+    """`why`, `next` and `todo` (a list) for a connection of the status.
+
+    `now`: seconds since 1970. `journal`: why orders cannot be written down, and are refused therefore; else empty.
+    """
+    told = _explain(row, hold, now=now)
+    if not journal or hold is not None:
+        return told
+    return {**told, "why": f"{told['why']} Orders are refused: {journal}.", "todo": [*told["todo"], *JOURNAL_HELP]}
+
+
+def _explain(row: Mapping[str, Any], hold: Mapping[str, Any] | None, *, now: float) -> Mapping[str, Any]:
     name, state, reason = row["name"], row["state"], row["reason"]
     if hold is not None:
         since = datetime.fromtimestamp(hold["since_wall"], UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -11,7 +11,7 @@ from typing import Any
 
 from backstay.config import Config
 from backstay.control.client import ControlClient, ControlError, UnreachableError
-from backstay.control.explaining import HELP_BY_CAUSE
+from backstay.control.explaining import HELP_BY_CAUSE, READ_ONLY_HELP
 from backstay.doctor_probe import DEFAULT_PORTS, Probed, listening_ports, probe
 from backstay.errors import ConfigError
 from backstay.metrics.listening import Address, ListenError, open_listener
@@ -48,7 +48,8 @@ def examine(load: Callable[[], Config], *, client_id: int, seconds: float) -> It
     yield from _daemon(config)
     for name, gateway in config.gateways.items():
         for endpoint in gateway.endpoints:
-            yield _gateway(f"gateway {name} {endpoint}", endpoint, client_id, seconds)
+            wants_orders = _wants_orders(config, name)
+            yield _gateway(f"gateway {name}", endpoint, client_id=client_id, seconds=seconds, orders=wants_orders)
         if gateway.maintenance:
             yield _planned(f"gateway {name}", gateway.maintenance, time.time())
 
@@ -86,13 +87,12 @@ def _daemon(config: Config) -> Iterator[Finding]:
 
 def _connection(client: ControlClient, row: Mapping[str, Any]) -> Finding:
     check = f"connection {row['name']}"
-    if not row["wanted"] or row["state"] == "ready":
-        return Finding(check, ok=True, text=row["state"])
     try:
         told = client.command("explain", {"name": row["name"]}, timeout=DAEMON_SECONDS)
     except ControlError as error:
         return Finding(check, ok=False, text=str(error))
-    return Finding(check, ok=False, text=f"{row['state']}: {told['why']}", todo=tuple(told["todo"]))
+    ok = not row["wanted"] or (row["state"] == "ready" and not told["todo"])
+    return Finding(check, ok=ok, text=f"{row['state']}: {told['why']}", todo=tuple(told["todo"]))
 
 
 def _ports(config: Config) -> Iterator[Finding]:
@@ -108,7 +108,14 @@ def _ports(config: Config) -> Iterator[Finding]:
             yield Finding(key, ok=True, text=f"{address} is free")
 
 
-def _gateway(check: str, endpoint: Address, client_id: int, seconds: float) -> Finding:  # noqa: PLR0917
+def _wants_orders(config: Config, gateway: str) -> bool:
+    users = [(one.gateway, one.read_only) for one in config.relays.values()]
+    users += [(one.gateway, one.read_only) for one in config.connections.values()]
+    return (gateway, False) in users
+
+
+def _gateway(name: str, endpoint: Address, *, client_id: int, seconds: float, orders: bool) -> Finding:
+    check = f"{name} {endpoint}"
     found = probe(endpoint, client_id, seconds)
     if found.cause:
         return Finding(check, ok=False, text=found.text, todo=_help(found, endpoint))
@@ -116,6 +123,8 @@ def _gateway(check: str, endpoint: Address, client_id: int, seconds: float) -> F
     text = f"{found.text}, clock {off:+.0f} s"
     if abs(off) > CLOCK_SECONDS:
         return Finding(check, ok=False, text=text, todo=("Set the clocks of both machines by NTP.",))
+    if found.read_only:
+        return Finding(check, ok=not orders, text=f"{text}, Read-Only API: orders are refused", todo=READ_ONLY_HELP)
     return Finding(check, ok=True, text=text)
 
 

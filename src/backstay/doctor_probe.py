@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from backstay.metrics.listening import Address
-from backstay.protocol.commands import current_time, start_api
+from backstay.protocol.commands import current_time, next_ids, start_api
 from backstay.protocol.errors import read_error
 from backstay.protocol.framing import Splitter
 from backstay.protocol.handshake import BadAnswer, Hello, Redirect, VersionRange, greeting, read_answer
@@ -24,6 +24,7 @@ RECEIVE_BYTES = 65_536
 CURRENT_TIME_ANSWER = 49
 UPSTREAM_LOST_CODES = frozenset({1100, 2110})
 CLIENT_ID_TAKEN_CODE = 326
+READ_ONLY_CODE = 321
 
 DEFAULT_PORTS = {7496: "TWS, live", 7497: "TWS, paper", 4001: "IB Gateway, live", 4002: "IB Gateway, paper"}
 KNOCK_SECONDS = 0.5
@@ -38,6 +39,8 @@ class Probed:
     version: int | None = None
     clock_seconds: float | None = None
     """Its clock less ours."""
+    read_only: bool = False
+    """Whether it takes no orders: Read-Only API is ticked."""
 
 
 class _Found(Exception):  # noqa: N818  # how a look ends early
@@ -49,6 +52,7 @@ class _Found(Exception):  # noqa: N818  # how a look ends early
 def probe(address: Address, client_id: int, seconds: float) -> Probed:
     """Look at the gateway at this address; each step may take so many seconds."""
     version: int | None = None
+    read_only = False
     try:
         with contextlib.closing(_connect(address, seconds)) as sock:
             frames = _frames(sock)
@@ -58,13 +62,14 @@ def probe(address: Address, client_id: int, seconds: float) -> Probed:
             sock.sendall(start_api(version, client_id))
             upstream = _started(frames, version)
             clock = _clock(sock, frames, version)
+            read_only = _is_read_only(sock, frames, version)
     except _Found as found:
         return Probed(found.cause.value, str(found), version)
     except OSError as error:
         return Probed(Cause.RESET.value, f"the socket broke: {error}", version)
     if not upstream:
-        return Probed("degraded", "the gateway answers and has lost IB's servers", version, clock)
-    return Probed("", f"answers, server version {version}", version, clock)
+        return Probed("degraded", "the gateway answers and has lost IB's servers", version, clock, read_only)
+    return Probed("", f"answers, server version {version}", version, clock, read_only)
 
 
 def _connect(address: Address, seconds: float) -> socket.socket:
@@ -138,6 +143,21 @@ def _clock(sock: socket.socket, frames: Iterator[bytes], version: int) -> float:
     except (ValueError, IndexError) as error:
         raise _Found(Cause.NOT_TWS, "its time cannot be read") from error
     raise _Found(Cause.EOF, "when asked for the time")
+
+
+def _is_read_only(sock: socket.socket, frames: Iterator[bytes], version: int) -> bool:
+    """Ask for the next order id, the one harmless question that a read-only API refuses. Silence is no answer."""
+    sock.sendall(next_ids(version))
+    try:
+        for payload in frames:
+            error = read_error(payload, version)
+            if error is not None and error.code == READ_ONLY_CODE and error.id < 0:
+                return True
+            if message_id(payload, version) == NEXT_VALID_ID:
+                break
+    except TimeoutError:
+        pass
+    return False
 
 
 def listening_ports(host: str) -> tuple[int, ...]:

@@ -25,7 +25,7 @@ from backstay.logs import EventLog
 from backstay.manager import Manager
 from backstay.metrics.events import EventRing
 from backstay.metrics.listening import ListenError, parse_address
-from backstay.outlook import bundle, owed_requests, placed_orders, tree_of
+from backstay.outlook import bundle, journal_trouble, owed_requests, placed_orders, tree_of
 from backstay.reloading import difference, move_endpoint, take_over, with_client_id
 from backstay.session.lifecycle import Event
 from backstay.status import ConnectionStatus, status_as_dict
@@ -236,7 +236,9 @@ class Operations:
         """Why it is as it is."""
         one = self._find(_name(arguments))
         hold = self._holds.get(one.name)
-        told = explain(asdict(one), None if hold is None else asdict(hold), now=time.time())
+        charge = self._manager.charge(one.name)
+        journal = journal_trouble(charge) if charge is not None else ""
+        told = explain(asdict(one), None if hold is None else asdict(hold), now=time.time(), journal=journal)
         return {"schema": SCHEMA, "connection": asdict(one), **told}
 
     def tree(self, arguments: Arguments, _peer: Peer | None) -> Result:

@@ -1,0 +1,346 @@
+"""At three in the morning: who knows only `backstay --help` finds out why, what comes next, and what to do.
+
+Each situation is planted at a gateway of its own. `status` has to show that something is wrong, `explain` why and what
+to do about it, and `doctor` the same with everything else that it looks at.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from backstay.cli import main
+from backstay.config import load
+from backstay.control.explaining import explain
+from backstay.daemon import Daemon
+from backstay.logs import EventLog
+from backstay.metrics.events import EventRing
+from backstay.protocol.errors import ErrorMessage, write_error, write_managed_accounts, write_next_valid_id
+from backstay.protocol.framing import text
+from backstay.protocol.handshake import Hello, answer
+from backstay.simulator import Simulator
+
+PATIENCE = 30.0
+VERSION = 176
+LIFECYCLE = "[lifecycle]\nhandshake_seconds = 0.3\nstart_seconds = 0.3\nclient_id_attempts = 1\n"
+
+Serve = Callable[[socket.socket], object]
+
+
+@contextmanager
+def peer(serve: Serve) -> Iterator[str]:
+    """Somebody at an address who does this with every connection, until the end."""
+    with ExitStack() as stack:
+        server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        taken: list[socket.socket] = []
+
+        def take(sock: socket.socket) -> None:
+            with suppress(OSError), sock:
+                serve(sock)
+
+        def accept() -> None:
+            with suppress(OSError):
+                while True:
+                    sock, _ = server.accept()
+                    taken.append(sock)
+                    thread = threading.Thread(target=take, args=(sock,), daemon=True)
+                    thread.start()
+                    stack.callback(thread.join, PATIENCE)
+
+        accepting = threading.Thread(target=accept, daemon=True)
+        accepting.start()
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+        accepting.join(PATIENCE)
+        for sock in taken:
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def simulated(break_it: Callable[[Simulator], object]) -> Iterator[str]:
+    with Simulator() as simulator:
+        break_it(simulator)
+        yield "{}:{}".format(*simulator.address)
+
+
+@contextmanager
+def nobody(endpoint: str) -> Iterator[str]:
+    yield endpoint
+
+
+def closes_at_once(sock: socket.socket) -> None:
+    sock.shutdown(socket.SHUT_RDWR)
+
+
+def closes_after_the_greeting(sock: socket.socket) -> None:
+    sock.recv(100)
+
+
+def says_nothing(sock: socket.socket) -> None:
+    while sock.recv(100):
+        pass
+
+
+def is_too_old(sock: socket.socket) -> None:
+    sock.recv(100)
+    sock.sendall(b"\0\0\0\x1299\x0020260101 10:00\x00")
+    sock.recv(100)
+
+
+def answers(*, wrong_by: float = 0.0, read_only: bool = False) -> Serve:
+    """A gateway that works, but for its clock, or with Read-Only API ticked."""
+
+    def serve(sock: socket.socket) -> None:
+        sock.recv(100)
+        sock.sendall(answer(Hello(VERSION, b"20260101 10:00")))
+        sock.recv(100)
+        sock.sendall(write_next_valid_id(1, VERSION) + write_managed_accounts(b"DU1", VERSION))
+        refused = write_error(ErrorMessage(-1, 321, "The API is currently in Read-Only mode.", "", 0), VERSION)
+        while asked := sock.recv(1000):
+            number = asked[4:].partition(b"\0")[0]
+            if number == b"49":
+                sock.sendall(text(49, 1, round(time.time() + wrong_by)))
+            elif number == b"8":
+                sock.sendall(refused if read_only else write_next_valid_id(1, VERSION))
+
+    return serve
+
+
+@dataclass(frozen=True)
+class Situation:
+    name: str
+    planted: Callable[[], object]
+    states: tuple[str, ...]
+    why: str
+    todo: str
+    doctor: str = ""
+    order: tuple[str, ...] = ()
+    more: str = ""
+
+
+def parked_id(simulator: Simulator) -> None:
+    simulator.faults.client_id_in_use(1000)
+
+
+def without_login(simulator: Simulator) -> None:
+    simulator.faults.delay_ready(PATIENCE)
+
+
+def without_ib(simulator: Simulator) -> None:
+    simulator.faults.upstream_lost()
+
+
+REFUSED = Situation(
+    "nothing listens",
+    lambda: nobody("127.0.0.1:1"),
+    ("waiting",),
+    "refused",
+    "Is TWS or IB Gateway running there?",
+    doctor="nothing listens there",
+)
+SITUATIONS = (
+    REFUSED,
+    Situation(
+        "address not trusted",
+        lambda: peer(closes_after_the_greeting),
+        ("waiting",),
+        "rejected",
+        "Trusted IPs",
+        doctor="address not trusted",
+    ),
+    Situation(
+        "forwarder in front of nothing",
+        lambda: peer(closes_at_once),
+        ("waiting",),
+        "rejected",
+        "port forwarder",
+        doctor="accepted, then closed",
+    ),
+    Situation(
+        "a dialog, or a hang",
+        lambda: peer(says_nothing),
+        ("awaiting_acceptance",),
+        "a dialog waits for a person, or it hangs",
+        "Accept it, or trust this machine's address",
+        doctor="a dialog waits, or TWS hangs",
+    ),
+    Situation(
+        "client id in use",
+        lambda: simulated(parked_id),
+        ("parked",),
+        "client_id_taken",
+        "end it, or give one of the two another id",
+        doctor="client id is in use",
+    ),
+    Situation(
+        "too old", lambda: peer(is_too_old), ("parked",), "version", "Update TWS", doctor="version cannot be used"
+    ),
+    Situation(
+        "not logged in",
+        lambda: simulated(without_login),
+        ("waiting",),
+        "not_started",
+        "not logged in to IB yet",
+        doctor="startApi was not answered",
+    ),
+    Situation(
+        "no servers of IB",
+        lambda: simulated(without_ib),
+        ("degraded",),
+        "has lost IB's servers (1100)",
+        "IB's system status",
+        doctor="has lost IB's servers",
+    ),
+    Situation(
+        "unknown host",
+        lambda: nobody("no-such-host.invalid:4002"),
+        ("waiting",),
+        "dns",
+        "Check the host name",
+        doctor="the host name could not be resolved",
+    ),
+    Situation(
+        "paused by an operator",
+        lambda: simulated(lambda _: None),
+        ("paused",),
+        "An operator has paused it",
+        "backstay resume k",
+        order=("pause", "k", "--reason", "gateway moves"),
+    ),
+    Situation(
+        "journal cannot be written",
+        lambda: simulated(lambda _: None),
+        ("ready",),
+        "Orders are refused:",
+        "Look at journal.path",
+        more='[journal]\npath = "gone/backstay.db"\n',
+    ),
+)
+
+
+@dataclass
+class Desk:
+    """A daemon in a folder, and the commands that a person has there."""
+
+    daemon: Daemon
+    run: Callable[..., tuple[int, str]]
+
+    def until(self, condition: Callable[[object], bool]) -> None:
+        manager = self.daemon.manager
+        assert manager.wait_until(lambda status: all(map(condition, status.connections)), PATIENCE), manager.status()
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch, capsys) -> Callable[..., tuple[int, str]]:
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str) -> tuple[int, str]:
+        capsys.readouterr()
+        try:
+            code = main(words)
+        except SystemExit as ended:
+            code = ended.code
+        return int(code or 0), capsys.readouterr().out
+
+    return run
+
+
+def write(folder: Path, endpoint: str, more: str = "") -> Path:
+    file = folder / "backstay.toml"
+    file.write_text(
+        f'[gateways.g]\nendpoints = ["{endpoint}"]\n[connections.k]\ngateway = "g"\nclient_id = 7\n'
+        f"[http]\nenabled = false\n{LIFECYCLE}{more}"
+    )
+    return file
+
+
+@contextmanager
+def running(folder: Path, endpoint: str, run: Callable[..., tuple[int, str]], more: str = "") -> Iterator[Desk]:
+    config = load(write(folder, endpoint, more), {})
+    ring = EventRing()
+    log = EventLog(config.log, io.StringIO(), follow=ring.publish)
+    daemon = Daemon(config, log=log, events=ring, on_end=lambda _: None)
+    daemon.start()
+    try:
+        yield Desk(daemon, run)
+    finally:
+        daemon.stop()
+        log.close()
+
+
+@pytest.mark.parametrize("one", SITUATIONS, ids=lambda one: one.name)
+def test_a_person_finds_out_why_and_what_to_do(one, tmp_path, run):
+    with one.planted() as endpoint, running(tmp_path, endpoint, run, one.more) as desk:
+        if one.order:
+            desk.until(lambda row: row.state == "ready")
+            assert run(*one.order)[0] == 0
+        desk.until(lambda row: row.state in one.states)
+        told = {}
+        for _ in range(1000):  # what it is in may change between two looks
+            code, out = run("explain", "k", "--json")
+            told = json.loads(out)
+            if told["connection"]["state"] in one.states and one.why in told["why"]:
+                break
+        assert one.why in told["why"], told
+        assert any(one.todo in line for line in told["todo"]), told
+        assert told["next"]
+        wanted = told["connection"]["wanted"]
+        assert code == (3 if wanted and told["connection"]["state"] != "ready" else 0)
+        shown, table = run("status")
+        assert shown == code
+        assert "k" in table
+        code, said = run("doctor", "--timeout", "0.3")
+        assert code == (0 if one.order else 1), said
+        assert one.doctor in said
+        assert any(line.strip() for line in said.splitlines() if one.todo in line), said
+
+
+def test_an_api_that_is_read_only_is_found_by_the_doctor(tmp_path, run):
+    with peer(answers(read_only=True)) as endpoint:
+        write(tmp_path, endpoint)
+        code, said = run("doctor", "--timeout", "0.5")
+        assert code == 1
+        assert "Read-Only API: orders are refused" in said
+        assert "take the tick from Read-Only API" in said
+        write(tmp_path, endpoint, "[connections.x]\ngateway = 'g'\nclient_id = 9\nread_only = true\n")
+        text_ = (tmp_path / "backstay.toml").read_text().replace("client_id = 7\n", "client_id = 7\nread_only = true\n")
+        (tmp_path / "backstay.toml").write_text(text_)
+        assert run("doctor", "--timeout", "0.5")[0] == 0  # nobody wants to place any
+
+
+def test_clocks_that_differ_are_found_by_the_doctor(tmp_path, run):
+    with peer(answers(wrong_by=60.0)) as endpoint:
+        write(tmp_path, endpoint)
+        code, said = run("doctor", "--timeout", "0.5")
+    assert code == 1
+    assert "clock +60 s" in said
+    assert "by NTP" in said
+
+
+def test_one_that_crashed_too_often_says_so_and_names_the_way_back():
+    row = {
+        "name": "k",
+        "state": "parked",
+        "wanted": True,
+        "reason": "session_died: 4 restarts within 60 s",
+        "next_attempt_wall": 160.0,
+    }
+    told = explain(row, None, now=100.0)
+    assert told["why"] == row["reason"]
+    assert any("backstay dump" in line for line in told["todo"])
+    assert any("backstay reset k" in line for line in told["todo"])
+
+
+def test_the_help_names_the_commands_that_answer(run):
+    _, said = run("--help")
+    assert all(f" {name} " in said for name in ("status", "explain", "doctor"))
