@@ -140,6 +140,11 @@ GROUPS: Mapping[str, Mapping[str, Row]] = {
             "connection request request_id error",
             "error",
         ),
+        "callback_hangs": Row(
+            "An inline callback has held the connection up: its thread is given up, and its subscription ended.",
+            "connection request request_id",
+            "error",
+        ),
         "message_unreadable": Row(
             "A message of TWS could not be read; told once for each connection.", "connection error", "warning"
         ),

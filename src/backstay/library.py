@@ -14,7 +14,9 @@ Requests go the way of a relay's client: ledger, gate, pacing, journal. The name
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any
 
@@ -22,7 +24,7 @@ from backstay.deadlines import Deadlines
 from backstay.errors import MisuseError, NoAnswerError, NotReadyError
 from backstay.library_desk import Desk
 from backstay.library_line import Line, Place
-from backstay.library_requests import SEND_SECONDS, Requests, expire
+from backstay.library_requests import Requests, expire
 from backstay.library_sink import LibrarySink
 from backstay.protocol.builders_terms import Contract, Order
 from backstay.protocol.previews import Preview
@@ -51,6 +53,7 @@ class Connection:
         self._deadlines = deadlines
         self._desk = Desk(log, name)
         self._requests = Requests(name, self._desk, deadlines)
+        self._listeners: tuple[Callable[[], object], ...] = ()
 
     def _attach(self, place: Place, client_id: int) -> tuple[LibrarySink, Line]:
         """Begin to stand for this place in the tree; what was asked for at an earlier one has ended."""
@@ -86,7 +89,26 @@ class Connection:
 
     def wait_connect_ack(self, timeout: float) -> bool:
         """Wait up to `timeout` seconds until the gateway has answered the greeting (for `start = "manual"`)."""
-        return self._requests.place.wait(lambda: self._requests.place.charge.owed.version is not None, timeout)
+        return self._requests.place.wait(self.has_connect_ack, timeout)
+
+    def has_connect_ack(self) -> bool:
+        """Whether the gateway has answered a greeting."""
+        return self._requests.place.charge.owed.version is not None
+
+    @contextlib.contextmanager
+    def listening(self, listener: Callable[[], object]) -> Iterator[None]:
+        """Have `listener` called, in a thread of backstay's, when the state has changed. For event loops."""
+        with self._desk.lock:
+            self._listeners = (*self._listeners, listener)
+        try:
+            yield
+        finally:
+            with self._desk.lock:
+                self._listeners = tuple(one for one in self._listeners if one is not listener)
+
+    def _state_changed(self) -> None:
+        for listener in self._listeners:
+            listener()
 
     def start_api(self) -> None:
         """Let startApi go out, on this and every later socket (for `start = "manual"`; harmless otherwise)."""
@@ -127,7 +149,7 @@ class Connection:
         if kind in UNANSWERED:
             if kind is Kind.COMMAND and self._desk.version is None:
                 raise NotReadyError(f"{name}: not sent, the gateway has not been reached yet", code=504)
-            self._requests.send(payload, SEND_SECONDS)
+            self._requests.send(payload)
             done: Future[Any] = Future()
             done.set_result(None)
             return done
@@ -198,16 +220,20 @@ class Connection:
     def cancel_order(self, trade: Trade | int) -> None:
         """Cancel an order, by its trade or id. While the gateway is away the cancel waits, and goes first."""
         order_id = trade if isinstance(trade, int) else trade.order_id
-        self._requests.send(self._requests.build("cancel_order", {}, order_id), SEND_SECONDS)
+        self._requests.sender.send(self._requests.build("cancel_order", {}, order_id))
 
     def preview(self, contract: Contract, order: Order, *, timeout: float = REQUEST_SECONDS) -> Preview:
         """Ask what an order would cost in margin and commission, without placing it; see `Preview`."""
+        answer: Preview = self.submit_preview(contract, order, timeout=timeout).result(timeout + GRACE_SECONDS)
+        return answer
+
+    def submit_preview(self, contract: Contract, order: Order, *, timeout: float = REQUEST_SECONDS) -> Future[Any]:
+        """As `preview`, but returns the answer's future at once."""
         self._requests.check_up()
         pending = self._requests.orders.preview(contract, order)
         pending.deadline = self._deadlines.add(timeout, lambda: expire(pending, timeout))
         pending.future.add_done_callback(lambda _: self._deadlines.cancel(pending.deadline))
-        answer: Preview = pending.future.result(timeout + GRACE_SECONDS)
-        return answer
+        return pending.future
 
     def orders(self) -> tuple[Trade, ...]:
         """The orders of this client id that are known here: those placed, and those TWS or the journal told of."""
@@ -234,6 +260,12 @@ class Library:
         if name not in self._connections:
             self._connections[name] = Connection(name, self._deadlines, self._log)
         return self._connections[name]
+
+    def changed(self, name: str) -> None:
+        """The connection of this name is in another state."""
+        connection = self._connections.get(name)
+        if connection is not None:
+            connection._state_changed()
 
     def open(self, name: str, place: Place, client_id: int) -> tuple[LibrarySink, Line]:
         """The tree has such a connection now: where its frames go, and the line on which it is asked."""

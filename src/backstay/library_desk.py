@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
-from backstay.errors import ConnectionLostError
+from backstay.errors import ConnectionLostError, MisuseError
 from backstay.library_words import ENDS, CallbackFailed, ConnectAck, Gap, Resumed, blame, notice_of
 from backstay.pending import Pending
 from backstay.protocol import events as e
@@ -226,6 +226,8 @@ class Desk:
 
     def take(self, row: Row, fields: list[str]) -> None:
         """A message that does not come by the thousand."""
+        if threading.get_ident() != self.thread:
+            return  # a callback hung for so long that another thread has taken over
         number, place, read = row
         try:
             event = read(fields)
@@ -242,6 +244,8 @@ class Desk:
 
     def take_unknown(self, fields: list[str]) -> None:
         """A message of a later TWS than the tables know."""
+        if threading.get_ident() != self.thread:
+            return
         number = int(fields[0]) if fields[0].isdigit() else -1
         self._tell_all(plain(number, fields))
 
@@ -253,6 +257,16 @@ class Desk:
         self.malformed += 1
         if self.malformed == 1:
             self.log("message_unreadable", connection=self.name, error=repr(error))
+
+    def move_on(self, hanging: Subscription | None) -> None:
+        """A callback has hung for so long that another thread takes over: the former finds nobody to deliver to."""
+        with self.lock:
+            former, self.hot = self.hot, dict(self.hot)
+            former.clear()
+        if hanging is not None:
+            request = {"request": hanging.name, "request_id": hanging.key}
+            self.log("callback_hangs", connection=self.name, **request)
+            hanging.give_up(MisuseError(f"{hanging.name}: an inline callback must not block, and this one did"))
 
     def callback_failed(self, failure: CallbackFailed) -> None:
         """A callback has raised: logged once for each subscription, told each time."""

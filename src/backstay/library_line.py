@@ -16,7 +16,10 @@ from backstay.status import ConnectionStatus
 from backstay.supervisor.book import Book
 
 WINDOW_BYTES = 256 * 1024
-"""Requests given to the session and not yet sent, answered or stored: about a thousand. Then who asks has to wait."""
+"""Requests given to the session and not yet sent, answered or stored: about a thousand. Then the next wait here."""
+
+MAX_WAITING = 10_000
+"""Requests that wait here: nearly four minutes at the usual pace. Whoever asks for more is told no."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +33,14 @@ class Place:
 
 
 class Line:
-    """See the module. Any thread; only `reserve` waits."""
+    """See the module. Any thread, and none of them waits: what there is no room for yet is sent when there is."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
         self._book: Book | None = None
         self._lock = threading.Lock()
         self._waiting: deque[bytes] = deque()
-        self._room = threading.Condition()
-        self._used = 0
+        self._used_bytes = 0
 
     def settle(self, book: Book) -> None:
         """The tree stands, and the session with it: there it is reached."""
@@ -49,29 +51,21 @@ class Line:
         book = self._book
         return book is not None and book.send(SESSION, message)
 
-    def reserve(self, size_bytes: int, timeout: float) -> bool:
-        """Wait for room for a request of this size, and take it. False when there was none in time."""
-        with self._room:
-            if not self._room.wait_for(lambda: self._used < WINDOW_BYTES, timeout):
-                return False
-            self._used += size_bytes
-            return True
+    @property
+    def is_full(self) -> bool:
+        """Whether too much waits already for anything to be added."""
+        return len(self._waiting) >= MAX_WAITING
 
-    def owe(self, size_bytes: int) -> None:
-        """Take room without waiting: for threads that must not, and what they ask is bounded otherwise."""
-        with self._room:
-            self._used += size_bytes
+    def send(self, payload: bytes) -> None:
+        """Have the session asked, in the order in which this is called; also over a restart of the session."""
+        with self._lock:
+            self._waiting.append(payload)
+            self._flush()
 
     def refund(self, size_bytes: int) -> None:
         """The session has dealt with so much. In its thread."""
-        with self._room:
-            self._used = max(0, self._used - size_bytes)
-            self._room.notify_all()
-
-    def send(self, payload: bytes) -> None:
-        """Ask the session; room has been taken. While it is being restarted this waits for its next life."""
         with self._lock:
-            self._waiting.append(payload)
+            self._used_bytes = max(0, self._used_bytes - size_bytes)
             self._flush()
 
     def present(self, up: bool) -> None:
@@ -81,10 +75,9 @@ class Line:
                 self._flush()
 
     def _flush(self) -> None:
-        while self._waiting and self.tell(ClientAsked((self._waiting[0],))):
+        while self._waiting and self._used_bytes < WINDOW_BYTES:
+            payload = self._waiting[0]
+            if not self.tell(ClientAsked((payload,))):
+                return
             self._waiting.popleft()
-
-
-def size_of(payload: bytes) -> int:
-    """What a request takes of the window."""
-    return wire_bytes((payload,))
+            self._used_bytes += wire_bytes((payload,))

@@ -11,15 +11,12 @@ from typing import TypeVar
 from backstay.actors.session import Charge
 from backstay.errors import MisuseError, NotReadyError
 from backstay.library_desk import Desk
-from backstay.library_line import Line, size_of
+from backstay.library_line import Line
 from backstay.pending import Pending
 from backstay.protocol.builders import HIGHEST_BUILT, FieldError, build
 from backstay.protocol.builders_orders import PLACE_ORDER, place_order
 from backstay.protocol.builders_terms import Contract, Order
 from backstay.trade import Trade
-
-ROOM_SECONDS = 5.0
-"""How long an order may wait for room among what waits to be sent; then its price is a stale one."""
 
 OPEN_ORDER = 5
 
@@ -108,9 +105,7 @@ class OrderDesk:
                 payload = place_order(contract, order, order_id=number, version=version)
             except FieldError as error:
                 raise MisuseError(str(error)) from error
-            if threading.get_ident() == self._desk.thread:
-                line.owe(size_of(payload))
-            elif not line.reserve(size_of(payload), ROOM_SECONDS):
+            if line.is_full:
                 raise NotReadyError("the order was not sent: too much waits to be sent already", code=504)
             self._next_id = max(self._next_id, number + 1)
             made = prepare(number)
@@ -125,7 +120,6 @@ class OrderDesk:
         if line is None:
             raise NotReadyError("the manager has not been started")
         payload = build("cancel_order", {}, version=self._desk.version or HIGHEST_BUILT, key=trade.order_id)
-        line.owe(size_of(payload))
         line.send(payload)
 
 

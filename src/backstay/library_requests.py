@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from backstay.deadlines import Deadlines
 from backstay.errors import BackstayError, ConnectionLostError, MisuseError, NoAnswerError, NotReadyError
 from backstay.library_desk import FIRST_REQUEST_ID, Desk
-from backstay.library_line import Line, Place, size_of
+from backstay.library_line import Line, Place
 from backstay.library_orders import OrderDesk
 from backstay.pending import Pending
 from backstay.protocol.builders import BUILDERS, HIGHEST_BUILT, FieldError, build
@@ -32,8 +32,8 @@ MAX_EARLY = 1_000
 RELEASE_SECONDS = 300.0
 """After so long an answer that nobody waits for will not come any more: longer than the session's own deadline."""
 
-SEND_SECONDS = 5.0
-"""How long a stream or an order may wait for room among what waits to be sent."""
+TAKES_ORDERS = ("ready", "degraded")
+"""States in which an order is given to the session; it knows of more reasons to refuse one."""
 
 _numbers = itertools.count(FIRST_REQUEST_ID)
 """Request ids, never given twice in this process."""
@@ -44,7 +44,6 @@ class Requests:
 
     def __init__(self, name: str, desk: Desk, deadlines: Deadlines) -> None:
         self.name = name
-        self.up = False
         self.line: Line | None = None
         self.orders = OrderDesk(desk)
         self._desk = desk
@@ -56,7 +55,7 @@ class Requests:
 
     def attach(self, line: Line) -> None:
         """Begin to ask on this line."""
-        self.up, self.line = False, line
+        self.line = line
         self.orders.line = line
 
     def read(self, name: str, values: dict[str, object], timeout: float, *, fail_fast: bool) -> Pending:
@@ -69,7 +68,7 @@ class Requests:
         pending.deadline = self._deadlines.add(timeout, lambda: expire(pending, timeout))
         try:
             if self._desk.add_read(pending):
-                self._begin(pending, timeout)
+                self._begin(pending)
         except BackstayError as error:
             pending.fail(error)
             raise
@@ -87,7 +86,7 @@ class Requests:
         if not self._desk.add_stream(stream):
             raise MisuseError(f"{name}: TWS has one such stream for a connection, and it is open already")
         try:
-            self._begin(stream, SEND_SECONDS)
+            self._begin(stream)
         except BackstayError:
             self._desk.remove(stream)
             raise
@@ -109,8 +108,9 @@ class Requests:
     def check_up(self) -> None:
         """Raise NotReadyError unless orders may leave: none waits for a gateway that is known to be away."""
         self._desk.in_use = True
-        if not self.up or self._desk.over:
-            raise NotReadyError(f"the order was not sent: the connection is {self.place.view().state}", code=504)
+        state = self.place.view().state
+        if state not in TAKES_ORDERS or self._desk.over:
+            raise NotReadyError(f"the order was not sent: the connection is {state}", code=504)
 
     def try_(self, name: str, values: Mapping[str, object]) -> tuple[bytes, Kind]:
         """Build it for once, so that whoever asks for what cannot be hears of it at once."""
@@ -128,29 +128,27 @@ class Requests:
         except FieldError as error:
             raise MisuseError(f"{name}: {error}") from error
 
-    def _begin(self, owner: Pending | Subscription, timeout: float) -> None:
+    def _begin(self, owner: Pending | Subscription) -> None:
         with self._lock:
             if self._desk.version is None:
                 if len(self._early) >= MAX_EARLY:
                     raise NotReadyError(f"{owner.name}: not sent, too much waits for the gateway already", code=504)
                 self._early.append(owner)
                 return
-        self._write(owner, timeout)
+        self._write(owner)
 
-    def _write(self, owner: Pending | Subscription, timeout: float | None) -> None:
-        """Build and send. `timeout` None: in a thread that must not wait."""
+    def _write(self, owner: Pending | Subscription) -> None:
+        """Build and send."""
         payload = owner.payload = self.build(owner.name, owner.values, owner.key)
         if isinstance(owner, Pending):
             version = self._desk.version or HIGHEST_BUILT
             owner.kind, owner.ends = kind_of(payload, version), ends(payload, version)
-        self.send(payload, timeout)
+        self.send(payload)
 
-    def send(self, payload: bytes, timeout: float | None) -> None:
-        """Hand it to the session; waits up to `timeout` seconds for room, but never in the connection's thread."""
+    def send(self, payload: bytes) -> None:
+        """Hand it to the session. Raises NotReadyError where too much waits already."""
         line = self.sender
-        if timeout is None or threading.get_ident() == self._desk.thread:
-            line.owe(size_of(payload))
-        elif not line.reserve(size_of(payload), timeout):
+        if line.is_full:
             raise NotReadyError("not sent: too much waits to be sent already", code=504)
         line.send(payload)
 
@@ -166,12 +164,11 @@ class Requests:
 
     def _write_late(self, owner: Pending | Subscription) -> None:
         try:
-            self._write(owner, None)
+            self._write(owner)
         except BackstayError as error:  # this gateway is too old for it
             owner.fail(error)
 
     def _gap(self, word: TellGap) -> None:
-        self.up = False
         if word.cause is Cause.SESSION_DIED:
             with self._desk.lock:
                 self._suspects = [owner for owner in self._desk.keyed.values() if owner.payload]
@@ -184,7 +181,6 @@ class Requests:
 
     def _back(self) -> None:
         """Everything has been put back. What died with the session while it was in its hand is asked for again."""
-        self.up = True
         suspects, self._suspects = self._suspects, []
         ledger = self.place.charge.owed.ledger
         for owner in suspects:
@@ -214,7 +210,7 @@ class Requests:
             following = self._desk.next_of_family(following)
         if following is not None:
             try:
-                self._begin(following, 0.0)
+                self._begin(following)
             except BackstayError as error:
                 following.fail(error)
 
@@ -228,13 +224,13 @@ class Requests:
     def _closed(self, stream: Subscription) -> None:
         """A stream is not wanted any more. Any thread."""
         self._desk.remove(stream)
-        if stream.error is None and stream.payload:
+        if stream.known_to_tws and stream.payload:
             self._cancel(stream)
 
     def _cancel(self, owner: Pending | Subscription) -> None:
         cancel = cancel_frame(owner.payload, self._desk.version or HIGHEST_BUILT)
         if cancel is not None and not self._desk.over:
-            self.send(cancel[PREFIX_BYTES:], None)
+            self.sender.send(cancel[PREFIX_BYTES:])
 
 
 def expire(pending: Pending, timeout: float) -> None:

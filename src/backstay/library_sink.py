@@ -7,6 +7,7 @@ callback is called right there. A callback that fails is caught outside of the l
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -54,10 +55,19 @@ class LibrarySink:
         self._credit = credit
         self._floats = Numbers()
         self._integers = Integers()
+        self._lives = 0
+        self._running = 0  # the thread that is in `put`; 0: none
 
     def recount(self) -> None:
-        """Nothing waits here: what was put has been handled."""
+        """A Dispatcher begins. Nothing waits here: what was put has been handled, or a callback hangs.
+
+        Then its thread is left to it, finds nothing more to hand out when it returns, and its subscription is ended.
+        """
+        self._lives += 1
         self._credit.restart(0)
+        if self._running:
+            self._desk.move_on(_hanging(self._running))
+            self._running = 0
 
     def tell(self, word: OwnWord) -> None:
         """A word of the session's."""
@@ -70,13 +80,15 @@ class LibrarySink:
 
     def put(self, data: bytes, starts: list[int] | None = None) -> None:
         """Decode these frames, and give their credit back."""
-        desk = self._desk
-        desk.thread = threading.get_ident()
+        desk, life = self._desk, self._lives
+        desk.thread = self._running = threading.get_ident()
         try:
             if desk.in_use and desk.table is not None:
                 self._deliver(data.decode("latin-1"), starts if starts is not None else _starts(data), desk.table)
         finally:
-            self._credit.give(len(data))
+            if life == self._lives:
+                self._running = 0
+                self._credit.give(len(data))
 
     # One branch a message, and no call that is not needed: this is where the time goes.
     def _deliver(self, text: str, starts: list[int], table: Table) -> None:  # noqa: C901, PLR0912, PLR0915
@@ -140,3 +152,17 @@ class LibrarySink:
 def _starts(data: bytes) -> list[int]:
     chunk = Splitter().push(data)
     return [] if chunk is None else chunk.starts
+
+
+def _hanging(thread: int) -> Subscription | None:
+    """Whose inline callback this thread is in. Read off its stack: the hot path keeps no record of it."""
+    frame = sys._current_frames().get(thread)  # pyright: ignore[reportPrivateUsage]  # the documented way
+    while frame is not None:
+        called = frame.f_locals.get(_WHERE_IT_IS.get(frame.f_code, ""))
+        if isinstance(called, Subscription):
+            return called
+        frame = frame.f_back
+    return None
+
+
+_WHERE_IT_IS = {LibrarySink._deliver.__code__: "called", Subscription.say.__code__: "self"}

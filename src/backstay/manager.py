@@ -392,6 +392,7 @@ class Manager:
         if (before.state, before.expected) != (view.state, view.expected):
             with self._changed:
                 self._changed.notify_all()
+            self._library.changed(live_id)
 
     def _parked(self, live_id: str, reason: str) -> None:
         live = self._live.get(live_id)

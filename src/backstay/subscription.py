@@ -54,6 +54,7 @@ class Subscription:
         self.payload = b""
         self.error: BackstayError | None = None
         """What ended it, if it was not the application."""
+        self.known_to_tws = True
         self.callback_errors = 0
         self.gap: Gap | None = None  # open now; written by the connection's thread, like the next
         self.socket_gap = False  # it will flow with the next socket
@@ -115,7 +116,12 @@ class Subscription:
             self.fail(blame(error))
 
     def fail(self, error: BackstayError) -> None:
-        """The stream is over, and not by the application's wish."""
+        """The stream is over at TWS."""
+        self.known_to_tws = False
+        self.give_up(error)
+
+    def give_up(self, error: BackstayError) -> None:
+        """The stream is ended here, and not by the application's wish."""
         self.error = self.error or error
         self.close()
 

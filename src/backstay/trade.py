@@ -5,8 +5,9 @@ Written by the connection's thread, read by any.
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 
 from backstay.errors import BackstayError, NoAnswerError
@@ -25,7 +26,6 @@ MAX_FILLS = 10_000
 
 _PLACE_ORDER = REQUESTS[3]
 _ENDS = frozenset({Notice.ORDER_NOT_SENT, Notice.ORDER_UNKNOWN, Notice.ORDER_OVER, Notice.READ_ONLY})
-_OVER = frozenset({Notice.ORDER_OVER})
 
 
 class Trade:
@@ -53,6 +53,7 @@ class Trade:
         self.over = False
         self.on_cancel: Callable[[Trade], object] = lambda _: None
         self._changed = changed
+        self._listeners: tuple[Callable[[], object], ...] = ()
 
     @property
     def done(self) -> bool:
@@ -75,16 +76,17 @@ class Trade:
         when the time is over, and NoAnswerError otherwise. Returns the trade itself. Not in the connection's thread.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._is_at(statuses), timeout)
+            self._changed.wait_for(lambda: self.is_at(statuses), timeout)
             if self.error is not None and (self.over or not self.acknowledged):
                 raise self.error
-            if not self._is_at(statuses):
+            if not self.is_at(statuses):
                 if self.in_doubt and self.error is not None:
                     raise self.error
                 raise NoAnswerError(f"order {self.order_id}: {self.status or 'no word'} after {timeout} s")
         return self
 
-    def _is_at(self, statuses: tuple[str, ...]) -> bool:
+    def is_at(self, statuses: tuple[str, ...]) -> bool:
+        """Whether it has one of these statuses, or has ended; without any, whether TWS has spoken of it."""
         return self.done or (self.status in statuses if statuses else self.acknowledged)
 
     # -- in the connection's thread ----------------------------------------------------------------------------------
@@ -106,13 +108,29 @@ class Trade:
                     self.commissions[event.exec_id] = event
                 case Error():
                     self._hear_error(event)
-            self._changed.notify_all()
+            self._tell()
 
     def fail(self, error: BackstayError) -> None:
         """It has ended without having been sent, or nobody will hear of it here any more."""
         with self._changed:
             self.error, self.over = error, True
-            self._changed.notify_all()
+            self._tell()
+
+    def _tell(self) -> None:
+        self._changed.notify_all()
+        for listener in self._listeners:
+            listener()
+
+    @contextlib.contextmanager
+    def listening(self, listener: Callable[[], object]) -> Iterator[None]:
+        """Have `listener` called, in the connection's thread, when something was said of it. For event loops."""
+        with self._changed:
+            self._listeners = (*self._listeners, listener)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._listeners = tuple(one for one in self._listeners if one is not listener)
 
     def _hear_status(self, event: OrderStatus) -> None:
         self._settle_doubt()
@@ -132,21 +150,20 @@ class Trade:
 
     def _hear_error(self, event: Error) -> None:
         notice = notice_of(event)
-        self.error = blame(event)
+        if notice is None and (event.code == CANCELLED or is_warning(event.code)):
+            return
+        self.error = None if notice is Notice.ORDER_OVER else blame(event)
         if notice is Notice.ORDER_IN_DOUBT:
             self.in_doubt = True
         elif notice in _ENDS:
             self.in_doubt, self.over = False, True
-            self.error = None if notice in _OVER else self.error
-        elif notice is None and is_warning(event.code):
-            self.error = None
         elif notice is None and not self.acknowledged:
             # Of an order that TWS has acknowledged its status tells how it ends; an error may be about a change.
             self.over = _is_rejection(event.code)
 
 
 def _is_rejection(code: int) -> bool:
-    if code in _PLACE_ORDER.warnings or code == CANCELLED:
+    if code in _PLACE_ORDER.warnings:
         return False
     return code in _PLACE_ORDER.ends_with_code or code_info(code).group is CodeGroup.REJECTED
 

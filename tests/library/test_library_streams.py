@@ -223,6 +223,27 @@ def test_a_callback_that_blocks_holds_up_nobody_else(house):
         release.set()
 
 
+def test_an_inline_callback_that_hangs_is_ended_and_the_others_go_on_with_a_gap(house, simulator):
+    connection = house.ready()
+    release = threading.Event()
+    bad = Recorder(blocked=release)
+    with connection.subscribe("market_data", contract=AAPL) as good:
+        until(good, events.TickPrice)
+        hanging = connection.subscribe("market_data", contract=AAPL, callback=bad, inline=True)
+        assert bad.called.wait(PATIENCE)
+        seen = until(good, Resumed)
+        assert [type(event) for event in seen if isinstance(event, Gap | Resumed)] == [Gap, Resumed]
+        until(good, events.TickPrice)
+        assert isinstance(hanging.error, backstay.MisuseError)
+        assert connection.request("contract_details", contract=AAPL)
+        release.set()
+        calls = bad.calls
+        until(good, events.TickPrice)
+        assert bad.calls == calls == 1
+    assert len(house.told("callback_hangs")) == 1
+    simulator.wait_for(lambda state: not state["clients"]["7"]["subscriptions"])
+
+
 def test_a_subscription_with_a_callback_has_no_queue_of_its_own(house):
     with (
         house.ready().subscribe("market_data", contract=AAPL, callback=Recorder()) as stream,
