@@ -15,12 +15,12 @@ QUARTER: Final = "blast, a quarter"
 """The suite whose rate the whole blast's is compared with: a client whose work is linear keeps its rate."""
 
 _RATIOS: Final = (
-    ("steady", "messages_per_second", ("relay", "library"), ("ib_async", "ibapi", "direct")),
-    ("steady", "cpu_seconds_per_million", ("relay", "library"), ("ib_async", "ibapi")),
-    ("blast", "messages_per_second", ("relay", "library"), ("ib_async", "ibapi", "direct")),
-    ("latency", "p50_us", ("relay", "library"), ("ib_async", "ibapi", "direct")),
-    ("latency", "p99_us", ("relay", "library"), ("ib_async", "ibapi", "direct")),
-    ("recovery", "ready_ms", ("relay", "library"), ("ib_async", "ibapi", "direct")),
+    ("steady", "messages_per_second", ("relay", "library", "callbacks"), ("ib_async", "ibapi", "direct")),
+    ("steady", "cpu_seconds_per_million", ("relay", "library", "callbacks"), ("ib_async", "ibapi")),
+    ("blast", "messages_per_second", ("relay", "library", "callbacks"), ("ib_async", "ibapi", "direct")),
+    ("latency", "p50_us", ("relay", "library", "callbacks"), ("ib_async", "ibapi", "direct")),
+    ("latency", "p99_us", ("relay", "library", "callbacks"), ("ib_async", "ibapi", "direct")),
+    ("recovery", "ready_ms", ("relay", "library", "callbacks"), ("ib_async", "ibapi", "direct")),
 )
 """Suite (a rate may follow it), value, whose value is divided, by whose."""
 

@@ -31,6 +31,7 @@ SUBJECTS: Final = (
     Subject("direct", "client_counting.py"),
     Subject("relay", "client_counting.py", relayed=True),
     Subject("library", "client_library.py", requests=False),
+    Subject("callbacks", "client_callbacks.py"),
 )
 """`direct` is the counting client without a relay: the floor, and the base line of what the relay adds."""
 

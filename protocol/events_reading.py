@@ -78,7 +78,12 @@ _CONTRACT_WIDTH = 11
 
 
 def contract(values: list[str]) -> Contract:
-    """The eleven fields that tell an instrument in most messages."""
+    """The eleven fields that tell an instrument in most messages; the same value for the same instrument."""
+    return _contract(tuple(values))
+
+
+@lru_cache(maxsize=4_096)  # executions, positions and orders come again and again for the same instruments
+def _contract(values: tuple[str, ...]) -> Contract:
     con_id, symbol, sec_type, expiry, strike, right, multiplier, venue, currency, local, trading_class = map(
         text, values
     )

@@ -8,6 +8,7 @@ None. Long messages are described as layouts: a name is a field that is wanted, 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 
 from backstay.protocol.messages import body_fields, is_protobuf, message_id, request_key
 from backstay.protocol.requests import REQUESTS
@@ -206,6 +207,7 @@ _PROTOBUF_ANSWERS: dict[int, dict[_Path, str]] = {
 }
 
 
+@lru_cache(maxsize=256)  # TWS repeats itself, and what it says of an order is read in more than one place
 def read_order(payload: bytes, version: int) -> OrderFacts | None:
     """Return what an openOrder, orderStatus or completedOrder says; None when it is another message or malformed."""
     number = message_id(payload, version)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from backstay._version import __version__
 
 if TYPE_CHECKING:
+    from backstay import aio, events
     from backstay.config import Config, load
     from backstay.errors import (
         BackstayError,
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from backstay.library import Connection
     from backstay.library_words import CallbackFailed, ConnectAck, Dropped, Gap, Resumed
     from backstay.manager import Manager
-    from backstay.protocol import events
     from backstay.protocol.builders_terms import Contract, Leg, Order
     from backstay.status import ConnectionStatus, Status
     from backstay.subscription import Subscription
@@ -44,6 +44,7 @@ _HOMES = {
     "subscription": ("Subscription",),
     "trade": ("Trade",),
 }
+_MODULES = ("aio", "events")
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
@@ -72,14 +73,15 @@ __all__ = [
     "Subscription",
     "Trade",
     "__version__",
+    "aio",
     "events",
     "load",
 ]
 
 
 def __getattr__(name: str) -> object:
-    if name == "events":
-        return import_module("backstay.protocol.events")
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
     home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -127,6 +127,14 @@ class LibrarySink:
                             event = new(depth, (*what, floats[value], floats[amount], False))
                             called = owner
                             put(event)
+                    elif kind == "13":
+                        _, _, key, place, maker, operation, side, value, amount, smart, _ = f
+                        if (route := wanted(key)) is not None:
+                            put, number, owner = route
+                            what = number, integers[place], maker, integers[operation], integers[side]
+                            event = new(depth, (*what, floats[value], floats[amount], smart == "1"))
+                            called = owner
+                            put(event)
                     elif kind == "99" and f[2] == "3":
                         _, key, _, moment, bid, ask, bids, asks, mask, _ = f
                         if (route := wanted(key)) is not None:

@@ -46,14 +46,19 @@ class Trade:
         self.remaining = Decimal(0)
         self.average_price = 0.0
         self.perm_id = 0
-        self.fills: list[Execution] = []
         self.commissions: dict[str, Commission] = {}
         self.in_doubt = False
         self.error: BackstayError | None = None
         self.over = False
         self.on_cancel: Callable[[Trade], object] = lambda _: None
+        self._fills: dict[str, Execution] = {}
         self._changed = changed
         self._listeners: tuple[Callable[[], object], ...] = ()
+
+    @property
+    def fills(self) -> tuple[Execution, ...]:
+        """The executions, oldest first, each once."""
+        return tuple(self._fills.values())
 
     @property
     def done(self) -> bool:
@@ -63,7 +68,7 @@ class Trade:
     @property
     def acknowledged(self) -> bool:
         """Whether TWS has spoken of it."""
-        return bool(self.status or self.perm_id or self.fills)
+        return bool(self.status or self.perm_id or self._fills)
 
     def cancel(self) -> None:
         """Ask TWS to cancel it. What comes of it is seen in the status; held and sent first if the gateway is away."""
@@ -139,9 +144,9 @@ class Trade:
 
     def _hear_execution(self, event: Execution) -> None:
         self._settle_doubt()
-        if any(fill.exec_id == event.exec_id for fill in self.fills):
-            return
-        self.fills = [*self.fills[1 - MAX_FILLS :], event]
+        self._fills[event.exec_id] = event
+        if len(self._fills) > MAX_FILLS:
+            del self._fills[next(iter(self._fills))]
         self.filled = max(self.filled, event.cumulative)
 
     def _settle_doubt(self) -> None:
