@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from typing import Any
 
@@ -96,7 +96,7 @@ class Connection:
         return self._requests.place.charge.owed.version is not None
 
     @contextlib.contextmanager
-    def listening(self, listener: Callable[[], object]) -> Iterator[None]:
+    def listening(self, listener: Callable[[], object]) -> Generator[None]:
         """Have `listener` called, in a thread of backstay's, when the state has changed. For event loops."""
         with self._desk.lock:
             self._listeners = (*self._listeners, listener)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from decimal import Decimal
 
 from backstay.errors import BackstayError, NoAnswerError
@@ -127,7 +127,7 @@ class Trade:
             listener()
 
     @contextlib.contextmanager
-    def listening(self, listener: Callable[[], object]) -> Iterator[None]:
+    def listening(self, listener: Callable[[], object]) -> Generator[None]:
         """Have `listener` called, in the connection's thread, when something was said of it. For event loops."""
         with self._changed:
             self._listeners = (*self._listeners, listener)
