@@ -129,6 +129,7 @@ class Charge:
     outside: Outside
     traffic: Traffic
     credit: Credit
+    attempts: dict[int, int] = field(default_factory=dict[int, int])  # of the backoff, by number of the endpoint
     wanted: bool = False
     over: bool = False  # the client has gone, or somebody has said stop: what is left is to end
     undelivered: deque[Any] = field(default_factory=deque[Any])  # what clients and operators want, not yet heard
@@ -361,15 +362,15 @@ class Session(Actor):
         self.cancel(effect.timer)
 
     def _back_off(self, effect: BackOff) -> None:
-        delay, self._charge.backoff = self._charge.backoff.delay(
-            self._charge.chance, floor=effect.floor_seconds, cap=effect.cap_seconds
-        )
+        charge = self._charge
+        schedule = replace(charge.backoff, attempt=charge.attempts.get(effect.endpoint, 0))
+        delay, following = schedule.delay(charge.chance, floor=effect.floor_seconds, cap=effect.cap_seconds)
+        attempt = charge.attempts[effect.endpoint] = following.attempt
         self._arm(Arm(Timer.RETRY, delay))
-        attempt = self._charge.backoff.attempt
         self._charge.outside.log("retry_planned", connection=self._meter.name, seconds=round(delay, 6), attempt=attempt)
 
     def _settle(self, _effect: Settle) -> None:
-        self._charge.backoff = self._charge.backoff.reset()
+        self._charge.attempts.clear()
 
     def _remember(self, effect: Remember) -> None:
         self._charge.outside.remember(effect.hello)

@@ -10,6 +10,7 @@ from backstay.protocol.framing import PREFIX_BYTES
 from backstay.session import roll_call
 from backstay.session.causes import Cause
 from backstay.session.downtime import ring_calendar
+from backstay.session.failover import ring_return
 from backstay.session.lifecycle import Event, State
 from backstay.session.order_words import LookedUp, NotWrittenDown, WrittenDown
 from backstay.session.ordering import (
@@ -213,4 +214,5 @@ _RINGS: dict[Timer, Callable[[Core], None]] = {
     Timer.ROLL_CALL: _ring_roll_call,
     Timer.CALENDAR: ring_calendar,
     Timer.UPSTREAM: ring_upstream,
+    Timer.PREFER: ring_return,
 }

@@ -60,6 +60,7 @@ class Cause(Enum):
     SESSION_DIED = "session_died"
     PORT_CHANGED = "port_changed"
     UPSTREAM_LOST = "upstream_lost"
+    PREFERRED = "preferred"
     OPERATOR = "operator"
     SHUTDOWN = "shutdown"
 
@@ -106,6 +107,9 @@ CAUSES: dict[Cause, CauseRow] = {
     Cause.PORT_CHANGED: CauseRow(1300, NO_FLOOR, "other", "other", "TWS moved its API to another port"),
     Cause.UPSTREAM_LOST: CauseRow(
         1100, NO_FLOOR, "other", "upstream", "the gateway had no link to IB for so long that a new socket is tried"
+    ),
+    Cause.PREFERRED: CauseRow(
+        -1, NO_FLOOR, "other", "other", "the preferred endpoint is tried again, as nothing is lost"
     ),
     Cause.OPERATOR: CauseRow(-1, NO_FLOOR, "other", "operator", "an operator asked for it"),
     Cause.SHUTDOWN: CauseRow(-1, NO_FLOOR, "other", "shutdown", "backstay is stopping"),

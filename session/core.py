@@ -19,7 +19,9 @@ from backstay.session.calendar import Downtime, Planned
 from backstay.session.calling import CALLS
 from backstay.session.causes import Cause
 from backstay.session.desk import Desk
-from backstay.session.downtime import NOT_YET_LOOKED, delay_cap, keep_calendar, loss_detail, loss_reason
+from backstay.session.downtime import NOT_YET_LOOKED, keep_calendar, loss_detail, loss_reason
+from backstay.session.endpoints import Endpoints
+from backstay.session.failover import back_off, park, plan_return, return_after_loss
 from backstay.session.firsts import NEVER_DUE
 from backstay.session.hearing import HEARINGS, hear_late
 from backstay.session.ledger import Entry
@@ -44,7 +46,6 @@ from backstay.session.settings import Settings, capped
 from backstay.session.upstream import FIRST_PATIENCE_SECONDS
 from backstay.session.vocabulary import (
     Arm,
-    BackOff,
     Count,
     Deliver,
     Dial,
@@ -61,6 +62,10 @@ from backstay.session.vocabulary import (
     Tune,
     Write,
 )
+
+LASTING_TIMERS = (Timer.STATE, Timer.RETRY, Timer.STABLE, Timer.HELD, Timer.JOURNAL, Timer.CALENDAR)
+SOCKET_TIMERS = tuple(timer for timer in Timer if timer not in LASTING_TIMERS)
+"""Timers of what goes on over a socket."""
 
 RESOLVE_SECONDS = 5.0
 """The dial has its own time-out; this much more is for a name server that does not answer."""
@@ -89,9 +94,8 @@ class Core:
         self.identified: set[int] = set()
         self.was_ready = False
         self.trouble = (Cause.SESSION_DIED, "")  # as far as this core knows, there was one before it
-        self.streak = 0
-        self.endpoints = list(settings.endpoints)
-        self.endpoint_index = 0
+        self.endpoints = Endpoints(list(settings.endpoints))
+        self.ready_at = 0.0
         self.redirects = 0
         self.detour: tuple[str, int] | None = None
         self.dialled: tuple[str, int] = settings.endpoints[0]
@@ -188,14 +192,7 @@ class Core:
         if before is State.READY:
             self.effects.append(Disarm(Timer.STABLE))
         if before in SOCKET_STATES and after not in SOCKET_STATES:
-            self.effects += [
-                Disarm(Timer.ROLL_CALL),
-                Disarm(Timer.PULSE),
-                Disarm(Timer.UPSTREAM),
-                Disarm(Timer.RELEASE),
-                Disarm(Timer.VERIFY),
-                Disarm(Timer.RECONCILE),
-            ]
+            self.effects += map(Disarm, SOCKET_TIMERS)
             self.desk.look_due = NEVER_DUE
         seconds = {
             State.CONNECTING: self.settings.dial_seconds + RESOLVE_SECONDS,
@@ -207,8 +204,8 @@ class Core:
             self.effects.append(Arm(Timer.STATE, seconds))
 
     def fail(self, event: Event, cause: Cause, detail: str) -> None:
-        """As `move`, with the cause of the trouble; counts how often in a row it was this one."""
-        self.streak = self.streak + 1 if self.trouble[0] is cause else 1
+        """As `move`, with the cause of the trouble, which the endpoint's record keeps."""
+        self.endpoints.failed(cause, self.now)
         self.trouble = (cause, detail)
         self.reason = f"{cause.value}: {detail}" if detail else f"{cause.value}: {cause.row.sentence}"
         self.move(event)
@@ -221,7 +218,7 @@ class Core:
             return  # the client has not greeted yet; its greeting brings us here again
         if self.detour is None:
             self.redirects = 0
-        self.dialled = self.detour or self.endpoints[self.endpoint_index % len(self.endpoints)]
+        self.dialled = self.detour or self.endpoints.present
         self.detour = None
         owed.epoch += 1
         self.live, self.was_ready = True, False
@@ -230,7 +227,7 @@ class Core:
         self.broken_farms, self.to_ask, self.reconcile_due = set(), [], None
         self.broken_since, self.called = {}, []
         self.dialled_at = self.now
-        self.desk.epoch = owed.epoch
+        self.desk.epoch, self.desk.endpoint = owed.epoch, self.endpoints.present
         self.pulse.begin()
         self.offered = VersionRange(owed.version, owed.version) if owed.version is not None else capped(owed.offer)
         host, port = self.dialled
@@ -250,9 +247,11 @@ class Core:
         if self.was_ready:
             self.effects.append(Count("disconnects", loss_reason(self)))
             self.lost_at = self.now
+            return_after_loss(self)
         else:
             self.effects.append(Count("connect_failures", row.connect_reason))
-            self.endpoint_index += 1
+            if self.detour is None:
+                self.endpoints.turn()
         fields = (("epoch", self.owed.epoch), ("cause", cause.value), ("code", row.tws_code), ("detail", detail))
         self.effects.append(Report("connection_lost" if self.was_ready else "connect_failed", fields))
 
@@ -274,13 +273,6 @@ class Core:
             self.desk.refuse_orders()
             if not own:
                 self.desk.say(Notice.GATEWAY_LOST, detail=loss_detail(self))
-
-    def _back_off(self) -> None:
-        floor = self.trouble[0].row.floor
-        self.effects.append(BackOff(floor.seconds if self.streak >= floor.after else 0.0, delay_cap(self)))
-
-    def _park(self) -> None:
-        self.effects.append(Arm(Timer.RETRY, self.settings.parked_seconds))
 
     def _introduce(self) -> None:
         if self.owed.start is not None:
@@ -335,7 +327,8 @@ class Core:
         self.desk.restore(lambda: begin_round(self))
 
     def _announce(self) -> None:
-        self.was_ready, self.reason = True, ""
+        self.was_ready, self.ready_at, self.reason = True, self.now, ""
+        plan_return(self)
         if not self.owed.has_client:
             self.effects.append(TellBack(self.owed.epoch))
         elif self.desk.told_down:
@@ -351,7 +344,7 @@ class Core:
     def _settle(self) -> None:
         if self.link is Link.UP:
             self.upstream_patience_seconds = FIRST_PATIENCE_SECONDS
-        self.streak = 0
+        self.endpoints.forget()
         self.effects.append(Settle())
 
     def _end(self) -> None:
@@ -387,8 +380,8 @@ _ACTIONS: dict[Action, Callable[[Core], None]] = {
     Action.DIAL: Core._dial,
     Action.HANG_UP: Core._hang_up,
     Action.GRIEVE: Core._grieve,
-    Action.BACK_OFF: Core._back_off,
-    Action.PARK: Core._park,
+    Action.BACK_OFF: back_off,
+    Action.PARK: park,
     Action.INTRODUCE: Core._introduce,
     Action.PROBE: Core.probe,
     Action.RESTORE: Core._restore,

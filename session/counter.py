@@ -43,6 +43,7 @@ class Counter:
     epoch: int = 0
     open: bool = False
     told_down: bool = False
+    endpoint: tuple[str, int] = ("", 0)
     closed: str = ""  # why no orders are taken: planned downtime
     refund: int = 0
     held_due: float = float("inf")

@@ -343,7 +343,7 @@ def _code_link_up(core: Core, error: ErrorMessage) -> None:
 def _code_id_taken(core: Core, error: ErrorMessage) -> None:
     if core.state is not State.STARTING:
         return
-    stuck = core.trouble[0] is Cause.CLIENT_ID_TAKEN and core.streak + 1 >= core.settings.client_id_attempts
+    stuck = core.endpoints.streak_of(Cause.CLIENT_ID_TAKEN) + 1 >= core.settings.client_id_attempts
     core.fail(Event.ID_STUCK if stuck else Event.ID_TAKEN, Cause.CLIENT_ID_TAKEN, error.text)
 
 
@@ -353,9 +353,9 @@ def _code_port_changed(core: Core, error: ErrorMessage) -> None:
     core.fail(Event.LOST, Cause.PORT_CHANGED, error.text)
     if port is not None:
         moved = (core.dialled[0], port)
-        if moved not in core.endpoints:
-            core.endpoints.append(moved)
-        core.endpoint_index = core.endpoints.index(moved)  # after the failure, which may have turned to the next
+        core.endpoints.choose(moved)  # after the failure, which may have turned to the next
+        if core.owed.orders is not None:
+            core.orders.endpoint_moved(core.desk.endpoint, moved)
 
 
 HEARINGS: dict[type, Callable[..., None]] = {

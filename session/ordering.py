@@ -40,6 +40,9 @@ QUESTIONS: dict[Source, tuple[int, int]] = {
 FAMILIES = frozenset({5, 16, 99})
 """Requests without an id: one at a time can be asked, so that it is known whose the answer is."""
 
+ABSENT = frozenset({VerdictKind.UNKNOWN, VerdictKind.OVER})
+"""What is concluded from lists in which an order does not stand."""
+
 STATUS_OF = {Outcome.FILLED: "Filled", Outcome.CANCELLED: "Cancelled"}
 END_NOTICES = {Outcome.UNKNOWN_TO_TWS: Notice.ORDER_UNKNOWN, Outcome.OVER: Notice.ORDER_OVER}
 """How the client is told of an end that it has not seen: TWS's own status, or a word of ours."""
@@ -200,7 +203,9 @@ def _judged(core: Core, judged: Judged) -> None:
     core.effects.append(Count("order_reconciliations"))
     for verdict in judged.verdicts:
         event = VERDICT_EVENTS[verdict.kind]
-        if event is None or (verdict.kind is VerdictKind.UNKNOWN and _sends_again(core, verdict)):
+        if event is None or (verdict.kind in ABSENT and not _asked_where_it_was_sent(core, verdict)):
+            continue
+        if verdict.kind is VerdictKind.UNKNOWN and _sends_again(core, verdict):
             continue
         moved = orders.table.apply(verdict.key, event, at, perm_id=verdict.perm_id)
         if moved is not None:
@@ -219,6 +224,14 @@ def _judged(core: Core, judged: Judged) -> None:
         core.effects.append(Report("orders_reconciled", fields))
     tell_doubts(core)
     core.desk.release_trades()
+
+
+def _asked_where_it_was_sent(core: Core, verdict: Verdict) -> bool:
+    """Of gateways that stand in for one another each knows for certain only what was sent through itself."""
+    if core.settings.one_login:
+        return True
+    where = core.orders.sent_through.get(verdict.key)
+    return len(core.settings.endpoints) == 1 if where is None else where == core.desk.endpoint
 
 
 def _sends_again(core: Core, verdict: Verdict) -> bool:

@@ -20,6 +20,9 @@ from backstay.session.settings import Settings
 FIRST_RESERVED_ID = 2**31 - 1_000_000
 """Request ids from here on are backstay's own; clients count from small numbers up."""
 
+MAX_SENT = 20_000
+"""Orders of which it is remembered through which endpoint they were sent; as many as ids."""
+
 MAX_COMMISSIONS = 50_000
 """Commission reports remembered as told; as many as fills."""
 
@@ -59,6 +62,7 @@ class Orders:
     pages: dict[int, JournalPage] = field(default_factory=dict[int, JournalPage])  # being written down, nobody waits
     ended: list[Intent] = field(default_factory=list[Intent])  # in this round, and the client has not seen it
     mismatches: int = 0  # of the table, counted so far
+    sent_through: dict[IntentKey, tuple[str, int]] = field(default_factory=dict[IntentKey, tuple[str, int]])
     told: set[IntentKey] = field(default_factory=set[IntentKey])  # the client knows that these are in doubt
     commissions: dict[str, None] = field(default_factory=dict[str, None])
 
@@ -122,6 +126,18 @@ class Orders:
         """Words of TWS that can not be about our orders, since this was last asked."""
         before, self.mismatches = self.mismatches, self.table.mismatches
         return self.mismatches - before
+
+    def note_endpoint(self, key: IntentKey, endpoint: tuple[str, int]) -> None:
+        """This order is about to be sent there."""
+        self.sent_through.pop(key, None)
+        self.sent_through[key] = endpoint
+        if len(self.sent_through) > MAX_SENT:
+            del self.sent_through[next(iter(self.sent_through))]
+
+    def endpoint_moved(self, before: tuple[str, int], after: tuple[str, int]) -> None:
+        """The same gateway is somewhere else now."""
+        for key in [key for key, endpoint in self.sent_through.items() if endpoint == before]:
+            self.sent_through[key] = after
 
     def tell_commission(self, exec_id: str) -> bool:
         """Whether the client has yet to be told of this commission report; it counts as told from now on."""

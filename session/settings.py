@@ -55,6 +55,10 @@ class Settings:
     """All that a session needs to know besides what happens to it."""
 
     endpoints: tuple[tuple[str, int], ...]
+    prefer_first_seconds: float = (
+        0.0  # after so long elsewhere back to the first endpoint, if nothing is lost; 0: never
+    )
+    one_login: bool = False  # whether all endpoints are the same login to IB, and so know the same orders
     dial_seconds: float = 5.0
     handshake_seconds: float = 10.0
     acceptance_seconds: float = 600.0

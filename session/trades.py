@@ -63,6 +63,7 @@ class Trades(Counter):
     def write_down(self, item: Item, intent: Intent, orders: Orders) -> None:
         """An order leaves once the journal says that its record is kept."""
         item.intent, item.is_order, item.is_change = intent.key, True, intent.changes > 0
+        orders.note_endpoint(intent.key, self.endpoint)
         page = orders.table.take_page()
         if orders.journal is Journal.OFF or page is None:
             self.push_trade(item)

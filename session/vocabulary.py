@@ -40,6 +40,7 @@ class Timer(Enum):
     ROLL_CALL = "roll call"
     CALENDAR = "calendar"
     UPSTREAM = "upstream"
+    PREFER = "prefer"
 
 
 # -- events ----------------------------------------------------------------------------------------------------------
@@ -305,11 +306,13 @@ class Disarm:
 class BackOff:
     """Choose a delay of at least `floor_seconds` and let Timer.RETRY ring after it.
 
-    `cap_seconds` lowers the cap for this once; the floor wins.
+    `cap_seconds` lowers the cap for this once; the floor wins. `endpoint`: the number of the one to be dialled, since
+    each has its own delays.
     """
 
     floor_seconds: float
     cap_seconds: float | None = None
+    endpoint: int = 0
 
 
 @dataclass(frozen=True, slots=True)

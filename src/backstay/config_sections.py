@@ -130,6 +130,10 @@ class GatewayConfig(Section):
 
     endpoints: Annotated[tuple[Endpoint, ...], BeforeValidator(_listed)] = Field(min_length=1, max_length=32)
     """HOST:PORT of each; tried in order, then round again."""
+    one_login: bool = False
+    """Whether all endpoints are the same login to IB: then each proves of every order whether TWS ever had it."""
+    prefer_first_seconds: Number = Field(default=0.0, ge=0, le=86_400)
+    """After so long on another endpoint, back to the first if nobody has a stream, a read or an order out; 0: never."""
     maintenance: Annotated[tuple[Window, ...], BeforeValidator(_listed)] = Field(default=(), max_length=32)
     """Planned downtime as HH:MM-HH:MM ZONE: no alarm, no new orders shortly before."""
     time_zone: Zone = "America/New_York"

@@ -14,6 +14,8 @@ def session_settings(config: Config, name: str, *, read_only: bool) -> Settings:
     life, pulse, held = config.lifecycle, config.pulse, config.held
     return Settings(
         endpoints=tuple((endpoint.host, endpoint.port) for endpoint in gateway.endpoints),
+        prefer_first_seconds=gateway.prefer_first_seconds,
+        one_login=gateway.one_login,
         dial_seconds=life.dial_seconds,
         handshake_seconds=life.handshake_seconds,
         acceptance_seconds=life.acceptance_seconds,

@@ -84,7 +84,7 @@ def test_one_connection_at_a_time_is_explained(place, names):
     assert place.run("explain", "nobody") == (1, "", "backstay: no connection 'nobody'\n")
 
 
-MENDS_ITSELF = {Cause.EOF, Cause.RESET, Cause.WRITE_FAILED, Cause.OPERATOR, Cause.SHUTDOWN}
+MENDS_ITSELF = {Cause.EOF, Cause.RESET, Cause.WRITE_FAILED, Cause.PREFERRED, Cause.OPERATOR, Cause.SHUTDOWN}
 
 
 def test_every_cause_that_needs_a_person_says_what_to_do():

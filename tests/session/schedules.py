@@ -70,6 +70,7 @@ def plan(seed: int) -> Plan:
     journal = chance.random() < 0.8
     settings = Settings(
         endpoints=ENDPOINTS[: chance.choice((1, 2))],
+        one_login=True,  # one TWS is behind both
         messages_per_second=chance.choice((10, 45, 45)),
         read_only=chance.random() < 0.05,
         held=held if chance.random() < 0.3 else HeldSettings(age_seconds=20.0),

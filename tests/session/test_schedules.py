@@ -83,6 +83,7 @@ def test_the_schedules_meet_every_state_every_fault_and_most_causes() -> None:
         "not_started",
         "version",
         "upstream_lost",
+        "preferred",
     }
     assert {cause.value for cause in Cause} - causes <= rare
 

@@ -1,0 +1,177 @@
+"""Endpoints that stand in for one another: each waits for itself, the first is preferred if somebody says so."""
+
+from __future__ import annotations
+
+import pytest
+from script import ENDPOINTS, Script, lose, only, with_settings
+from speech import ask, error, tell
+
+from backstay.protocol.framing import text
+from backstay.session.causes import Cause
+from backstay.session.endpoints import MAX_ENDPOINTS, Endpoints
+from backstay.session.lifecycle import State
+from backstay.session.vocabulary import BackOff, Dial, DialFailed, Timer
+
+V = 200
+THREE = (*ENDPOINTS, ("gw2", 4001))
+ORDER = ask(V, 3, 500)
+
+
+def fail(script: Script, cause: Cause = Cause.REFUSED) -> BackOff:
+    script.step(DialFailed(script.epoch, cause, "x"))
+    return only(script.new, BackOff)
+
+
+def dialled(script: Script) -> str:
+    return only(script.new, Dial).host
+
+
+def redial(script: Script, after: float = 1.0) -> str:
+    return dialled(script.ring(Timer.RETRY, after=after))
+
+
+def elsewhere(**settings) -> Script:
+    """Ready on the second endpoint."""
+    script = with_settings(**settings).greet()
+    fail(script)
+    assert redial(script) == "gw1"
+    return script.connect().hello().start().identify().verify()
+
+
+def test_each_endpoint_has_its_own_delays():
+    script = with_settings(endpoints=THREE).greet()
+    numbers = []
+    for _ in range(7):
+        numbers.append(fail(script).endpoint)
+        redial(script)
+    assert numbers == [1, 2, 0, 1, 2, 0, 1]
+
+
+def test_the_floor_of_one_does_not_keep_the_next_waiting_and_is_kept_when_its_turn_comes():
+    script = Script().greet().connect()
+    script.hello(text("x", "now"))
+    assert only(script.new, BackOff).floor_seconds == 0.0
+    assert redial(script, 1.0) == "gw1"
+    assert fail(script).floor_seconds == pytest.approx(Cause.NOT_TWS.row.floor.seconds - 1.0)
+    assert redial(script, 29.0) == "gw0"
+
+
+def test_one_that_needs_a_person_does_not_keep_the_next_waiting():
+    script = Script().greet().connect().hello(text(99, "now"))
+    assert script.core.state is State.PARKED
+    assert only(script.new, BackOff).floor_seconds == 0.0
+    assert redial(script) == "gw1"
+    script.connect().hello(text(99, "now"))
+    assert script.core.state is State.PARKED
+    assert script.armed(Timer.RETRY) == 59.0
+    assert redial(script, 59.0) == "gw0"
+
+
+def test_an_id_in_use_is_counted_where_it_is_in_use_and_never_changes():
+    script, states = Script().greet(), []
+    for turn in range(12):
+        script.connect().hello()
+        if turn == 0:
+            script.start()
+        script.hear(error(V, -1, 326, "in use"))
+        states.append(script.core.state)
+        script.ring(Timer.RETRY, after=60.0)
+    assert states == [State.WAITING] * 10 + [State.PARKED] * 2
+    assert script.core.view().client_id == 7
+
+
+def test_a_redirect_does_not_move_the_turn():
+    script = Script().greet().connect().hello(text(-1, "gw0:4003"))
+    assert script.core.dialled == ("gw0", 4003)
+    lose(script.connect().hello().start().identify().verify())
+    assert redial(script) == "gw0"
+
+
+def test_the_ports_that_a_gateway_names_are_bounded():
+    endpoints = Endpoints([("gw", 1)])
+    for port in range(2, 500):
+        endpoints.choose(("gw", port))
+        assert endpoints.present == ("gw", port)
+    assert len(endpoints.listed) == MAX_ENDPOINTS
+    assert endpoints.listed[0] == ("gw", 1)
+
+
+# -- the preferred one -------------------------------------------------------------------------------------------------
+
+
+def test_by_default_a_connection_stays_where_it_is():
+    script = elsewhere()
+    assert script.armed(Timer.PREFER) is None
+    assert redial(lose(script)) == "gw1"
+
+
+def test_it_goes_back_when_nobody_notices():
+    script = elsewhere(prefer_first_seconds=600.0)
+    assert script.armed(Timer.PREFER) == 600.0
+    assert dialled(script.ring(Timer.PREFER, after=600.0)) == "gw0"
+    assert script.core.view().reason.startswith("preferred")
+    script.connect().hello().identify()
+    assert script.verify().armed(Timer.PREFER) is None
+
+
+@pytest.mark.parametrize("wanted", [ask(V, 1, 5), ask(V, 9, 6), ORDER])
+def test_it_stays_while_something_would_be_lost(wanted):
+    script = elsewhere(prefer_first_seconds=600.0).ask(wanted)
+    script.ring(Timer.PREFER, after=600.0)
+    assert script.armed(Timer.PREFER) == 600.0
+    assert script.core.state is State.READY
+    if wanted == ask(V, 9, 6):
+        script.hear(tell(V, 52, 6))
+        assert dialled(script.ring(Timer.PREFER, after=600.0)) == "gw0"
+
+
+def test_a_socket_that_breaks_by_itself_after_long_enough_is_the_moment_too():
+    script = elsewhere(prefer_first_seconds=600.0).ask(ask(V, 1, 5))
+    script.now += 599.0
+    assert redial(lose(script)) == "gw1"
+    script = elsewhere(prefer_first_seconds=600.0).ask(ask(V, 1, 5))
+    script.now += 600.0
+    assert redial(lose(script)) == "gw0"
+
+
+# -- orders ------------------------------------------------------------------------------------------------------------
+
+
+def judged_at(hosts: int, *, again: bool, **settings: bool) -> Script:
+    """An order without an answer, the socket lost, and settled lists in which it does not stand."""
+    script = with_settings(endpoints=ENDPOINTS[:hosts], **settings).ready().ask(ORDER)
+    lose(script)
+    script.ring(Timer.RETRY, after=1.2)
+    if not again:
+        fail(script)
+        script.ring(Timer.RETRY, after=1.0)
+    script.connect().hello().identify().verify()
+    for _ in range(3):
+        script.ring(Timer.RECONCILE, after=30.0)
+        script.reconcile()
+    return script
+
+
+@pytest.mark.parametrize(("hosts", "again", "proved"), [(1, True, True), (2, True, True), (2, False, False)])
+def test_only_the_gateway_that_an_order_was_sent_through_proves_that_it_never_had_it(hosts, again, proved):
+    script = judged_at(hosts, again=again)
+    assert ((500, 201) in script.codes(script.effects)) is proved
+    assert (500, 2165) in script.codes(script.effects)
+    assert script.written(script.effects).count(ORDER) == 1
+
+
+def test_where_all_endpoints_are_one_login_each_of_them_proves_it():
+    script = judged_at(2, again=False, one_login=True)
+    assert (500, 201) in script.codes(script.effects)
+
+
+def test_a_port_that_the_gateway_has_named_is_the_same_gateway():
+    script = Script().ready().ask(ORDER)
+    script.hear(error(V, -1, 1300, "Please reconnect on the new Port - 4009"))
+    assert redial(script, 1.2) == "gw0"
+    script.connect().hello().identify().verify()
+    for _ in range(3):
+        script.ring(Timer.RECONCILE, after=30.0)
+        script.reconcile()
+    assert script.core.dialled == ("gw0", 4009)
+    assert (500, 201) in script.codes(script.effects)
