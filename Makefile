@@ -32,7 +32,7 @@ bench: $(VENV)/.ready-test
 	$(BIN)/python bench/run.py $(BENCH_ARGS)
 
 # Rules, alerts and dashboards, with the tools of Prometheus; says what it could not check for want of a tool.
-watch-check: $(VENV)/.ready-test
+watch-check: $(VENV)/.ready-watch
 	$(BIN)/python -m deploy.watch.check
 
 # What a change has to pass: lint, types, tests, and the tests once more against the built wheel.
@@ -59,9 +59,13 @@ $(VENV)/.ready-test: $(VENV)/.ready-pip pyproject.toml
 	$(BIN)/python -m pip install -qq --editable . --group test
 	@touch $(VENV)/.ready-run $@
 
+$(VENV)/.ready-watch: $(VENV)/.ready-pip pyproject.toml
+	$(BIN)/python -m pip install -qq --editable . --group watch
+	@touch $(VENV)/.ready-run $(VENV)/.ready-test $@
+
 $(VENV)/.ready-dev: $(VENV)/.ready-pip pyproject.toml
 	$(BIN)/python -m pip install -qq --editable . --group dev
-	@touch $(VENV)/.ready-run $(VENV)/.ready-test $@
+	@touch $(VENV)/.ready-run $(VENV)/.ready-test $(VENV)/.ready-watch $@
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

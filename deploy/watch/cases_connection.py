@@ -290,6 +290,13 @@ _BREAKS = (
         quiet=Quiet.YOUNG,
     ),
     Case(
+        alert="BackstayConnectionFlapping",
+        story="three losses in the first minutes of a process",
+        given=(course("disconnects_total", "0 1 1 2 2 3x60", reason="eof"),),
+        at=(*(f"{15 * step}s" for step in range(1, 20)), *minutes(15)),
+        quiet=Quiet.YOUNG,
+    ),
+    Case(
         alert="BackstayClientIdInUse",
         story="326 every half minute",
         given=(course("connect_failures_total", "0x8 1x1 2x1 3x1 4x60", reason="client_id_in_use"),),
@@ -302,6 +309,23 @@ _BREAKS = (
         given=(course("connect_failures_total", "0x8 1x1 2x60", reason="client_id_in_use"),),
         at=minutes(12),
         quiet=Quiet.BELOW,
+    ),
+    Case(
+        alert="BackstayClientIdInUse",
+        story="twice within the first minute of a process",
+        given=(course("connect_failures_total", "0 1 2x60", reason="client_id_in_use"),),
+        at=(*(f"{15 * step}s" for step in range(1, 20)), *minutes(12)),
+        quiet=Quiet.YOUNG,
+    ),
+    Case(
+        alert="BackstayClientIdInUse",
+        story="parked over it, and given back after five minutes: that was told as BackstayCircuitOpen",
+        given=(
+            course("connect_failures_total", "0x8 1x1 2x1 3x1 4x1 5x1 6x60", reason="client_id_in_use"),
+            course("circuit_open", "0x12 1x20 0x60"),
+        ),
+        at=(*(f"{3 * 60 + 15 * step}s" for step in range(4)), *minutes(15)[4:]),
+        quiet=Quiet.OTHER,
     ),
     Case(
         alert="BackstayClientIdInUse",

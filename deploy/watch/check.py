@@ -24,6 +24,7 @@ PACKAGES = {
     "prometheus": "Debian's prometheus",
     "amtool": "Debian's prometheus-alertmanager",
     "prometheus-alertmanager": "Debian's prometheus-alertmanager",
+    "npm": "Node.js with npm",
 }
 
 
@@ -41,6 +42,7 @@ def _route(receiver: str, *labels: str) -> Check:
     return Check(f"alerts go to {receiver}", (*command, *labels), ("amtool",))
 
 
+SERVERS = ("prometheus", "prometheus-alertmanager")
 RULES = (f"{PROMETHEUS}/backstay.records.yml", f"{PROMETHEUS}/backstay.alerts.yml")
 
 CHECKS: tuple[Check, ...] = (
@@ -50,6 +52,9 @@ CHECKS: tuple[Check, ...] = (
     Check("tests of alerts", ("promtool", "test", "rules", f"{PROMETHEUS}/alerts.test.yml"), ("promtool",)),
     Check("tests of the budget", ("promtool", "test", "rules", f"{PROMETHEUS}/budget.test.yml"), ("promtool",)),
     Check("alertmanager.yml", ("amtool", "check-config", ALERTMANAGER), ("amtool",)),
+    Check("expressions", (sys.executable, "-m", "deploy.watch.check_promql")),
+    Check("types of dashboards", (sys.executable, "-m", "deploy.watch.check_types"), ("npm",)),
+    Check("alerts and panels, live", (sys.executable, "-m", "deploy.watch.live"), SERVERS),
     _route("page", "alertname=BackstayGatewayDown", "severity=critical"),
     _route("ticket", "alertname=BackstayFarmDown", "severity=warning"),
 )

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from deploy.watch import cases, rule_files
+from deploy.watch import cases, dashboards, rule_files
 from deploy.watch.model import DOCS_URL, GRAFANA_URL, Links
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,6 +26,7 @@ def files(links: Links) -> Mapping[str, str]:
         "deploy/alertmanager/alertmanager.yml": rule_files.alertmanager_file(),
         "docs/alerts.md": rule_files.reference_page(),
         **cases.files(links),
+        **dashboards.files(),
     }
 
 

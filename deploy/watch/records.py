@@ -10,6 +10,9 @@ from deploy.watch.model import Record
 
 CONNECTION = "on (job, instance, connection)"
 
+OBJECTIVE_RATIO = 0.005
+"""What may be lost of the time a connection is expected to be up: 99.5 per cent available over thirty days."""
+
 # Grouped, since its port may change within the minute.
 GATEWAY_OF = "group by (job, instance, connection, gateway) (last_over_time(backstay_connection_info[1m]))"
 

@@ -55,7 +55,7 @@ class QuoteClient:
         self._sock = socket.create_connection(address, timeout=CONNECT_SECONDS)
         self._early: list[bytes] = []
         try:
-            self._version = self._greet(client_id)
+            self.version = self._greet(client_id)
         except (OSError, DemoClientError):
             self._sock.close()
             raise
@@ -69,6 +69,10 @@ class QuoteClient:
             self._sock.sendall(asked)
         self._sock.settimeout(None)
         self._thread.start()
+
+    def send(self, frames: bytes) -> None:
+        """Ask for something else."""
+        self._sock.sendall(frames)
 
     def stop(self) -> None:
         """Hang up."""
@@ -150,11 +154,11 @@ class QuoteClient:
         now = time.monotonic()
         with self._news:
             for payload in payloads:
-                error = read_error(payload, self._version)
+                error = read_error(payload, self.version)
                 if error is not None:
                     self.watch.told.append(error.code)
-                elif message_id(payload, self._version) == TICK_PRICE:
-                    self._take_price(body_fields(payload, self._version), now)
+                elif message_id(payload, self.version) == TICK_PRICE:
+                    self._take_price(body_fields(payload, self.version), now)
             self._news.notify_all()
 
     def _take_price(self, fields: Sequence[bytes], now: float) -> None:

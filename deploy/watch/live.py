@@ -1,0 +1,115 @@
+"""Break gateways in every way there is, and see the right alert called for, and only that one.
+
+    python -m deploy.watch.live [--keep FOLDER] [--pictures FOLDER]
+
+A real Prometheus and a real Alertmanager watch a real `backstay run --simulator`. The rules are those of deploy/ with
+their times divided. Takes two minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+from deploy.watch.draw import draw
+from deploy.watch.live_breaks import BREAKS, QUIET, RELAYS, Break, configuration, first, other, relayed
+from deploy.watch.live_panels import empty_panels
+from deploy.watch.live_stack import LiveError, Stage, free_ports, stage, until
+from deploy.watch.model import Pace
+
+PACE = Pace(10)
+"""An hour in six minutes. Shorter, and what is not compressed - scrapes, delays between dials - is no longer small."""
+
+QUIET_SECONDS = 6.0
+"""Healthy for so long first, so that rates have something to begin from."""
+
+CALL_SECONDS = 120.0
+"""The slowest alert is held for ten minutes, one compressed, over a rate of five."""
+
+OF_THE_MACHINE = frozenset({"BackstayEventLoopLagHigh"})
+"""A test machine may be busy; that is no mistake of anybody here."""
+
+
+def _wanted(breaks: Sequence[Break]) -> set[tuple[str, str]]:
+    return {(one.alert, subject) for one in breaks for subject in one.subjects}
+
+
+def _called(stage_: Stage) -> set[tuple[str, str]]:
+    calls = list(stage_.pager.calls)
+    return {(call.name, call.subject) for call in calls if call.firing and call.name not in OF_THE_MACHINE}
+
+
+def _break(stage_: Stage, one: Break) -> None:
+    begun = time.monotonic()
+    one.do(stage_, one.gateway)
+    wanted = _wanted([one])
+    until(lambda: wanted <= _called(stage_), CALL_SECONDS, f"{one.alert} for {one.gateway} ({one.story})")
+    print(f"   {one.alert} for {one.gateway}: called after {time.monotonic() - begun:.0f} s ({one.story})", flush=True)
+    one.undo(stage_, one.gateway)
+
+
+def break_everything(stage_: Stage) -> list[str]:
+    """All ways at the same time. Returns what went wrong."""
+    for one in QUIET:
+        one.do(stage_, one.gateway)
+    with ThreadPoolExecutor(len(BREAKS)) as pool:
+        tries = [pool.submit(_break, stage_, one) for one in BREAKS]
+    for one in QUIET:
+        one.undo(stage_, one.gateway)
+        print(f"   nothing for {one.gateway} ({one.story})", flush=True)
+    for one in (*BREAKS, *QUIET):
+        stage_.until_state(other(one.gateway), "ready")
+    problems = [str(error) for error in (one.exception() for one in tries) if error is not None]
+    extra = sorted(_called(stage_) - _wanted(BREAKS))
+    return problems + [f"{name} was called for {subject}, which nobody wanted" for name, subject in extra]
+
+
+def end_daemon(stage_: Stage) -> list[str]:
+    """The last way: the daemon itself goes."""
+    stage_.daemon.terminate()
+    try:
+        until(lambda: "BackstayTargetDown" in {name for name, _ in _called(stage_)}, CALL_SECONDS, "BackstayTargetDown")
+    except LiveError as error:
+        return [str(error)]
+    print("   BackstayTargetDown: called when the daemon was ended", flush=True)
+    return []
+
+
+def _healthy(stage_: Stage) -> None:
+    for one in BREAKS:
+        for connection in (first(one.gateway), other(one.gateway)):
+            stage_.until_state(connection, "ready")
+    begun = time.monotonic()
+    until(lambda: time.monotonic() - begun > QUIET_SECONDS, CALL_SECONDS, "time passes")
+
+
+def main() -> int:
+    """Exit code 1 if an alert did not come, or one came that should not have."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--keep", type=Path, help="an empty folder, to look at afterwards")
+    parser.add_argument("--pictures", type=Path, help="a folder for pictures of what Prometheus saw")
+    options = parser.parse_args()
+    with ExitStack() as stack:
+        folder = options.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="backstay-live-")))
+        folder.mkdir(parents=True, exist_ok=True)
+        ports = dict(zip(RELAYS, free_ports(len(RELAYS)), strict=True))
+        stage_ = stack.enter_context(stage(folder, configuration(ports), relays=ports, pace=PACE))
+        _healthy(stage_)
+        problems = break_everything(stage_)
+        problems += empty_panels(stage_, [relayed("busy"), relayed("doubt"), *(first(one.gateway) for one in BREAKS)])
+        problems += end_daemon(stage_)
+        if options.pictures is not None:
+            draw(stage_, options.pictures)
+    for problem in problems:
+        print(f"   {problem}", file=sys.stderr)
+    return int(bool(problems))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
