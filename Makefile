@@ -6,13 +6,17 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: run test browser lint style types watch-check bench ci clean
+.PHONY: run test schedules browser lint style types watch-check bench ci clean
 
 run: $(VENV)/.ready-run
 	$(BIN)/backstay run --simulator
 
 test: $(VENV)/.ready-test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# Lives of a session under simulated faults: ten thousand in under two minutes, if two cores are free.
+schedules: $(VENV)/.ready-test
+	$(BIN)/python tests/session/schedules_run.py many $(or $(SCHEDULES),10000)
 
 # The status page in a real browser: needs Debian's chromium, so it is no part of `make test`.
 browser: $(VENV)/.ready-test

@@ -30,7 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--schedules",
         type=int,
-        default=400,
+        default=300,
         help="how many lives of a session under faults are simulated (default %(default)s: some seconds)",
     )
     parser.addoption("--kills", type=int, default=6, help="how often `backstay run` is killed (default %(default)s)")

@@ -123,6 +123,7 @@ class World(Network):
         self.client_returned = False
         self.cause: Any = None  # the event whose effects are being carried out
         self.ready_since = self.open_at = 0.0
+        self.healed_at = float("inf")
 
     def note(self, what: object) -> None:
         """For whoever reads the trace: something happened outside the session."""
@@ -408,6 +409,7 @@ class World(Network):
 
     def heal(self) -> None:
         """All faults stop now."""
+        self.healed_at = self.now
         self.chaos, self.refusing, self.disk.trouble = 0.0, False, ""
         for upstream in self.sockets:
             if upstream.open:

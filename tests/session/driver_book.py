@@ -49,6 +49,7 @@ class Book:
     world: World
     orders: dict[int, Order] = field(default_factory=dict)  # at IB
     passed_on: dict[int, Told] = field(default_factory=dict)  # TWS has them, IB not yet
+    cancels: set[int] = field(default_factory=set)  # of orders that are on their way to IB
     rejected: set[int] = field(default_factory=set)
     remembered: set[int] = field(default_factory=set)  # ids that this TWS has seen
     ever: set[int] = field(default_factory=set)  # ids that ever reached a TWS
@@ -119,6 +120,8 @@ class Book:
         self.orders[order_id] = Order(working, payload, working, frames={payload})
         self.remembered.add(order_id)
         self._tell(self.orders[order_id])
+        if order_id in self.cancels:
+            self._end(self.orders[order_id], "Cancelled")
         if chance.random() < 0.6:
             self.world.after(chance.uniform(0.1, 30.0), lambda: self.fill(order_id))
 
@@ -136,6 +139,9 @@ class Book:
 
     def cancel(self, upstream: Upstream, order_id: int) -> None:
         order = self.orders.get(order_id)
+        if order_id in self.passed_on:
+            self.cancels.add(order_id)
+            return
         if order is None or order.known.status in ENDED:
             code = 10148 if order is not None else 10147
             upstream.later(0.02, error(upstream.version, order_id, code, "cannot be cancelled"))
@@ -206,6 +212,7 @@ class Book:
         """TWS begins anew: it knows the orders that IB has had today, and no other id that was used before."""
         self.lives += 1
         self.passed_on.clear()
+        self.cancels.clear()
         self.link_up = True
         self.rejected.clear()
         for order in self.orders.values():

@@ -12,6 +12,9 @@ from backstay.protocol.vocabulary import Kind
 from backstay.session.desk import MAX_SUMMARIES
 
 RECOVERY_SECONDS = 120.0
+NOT_FOUND = 10147
+"""TWS does not know the order that is to be cancelled, and says so to the client."""
+
 UNKEYED_WITH_CONTENT = (91, 18)
 
 SUMMARY = 62
@@ -75,6 +78,9 @@ def check_orders(world: World) -> None:
             assert told[2165] >= 1, "an order of unknown fate is told of"
         if any(asked.number == 3 and asked.writes for asked in asked_for):
             check_fate(world, order_id)
+        cancelled = asked_for[-1].number == 4 and asked_for[-1].writes and not told[2163]
+        if cancelled and NOT_FOUND not in client.refusals.get(order_id, ()) and not world.settings.read_only:
+            assert not world.book.exists(order_id), f"order {order_id} was cancelled, and works on"
     for order_id in world.survivors:
         check_fate(world, order_id)
 

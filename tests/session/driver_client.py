@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import speech
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 OURS = "backstay:"
 ORDERS = (3, 21)
 TINY = 1e-6
+HEALTHY_SECONDS = 60.0
+"""A gateway that has answered for so long has been asked again whatever it had dropped."""
+
 ENDINGS = ("Filled", "Cancelled")
 
 
@@ -202,7 +206,8 @@ class Client:
             "the gateway was away for": waited >= held.age_seconds - TINY,
             "too much is waiting": not world.core.desk.open,
             Notice.HALF_ANSWER.text(): asked.rows > 0,
-            Notice.NO_ANSWER.text(): world.now - asked.at >= world.settings.verify.deadline_seconds - TINY,
+            Notice.NO_ANSWER.text(): world.now - asked.at >= world.settings.verify.deadline_seconds - TINY
+            and world.now <= world.healed_at + HEALTHY_SECONDS,
         }
         assert any(words in text and true for words, true in reasons.items()), f"lost: {asked}, {text}"
 
@@ -228,7 +233,7 @@ class Client:
         return [told for told in self.unsolicited if told[1] == code]
 
     def _hear_order(self, payload: bytes) -> None:
-        facts = read_order(payload, self.version)
+        facts = _read_order(payload, self.version)
         assert facts is not None
         if facts.client_id != speech.CLIENT_ID or facts.order_id is None:
             return
@@ -240,7 +245,7 @@ class Client:
             self.refused.discard(facts.order_id)
 
     def _hear_fill(self, payload: bytes) -> None:
-        facts = read_execution(payload, self.version)
+        facts = _read_execution(payload, self.version)
         assert facts is not None
         if facts.request_id < 0:
             self.orders_spoken_of.add(facts.order_id)
@@ -256,6 +261,9 @@ class Client:
             self.next_order = order_id
         self.next_order = max(self.next_order, order_id)
 
+
+# TWS says the same many times over.
+_read_order, _read_execution = lru_cache(4096)(read_order), lru_cache(4096)(read_execution)
 
 _TOLD: dict[int, Callable[[Client, bytes], None]] = {
     3: Client._hear_order,

@@ -29,7 +29,7 @@ from backstay.session.vocabulary import Answered, Connected, DialFailed, Lost, N
 REQUESTS_EACH = 100
 RECOVERY_SECONDS = 120.0
 QUEUE_SECONDS = 300.0
-SETTLING_SECONDS = 45.0  # streams that fell silent behind 1102 are asked for again after 20
+SETTLING_SECONDS = 32.0  # streams that fell silent behind 1102 are asked for again after 20
 
 STREAMS = (1, 1, 50, 97, 62, 10, 92, 61, 6)
 READS = (9, 7, 81, 20, 96, 1, 5, 16, 99, 8, 17, 49, 49, 91, 91, 18, 105)

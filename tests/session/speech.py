@@ -4,6 +4,8 @@ A word makes each message unlike every other; it stands where no reader looks (t
 protobuf: in a field nobody knows).
 """
 
+from functools import cache, lru_cache
+
 from backstay.protocol.errors import ErrorMessage, write_error, write_managed_accounts, write_next_valid_id
 from backstay.protocol.framing import PREFIX_BYTES, PROTOBUF_OFFSET, Chunk, Splitter, raw, text_message
 from backstay.protocol.handshake import Hello, answer
@@ -54,6 +56,7 @@ def ask(version: int, number: int, key: int | None = None, *, word: str = "t", f
     return text_message(version, number, *values)[PREFIX_BYTES:]
 
 
+@lru_cache(4096)
 def tell(version: int, number: int, key: int | None = None, *, word: str = "t", done: bool = True) -> bytes:
     """The frame of a gateway's message. `done`: whether these historical ticks (96, 97, 98) are the last."""
     row = RESPONSES[number]
@@ -70,6 +73,7 @@ def tell(version: int, number: int, key: int | None = None, *, word: str = "t", 
     return text_message(version, number, *values)
 
 
+@lru_cache(4096)
 def order_status(version: int, order_id: int, status: str = "Submitted", *, client_id: int = CLIENT_ID) -> bytes:
     row = RESPONSES[3]
     if row.protobuf_from is not None and version >= row.protobuf_from:
@@ -82,18 +86,22 @@ def order_status(version: int, order_id: int, status: str = "Submitted", *, clie
     return text_message(version, 3, *values)
 
 
+@lru_cache(4096)
 def error(version: int, key: int, code: int, text: str = "words of TWS") -> bytes:
     return write_error(ErrorMessage(key, code, text), version)
 
 
+@lru_cache(4096)
 def next_id(version: int, number: int = 1) -> bytes:
     return write_next_valid_id(number, version)
 
 
+@cache
 def accounts(version: int) -> bytes:
     return write_managed_accounts(b"DU1,DU2", version)
 
 
+@cache
 def hello(version: int) -> bytes:
     return answer(Hello(version, HELLO_TIME))
 
