@@ -1,0 +1,100 @@
+"""The reference of all metrics: `python -m backstay.metrics.reference > docs/metrics.md` writes it."""
+
+from __future__ import annotations
+
+import sys
+
+from backstay.metrics.catalogue import CATALOGUE, Metric, Scope
+
+HEAD = """# Metrics
+
+What `/metrics` shows, and what the collector adds to a registry of your own. Written from `metrics/catalogue.py` by
+`python -m backstay.metrics.reference > docs/metrics.md`; a test compares both. Beside these stand the `process_*`,
+`python_info` and `python_gc_*` of the client library. Names and labels are a contract: rows are added, none is
+renamed.
+
+## How to read them
+
+- Every value of a closed label exists from the start at 0, so that `increase()` sees the first event. The one
+  exception is `backstay_request_duration_seconds`: the histogram of an operation begins with the first request of it.
+- No label holds a symbol, an order or request id, an account number or the text of an error. Open labels are bounded:
+  farms by 50 and then `other`, connections and actors by the configuration (relays times client ids).
+- A time is when something happened, in seconds since 1970, never how long ago; 0 where it has not happened.
+- **Availability** is exact: `1 - rate(backstay_connection_unavailable_seconds_total[30d]) /
+  rate(backstay_connection_expected_seconds_total[30d])`. Both counters run on to the moment of the scrape.
+- A client's connection is named `RELAY/CLIENT_ID`. The client that comes back under its id goes on with the counts of
+  before.
+- **Requests** are those of clients that are answered: reads, streams, orders and cancels of orders. One counts when
+  it is first sent, and once. It fails if it ends in an error, is given up, or if its answer is cut off half way.
+  Refused here, it counts as rejected and not as sent. An order whose socket is lost has not failed: it is in doubt.
+- **Subscriptions** are the streams that clients want: `pending` (not seen to flow on this socket yet), `active`,
+  `stale` (has flowed, and may have stopped: IB's link or its farm is down, or it has not shown since), `failed`
+  (shows no sign however often it is asked for). Their sum is what is wanted.
+- **The oldest update**: no tick is watched, since that would cost something for each. Once a minute every stream that
+  flows by itself is looked at for a second. Of those of a kind this is the time at which one was seen, that of the
+  stream for which it is longest ago. An instrument that seldom trades is seldom seen.
+- **Delivery delay** is measured once a chunk (one `recv`): from the read to when the sink has been given its bytes.
+- **Mailbox wait** is measured of one message at a time.
+- **Clock skew**: TWS tells whole seconds, so half a second says nothing.
+- **Circuit open**: the connection is parked. Something is wrong that a person has to mend; it is tried once a minute
+  all the same.
+- **Events dropped** are the frames that a client missed because it was cut off for not reading.
+- **Leader**: without a lease the process leads, as `lease="none"`.
+
+## In a registry of your own
+
+```python
+from prometheus_client import CollectorRegistry
+
+from backstay.watching import collector
+
+registry = CollectorRegistry()
+registry.register(collector(manager))
+```
+
+The manager is read when the registry is scraped. `/metrics` of the daemon is written by a renderer of its own, which
+says the same, sample for sample, at a fraction of the cost.
+
+## All of them
+"""
+
+SCOPES = {
+    Scope.PROCESS: "The process",
+    Scope.CONNECTION: "Connections",
+    Scope.SUPERVISOR: "Supervisors",
+    Scope.ACTOR: "Actors",
+    Scope.COLLECTOR: "The reading itself",
+}
+UNITS = ("seconds", "bytes")
+
+
+def unit(metric: Metric) -> str:
+    """What a value counts: its base unit, or nothing where it is a number of things or 0 and 1."""
+    return next((unit for unit in UNITS if metric.name.removesuffix("_total").endswith(f"_{unit}")), "")
+
+
+def labels(metric: Metric) -> str:
+    """The labels, each with its values where these are a closed set."""
+    closed = dict(zip(metric.labels, metric.values, strict=False))
+    shown = [f"`{name}`" for name in metric.scope.labels]
+    for name in metric.labels:
+        values = f": {', '.join(closed[name])}" if closed.get(name) else ""
+        shown.append(f"`{name}`{values}")
+    return "; ".join(shown)
+
+
+def reference() -> str:
+    """The whole page."""
+    lines = [HEAD]
+    for scope, title in SCOPES.items():
+        lines += [f"### {title}", "", "| metric | type | unit | labels | meaning |", "|---|---|---|---|---|"]
+        for metric in (metric for metric in CATALOGUE if metric.scope is scope):
+            lines.append(
+                f"| `{metric.name}` | {metric.kind.value} | {unit(metric)} | {labels(metric)} | {metric.help} |"
+            )
+        lines.append("")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())

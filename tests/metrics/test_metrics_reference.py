@@ -1,0 +1,43 @@
+"""The reference of the metrics is what the catalogue says."""
+
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from backstay.metrics.catalogue import CATALOGUE
+from backstay.metrics.reference import HEAD, reference, unit
+
+PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
+
+
+@pytest.mark.skipif(not PAGE.exists(), reason="no source tree beside the wheel")
+def test_the_page_in_the_documentation_is_up_to_date():
+    written = PAGE.read_text(encoding="utf-8")
+    assert written == reference(), "python -m backstay.metrics.reference > docs/metrics.md"
+
+
+def test_every_metric_is_on_the_page_once():
+    page = reference()
+    for metric in CATALOGUE:
+        assert page.count(f"| `{metric.name}` |") == 1
+        assert metric.help in page
+
+
+def test_the_unit_is_read_from_the_name():
+    units = {metric.name: unit(metric) for metric in CATALOGUE}
+    assert units["backstay_connection_expected_seconds_total"] == "seconds"
+    assert units["backstay_sent_bytes_total"] == "bytes"
+    assert units["backstay_connection_up"] == ""
+
+
+def test_the_example_on_the_page_runs():
+    from backstay.config import Config  # noqa: PLC0415
+    from backstay.manager import Manager  # noqa: PLC0415
+
+    code = HEAD.partition("```python\n")[2].partition("```")[0]
+    scope: dict[str, object] = {"manager": Manager(Config())}
+    exec(code, scope)  # noqa: S102  # it is on the page as it is run here
+    registry = scope["registry"]
+    assert isinstance(registry, CollectorRegistry)
+    assert registry.get_sample_value("backstay_leader", {"lease": "none"}) == 1
