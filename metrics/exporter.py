@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from backstay.metrics.collector import BackstayCollector
 from backstay.metrics.events import EventRing
 from backstay.metrics.guard import Guard
 from backstay.metrics.listening import ListenError
+from backstay.metrics.passwords import Login
 from backstay.metrics.renderer import Renderer
 from backstay.metrics.server import Closing, HttpServer
 from backstay.metrics.status_page import BASE_HEADERS, status_page
@@ -31,6 +33,9 @@ __all__ = ["Check", "Exposition", "HttpServer", "ListenError", "Views", "create_
 
 MAX_STREAMS = 16
 """Followers of the events at one time; each holds a connection for as long as it likes."""
+
+GZIP_LEVEL = 1
+"""An exposition repeats itself: the lowest level makes a twentieth of it, higher ones take three times as long."""
 
 MOST_DIGITS = 18
 """Of an event's number: Python refuses to read thousands, and takes its time with hundreds."""
@@ -111,6 +116,15 @@ def _without_drafts(accept: str) -> str:
     return accept.replace("version=2.", "version=1.")
 
 
+def accepts_gzip(header: str) -> bool:
+    """Whether an Accept-Encoding allows gzip by name."""
+    for one in header.lower().split(","):
+        coding, _, weight = one.partition(";")
+        if coding.strip() == "gzip":
+            return weight.replace(" ", "") not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
+    return False
+
+
 def readiness(meter: ConnectionMeter) -> Check:
     """Ready, or not wanted: planned downtime and an operator's pause are no failures."""
     ok = meter.up or not meter.expected
@@ -130,7 +144,11 @@ class _Pages:
 
     async def metrics(self, request: Request) -> Response:
         body, content_type = self._exposition.render(request.headers.get("accept", ""))
-        return Response(body, headers={"Content-Type": content_type, **NO_STORE})
+        headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding", **NO_STORE}
+        if accepts_gzip(request.headers.get("accept-encoding", "")):
+            headers["Content-Encoding"] = "gzip"
+            body = gzip.compress(body, GZIP_LEVEL)
+        return Response(body, headers=headers)
 
     async def livez(self, request: Request) -> Response:
         return _verdict(self._views.live(), request)
@@ -169,9 +187,14 @@ class _Pages:
         return stream_events(self._views.events, request)
 
 
-def create_app(views: Views, *, hosts: Iterable[str] = ()) -> Starlette:
-    """The app of the public listener. `hosts`: names under which it may be asked, beside addresses and this machine."""
+def create_app(views: Views, *, hosts: Iterable[str] = (), users: Mapping[str, str] | None = None) -> Starlette:
+    """The app of the public listener.
+
+    `hosts`: names under which it may be asked, beside addresses and this machine. `users`: hashes of passwords by name;
+    without any, nobody is asked for one.
+    """
     pages = _Pages(views)
+    login = [Middleware(Login, users=users)] if users else []
     app = Starlette(
         routes=[
             Route("/", pages.page),
@@ -186,7 +209,7 @@ def create_app(views: Views, *, hosts: Iterable[str] = ()) -> Starlette:
             Route("/api/v1/timeline", pages.timeline),
             Route("/api/v1/events", pages.events),
         ],
-        middleware=[Middleware(Guard, hosts=tuple(hosts))],
+        middleware=[Middleware(Guard, hosts=tuple(hosts)), *login],
     )
     app.state.closing = Closing()
     return app

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import ssl
 import threading
 from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
 
 import uvicorn
 from starlette.applications import Starlette
@@ -30,6 +33,17 @@ _log = logging.getLogger(__name__)
 
 LAG_PERIOD_SECONDS = 0.5
 """Two timers a second show a loop that lags for a tenth of one, and cost nothing."""
+
+
+class Certificate(NamedTuple):
+    """Files for TLS, in PEM: the certificate with those above it, and its private key."""
+
+    chain: Path
+    key: Path
+
+    def check(self) -> None:
+        """Raises OSError (ssl.SSLError is one) if they cannot be used."""
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(self.chain, self.key)
 
 
 class Closing:
@@ -89,6 +103,7 @@ class HttpServer:
         *,
         protocol: type[BoundedProtocol] = BoundedProtocol,
         lag: Histogram | None = None,
+        certificate: Certificate | None = None,
     ) -> None:
         self._listen = parse_address(listen) if isinstance(listen, str) else listen
         config = uvicorn.Config(
@@ -104,6 +119,8 @@ class HttpServer:
             server_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
+            ssl_certfile=certificate.chain if certificate else None,
+            ssl_keyfile=certificate.key if certificate else None,
         )
         self._server = _Server(config, getattr(app.state, "closing", None), lag)
         self._thread: threading.Thread | None = None

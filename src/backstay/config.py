@@ -70,6 +70,8 @@ _PATHS: tuple[tuple[str, type[Section], str], ...] = (
     ("journal", JournalConfig, "path"),
     ("control", ControlConfig, "socket"),
     ("control", ControlConfig, "holds"),
+    ("http", HttpConfig, "certificate"),
+    ("http", HttpConfig, "key"),
 )
 _WILDCARDS = {"0.0.0.0", "::"}  # noqa: S104  # compared with, not bound
 _THIS_MACHINE = {"localhost", "127.0.0.1", "::1", *_WILDCARDS}
@@ -246,7 +248,8 @@ def _lay_beside(file: Path, tree: _Tree) -> None:
         if not isinstance(table, dict):
             continue  # told as a problem later
         members = cast("_Tree", table)
-        value = members.setdefault(key, str(kind.model_fields[key].default))
+        default = kind.model_fields[key].default
+        value = members.setdefault(key, str(default)) if default is not None else members.get(key)
         if isinstance(value, str) and value:
             members[key] = str(file.parent / value)
 

@@ -81,16 +81,23 @@ def _model_of(schema: _Schema, declared: _Schema) -> _Schema:
 
 
 def _row(key: str, one: _Schema, *, required: bool) -> str:
-    default = "required" if required else f"`{_toml(one['default'])}`"
+    given = one.get("default")
+    default = "required" if required else "none" if given is None else f"`{_toml(given)}`"
     return f"| `{key}` | {_value(one)} | {default} | {one['description']} |"
 
 
 def _value(one: _Schema) -> str:
+    if "anyOf" in one:  # something, or nothing
+        return _value(next(other for other in one["anyOf"] if other["type"] != "null"))
     if "enum" in one:
         return " or ".join(f'`"{choice}"`' for choice in one["enum"])
-    name = {"array": "list of text", "boolean": "true, false", "integer": "whole number", "string": "text"}.get(
-        one["type"], one["type"]
-    )
+    name = {
+        "array": "list of text",
+        "boolean": "true, false",
+        "integer": "whole number",
+        "string": "text",
+        "object": "table",
+    }.get(one["type"], one["type"])
     return f"{name}{''.join(_bounds(one))}"
 
 

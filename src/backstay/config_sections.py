@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar, cast
@@ -20,6 +21,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     PlainValidator,
+    SecretStr,
     WithJsonSchema,
     model_validator,
 )
@@ -278,6 +280,12 @@ class OrdersConfig(Section):
     """An order older than that is never sent again: its price is stale. Its client is told that it is not there."""
 
 
+PASSWORD_HASH = re.compile(
+    r"scrypt\$(?:1024|2048|4096|8192|16384|32768|65536|131072)\$8\$1\$[A-Za-z0-9+/]+=*\$[A-Za-z0-9+/]+=*"
+)
+"""What `backstay.metrics.passwords` makes, and what it takes no more time for than that."""
+
+
 class HttpConfig(Section):
     """Metrics, health and the status page; read-only."""
 
@@ -287,6 +295,21 @@ class HttpConfig(Section):
     """HOST:PORT; port 0 takes a free one."""
     hosts: Annotated[tuple[HostName, ...], BeforeValidator(_listed)] = Field(default=(), max_length=32)
     """Names by which it may be asked, as in http://NAME:9464/, beside addresses, localhost and this machine's name."""
+    certificate: File | None = None
+    """A certificate (PEM, with those above it) for HTTPS, else it is plain HTTP; relative to the configuration file."""
+    key: File | None = None
+    """The private key of that certificate (PEM)."""
+    users: Annotated[dict[str, SecretStr], Field(max_length=32)] = Field(default_factory=dict[str, SecretStr])
+    """Who may look (basic authentication), by name, with the hash that python -m backstay.metrics.passwords prints."""
+
+    @model_validator(mode="after")
+    def _check_access(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key belong together")
+        for name, secret in self.users.items():
+            if ":" in name or not PASSWORD_HASH.fullmatch(secret.get_secret_value()):
+                raise ValueError(f"users.{name}: must be a hash as python -m backstay.metrics.passwords prints it")
+        return self
 
 
 class ControlConfig(Section):

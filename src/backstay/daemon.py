@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from backstay._version import __version__
 from backstay.config import Config
 from backstay.doors import Doors, Server
+from backstay.errors import StartError
 from backstay.holds import Holds
 from backstay.logs import EventLog
 from backstay.manager import Manager
@@ -30,6 +31,7 @@ from backstay.watching import Source
 if TYPE_CHECKING:
     from backstay.control.server import Handler
     from backstay.metrics.exporter import Check
+    from backstay.metrics.server import Certificate
 
 TREE_ENDED = "the supervision tree has ended"
 
@@ -78,6 +80,7 @@ class Daemon:
         with ExitStack() as stops:
             # The doors first: a start that is refused must not have dialled a gateway, or greeted a client.
             stops.callback(self._doors.close)
+            self._certificate()  # so that one that cannot be used ends the start
             self._doors.open()
             self._holds.load()
             stops.callback(self._stop_manager)
@@ -137,7 +140,7 @@ class Daemon:
         """Where it can be reached, in one line."""
         parts = [f"relay {door.name} on {door.listen}" for door in self.manager.status().listeners]
         if self._doors.address is not None:
-            parts.append(f"HTTP on http://{self._doors.address}/")
+            parts.append(f"HTTP on http{'s' if self.config.http.certificate else ''}://{self._doors.address}/")
         return ", ".join([*parts, f"control socket {self.config.control.socket}"])
 
     # -- what others may see and do ------------------------------------------------------------------------------------
@@ -186,9 +189,25 @@ class Daemon:
             draining=self._draining.is_set,
             events=self._events,
         )
-        watchers = HttpServer(http, create_app(views, hosts=self.config.http.hosts), lag=self._timer_lag)
+        config = self.config.http
+        users = {name: secret.get_secret_value() for name, secret in config.users.items()}
+        app = create_app(views, hosts=config.hosts, users=users)
+        watchers = HttpServer(http, app, lag=self._timer_lag, certificate=self._certificate())
         watchers.start()
         return operators, watchers
+
+    def _certificate(self) -> Certificate | None:
+        from backstay.metrics.server import Certificate  # noqa: PLC0415  # see backstay.doors
+
+        config = self.config.http
+        if config.certificate is None or config.key is None:
+            return None
+        found = Certificate(config.certificate, config.key)
+        try:
+            found.check()
+        except OSError as error:
+            raise StartError(f"http.certificate: {found.chain} with {found.key}: {error.strerror or error}") from error
+        return found
 
     def _hear(self, event: str, /, **fields: Any) -> None:
         self._timeline.hear(event, fields)
