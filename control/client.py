@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -27,6 +28,8 @@ ANSWER_SECONDS = 5.0
 """A healthy daemon answers a question in milliseconds, also while connections hang."""
 
 CHUNK_BYTES = 65_536
+INT_BYTES = 4
+ROOT = 0
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 """Thousands of connections with all their requests; more is not an answer of ours."""
@@ -128,6 +131,9 @@ class ControlClient:
                 raise NotPermittedError(f"not permitted to use {self.path}", code="not_permitted") from error
             reason = error.strerror or str(error)
             raise UnreachableError(f"no daemon answers at {self.path}: {reason}", code="unreachable") from error
+        if not is_trusted(owner := peer_uid(sock), os.getuid()):
+            sock.close()
+            raise NotPermittedError(f"{self.path} is served by another user ({owner})", code="not_permitted")
         return sock
 
     def _ask(self, request: bytes, timeout: float) -> dict[str, Any]:
@@ -171,6 +177,20 @@ class ControlClient:
 
     def _not_ours(self) -> NoReturn:
         raise UnreachableError(f"what answers at {self.path} is not backstay", code="unreachable")
+
+
+def peer_uid(sock: socket.socket) -> int | None:
+    """The user at the other end; None where the system does not tell."""
+    option = getattr(socket, "SO_PEERCRED", None)
+    if option is None:
+        return None
+    size = 3 * INT_BYTES  # process, user, group
+    return int.from_bytes(sock.getsockopt(socket.SOL_SOCKET, option, size)[INT_BYTES : 2 * INT_BYTES], sys.byteorder)
+
+
+def is_trusted(owner: int | None, user: int) -> bool:
+    """Whether this user may take the word of a daemon of that one: of itself and of root; root knows what it does."""
+    return owner is None or owner in (user, ROOT) or user == ROOT
 
 
 def require_ready(status: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import socket
 import threading
 from collections.abc import Callable, Mapping
@@ -18,9 +19,11 @@ from typing import Any, Protocol, cast
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backstay.control.unix_socket import Peer, claim, identity, peer_of, release
 from backstay.control.vocabulary import COMMANDS, FAILURES
@@ -31,6 +34,9 @@ from backstay.metrics.server import Closing, HttpServer
 
 MAX_BODY_BYTES = 65_536
 """Arguments are names and a sentence."""
+
+ROOT = 0
+"""May read and write everything of ours anyhow."""
 
 MAX_COMMANDS = 8
 """Commands under way at one time, each holding a thread; an operator and a script or two."""
@@ -112,10 +118,26 @@ def create_control_app(commands: Commands, events: EventRing) -> Starlette:
             Route("/v1/events", desk.events),
             Route("/v1/commands/{name}", desk.command, methods=["POST"]),
         ],
+        middleware=[Middleware(_Owner)],
         exception_handlers={HTTPException: _http_error, CommandError: _command_error, Exception: _unexpected},
     )
     app.state.closing = Closing()
     return app
+
+
+class _Owner:
+    """Turns away whoever is neither our own user nor root, by the word of the kernel: also where modes were changed."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        peer: Peer | None = scope.get("state", {}).get("peer")
+        if peer is None or peer.uid in (os.getuid(), ROOT):
+            await self._app(scope, receive, send)
+            return
+        _log.warning("command refused: peer=%s", peer)
+        await _failure("not_permitted", f"user {peer.uid} may not command this daemon")(scope, receive, send)
 
 
 class _Desk:

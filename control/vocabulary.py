@@ -131,7 +131,7 @@ COMMANDS = {
     ),
     "orders": Command(
         "Show the orders that a client has placed through a connection.",
-        "Those of which TWS has said nothing come first.",
+        "Those in doubt come first, then those of which TWS has said nothing. What has ended is not shown.",
     ),
     "dump": Command(
         "Collect what a bug report needs: status, tree, events, configuration and stacks.",

@@ -205,10 +205,17 @@ def orders(
 
     def look() -> Answer:
         found = client_of(config, control).command("orders", {"name": _one(names)}, timeout=timeout)
-        columns = (("STATE", "state"), ("ID", "id"))
-        return Answer(Exit.OK, json.dumps(found) if as_json else _listing(found["orders"], columns, "no orders"))
+        columns = (("STATE", "state"), ("ID", "id"), ("ORDER", "what"), ("SENT", "sent"))
+        rows = [_order(row) for row in found["orders"]]
+        return Answer(Exit.OK, json.dumps(found) if as_json else _listing(rows, columns, "no orders"))
 
     return tell(ask(look, as_json=as_json))
+
+
+def _order(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    what = " ".join(str(row[key]) for key in ("action", "quantity", "symbol") if row[key])
+    sent = f"{render.duration(time.time() - row['sent_wall'])} ago" if row["sent_wall"] else None
+    return {**row, "what": what or None, "sent": sent}
 
 
 def _listing(rows: list[Mapping[str, Any]], columns: tuple[tuple[str, str], ...], none: str) -> str:

@@ -25,7 +25,7 @@ from backstay.logs import EventLog
 from backstay.manager import Manager
 from backstay.metrics.events import EventRing
 from backstay.metrics.listening import ListenError, parse_address
-from backstay.outlook import bundle, journal_trouble, owed_requests, placed_orders, tree_of
+from backstay.outlook import UNDECIDED, bundle, journal_trouble, owed_requests, placed_orders, tree_of
 from backstay.reloading import difference, move_endpoint, take_over, with_client_id
 from backstay.session.lifecycle import Event
 from backstay.status import ConnectionStatus, status_as_dict
@@ -140,7 +140,7 @@ class Operations:
         row = next((one for one in self._manager.status().connections if one.name == name), None)
         if charge is None or row is None or row.state not in UP_STATES:
             return False
-        return row.reads > 0 or any(order["state"] == "unanswered" for order in placed_orders(charge))
+        return row.reads > 0 or any(order["state"] in UNDECIDED for order in placed_orders(charge))
 
     def resume(self, arguments: Arguments, peer: Peer | None) -> Result:
         """Let a connection up again, or the next one of that name."""

@@ -20,6 +20,7 @@ from backstay.actors.session import Charge
 from backstay.config import Config
 from backstay.live import steady
 from backstay.logs import masked
+from backstay.session.intents import Intent
 from backstay.session.ledger import Entry
 from backstay.session.orders import Journal
 from backstay.supervisor.root import Root
@@ -91,10 +92,42 @@ def journal_trouble(charge: Charge) -> str:
 
 
 def placed_orders(charge: Charge) -> Sequence[Mapping[str, object]]:
-    """Orders placed through a connection, those without an answer first."""
+    """Orders placed through a connection that may still be alive: those in doubt first, then those without an answer.
+
+    Those of a client whose orders are not journalled are only known as answered by TWS or not.
+    """
+    orders = charge.owed.orders
+    intents = steady(lambda: orders.table.open_intents() if orders is not None else ())
+    rows = [_order(intent) for intent in intents]
+    known = {row["id"] for row in rows}
     found = steady(lambda: list(charge.owed.ledger.orders.items()))
-    rows = [{"id": order_id, "state": "acknowledged" if seen else "unanswered"} for order_id, seen in found]
-    return sorted(rows, key=lambda row: (row["state"] == "acknowledged", row["id"]))
+    rows += [
+        {**_UNKNOWN_ORDER, "id": order_id, "state": "acknowledged" if seen else "unanswered"}
+        for order_id, seen in found
+        if order_id not in known
+    ]
+    return sorted(rows, key=lambda row: (ORDER_STATES.index(row["state"]), row["id"]))
+
+
+ORDER_STATES = ("in_doubt", "unanswered", "sent", "intent", "live", "acknowledged")
+"""In the order of how much they need somebody. `intent`: written down, and not sent."""
+
+UNDECIDED = frozenset({"in_doubt", "unanswered", "sent", "intent"})
+"""Those of which TWS has yet to say that it has them."""
+
+_UNKNOWN_ORDER: Mapping[str, object] = {"symbol": "", "action": "", "quantity": None, "sent_wall": 0.0}
+
+
+def _order(intent: Intent) -> dict[str, Any]:
+    look = intent.order.look
+    return {
+        "id": intent.key.order_id,
+        "state": intent.state.value,
+        "symbol": look.symbol,
+        "action": look.action,
+        "quantity": None if look.quantity is None else str(look.quantity),
+        "sent_wall": intent.sent_wall,
+    }
 
 
 def bundle(config: Config, **parts: object) -> Mapping[str, object]:

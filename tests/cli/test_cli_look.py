@@ -5,12 +5,18 @@ from __future__ import annotations
 import json
 import re
 import stat
+from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 
 from backstay.control.explaining import HELP_BY_CAUSE, explain
 from backstay.demo_client import QuoteClient
+from backstay.outlook import ORDER_STATES, placed_orders
+from backstay.protocol.order_fields import Look, PlacedOrder
 from backstay.session.causes import Cause
+from backstay.session.intent_table import IntentTable
+from backstay.session.intents import IntentState, Moment
 
 PATIENCE = 30.0
 
@@ -137,10 +143,41 @@ def test_what_is_owed_to_a_client_is_listed(place, client):
 def test_orders_without_an_answer_come_first(place):
     ledger = place.daemon.manager.charge("one").owed.ledger
     ledger.orders.update({5: True, 7: False})
-    assert place.run("orders", "one")[1].split() == ["STATE", "ID", "unanswered", "7", "acknowledged", "5"]
+    said = [line.split() for line in place.run("orders", "one")[1].splitlines()]
+    assert said == [["STATE", "ID", "ORDER", "SENT"], ["unanswered", "7", "-", "-"], ["acknowledged", "5", "-", "-"]]
     assert [one["id"] for one in place.json("orders", "one")[1]["orders"]] == [7, 5]
     assert place.run("orders", "two") == (0, "no orders\n", "")
     ledger.orders.clear()
+
+
+def test_orders_in_doubt_come_before_all_others():
+    table, at = IntentTable("paper"), Moment(1.0, 1_000.0)
+    look = Look(symbol="AAPL", action="BUY", quantity=Decimal(100))
+    table.place(PlacedOrder(order_id=4, look=look), (b"", 176), client_id=3, epoch=1, at=at)
+    table.lost(at)
+    table.place(PlacedOrder(order_id=3), (b"", 176), client_id=3, epoch=2, at=at)
+    owed = SimpleNamespace(
+        orders=SimpleNamespace(table=table), ledger=SimpleNamespace(orders={1: False, 2: True, 3: False})
+    )
+    rows = placed_orders(SimpleNamespace(owed=owed))
+    assert [(row["id"], row["state"]) for row in rows] == [
+        (4, "in_doubt"),
+        (1, "unanswered"),
+        (3, "sent"),
+        (2, "acknowledged"),
+    ]
+    assert rows[0] == {
+        "id": 4,
+        "state": "in_doubt",
+        "symbol": "AAPL",
+        "action": "BUY",
+        "quantity": "100",
+        "sent_wall": 1_000.0,
+    }
+    assert set(ORDER_STATES) >= {state.value for state in IntentState if state.value not in ENDED}
+
+
+ENDED = {"done", "rejected", "abandoned"}
 
 
 def test_a_bundle_has_everything_and_no_account(place, tmp_path):
