@@ -29,6 +29,13 @@ URGENT_SHARE = 15
 """One more in so many for orders, cancels and probes: they need not wait for a burst of reads to be a second old. With
 45 a second that makes 48, still below TWS's 50, so that a jolt of the network does not make them 51."""
 
+BURST_SHARE = 0.5
+"""So much of a second's messages may be bulk that leaves at once. The rest of it is spread over the second, so that
+what is urgent finds room at any moment."""
+
+JOLT_SECONDS = 0.1
+"""So long a burst may be held up on its way: what follows a full second is spread, or there would be two in one."""
+
 PAUSE_SECONDS = 1.0
 """TWS counts by the second; the third violation costs the socket."""
 
@@ -68,6 +75,7 @@ class Outbox:
     per_second: int
     reserved: bool = False  # the next free moment belongs to a probe; the lanes wait behind it
     bulk_turn: bool = False
+    crowded: bool = False  # something has had to wait for the pace, and something waits ever since
     now: float = 0.0  # of the present step; set by its owner
     slow_until: float = float("-inf")
     paused_until: float = float("-inf")
@@ -84,14 +92,26 @@ class Outbox:
 
     def wait_seconds(self, now: float, *, urgent: bool = False) -> float:
         """How long until something may leave; 0 if it may leave now. `urgent`: an order, a cancel, a probe."""
-        while self.sent_at and self.sent_at[0] + WINDOW_SECONDS <= now:
+        while self.sent_at and self.sent_at[0] + WINDOW_SECONDS + JOLT_SECONDS <= now:
             self.sent_at.popleft()
-        limit = self.per_second if now >= self.slow_until else max(1, self.per_second // 2)
-        if urgent:
-            limit += limit // URGENT_SHARE
-        excess = len(self.sent_at) - limit
-        window = 0.0 if excess < 0 else self.sent_at[excess] + WINDOW_SECONDS - now
-        return max(window, self.paused_until - now, 0.0)
+        moment = now
+        while (due := self._due(moment, urgent=urgent)) > moment:
+            moment = due  # by then older ones count no more, and what is left is spread anew
+        return moment - now
+
+    def _due(self, now: float, *, urgent: bool) -> float:
+        sent_at, limit = self.sent_at, self.per_second if now >= self.slow_until else max(1, self.per_second // 2)
+        old = next((index for index, at in enumerate(sent_at) if at + WINDOW_SECONDS > now), len(sent_at))
+        recent, allowed = len(sent_at) - old, limit + limit // URGENT_SHARE if urgent else limit
+        if recent >= allowed:
+            return max(self.paused_until, sent_at[-allowed] + WINDOW_SECONDS)
+        due, spreads = self.paused_until, not urgent and self._has_only_bulk and recent > limit * BURST_SHARE
+        if sent_at and (self.crowded or spreads or len(sent_at) >= limit):
+            due = max(due, sent_at[-1] + WINDOW_SECONDS / limit)
+        if spreads:
+            frees_at = sent_at[old] + WINDOW_SECONDS
+            due = max(due, sent_at[-1] + (frees_at - sent_at[-1]) / (limit - recent + 1))
+        return due
 
     def slow_down(self, now: float) -> None:
         """TWS says that it was too much: nothing for a second, half the rate for a minute."""
@@ -100,10 +120,14 @@ class Outbox:
 
     def pop(self, now: float) -> Item | None:
         """The next item, if there is one and the rate allows it."""
-        if self.reserved or self.wait_seconds(now, urgent=self.has_urgent) > 0.0:
+        if self.reserved:
+            return None
+        if self.wait_seconds(now, urgent=self.has_urgent) > 0.0:
+            self.crowded = len(self) > 0
             return None
         lane = self._next_lane()
         if lane is None:
+            self.crowded = False
             return None
         self.sent_at.append(now)
         return lane.popleft()
@@ -112,6 +136,10 @@ class Outbox:
     def has_urgent(self) -> bool:
         """Whether an order or a cancel is next."""
         return bool(self.lanes[Lane.ORDERS]) and not self.lanes[Lane.SETTINGS]
+
+    @property
+    def _has_only_bulk(self) -> bool:
+        return not any(self.lanes[: Lane.BULK])
 
     def _next_lane(self) -> deque[Item] | None:
         interactive, bulk = self.lanes[Lane.INTERACTIVE], self.lanes[Lane.BULK]
@@ -134,7 +162,7 @@ class Outbox:
 
     def clear(self) -> list[Item]:
         """Empty all lanes; returns what was waiting, in the order in which it would have left."""
-        self.reserved = False
+        self.reserved = self.crowded = False
         items = [item for lane in self.lanes for item in lane]
         for lane in self.lanes:
             lane.clear()

@@ -11,6 +11,10 @@ LOG_MAX = 5000
 """Requests remembered per client id: a restore of a thousand streams fits, a day of requests does not."""
 
 
+SECOND_MAX = 10_000
+"""Requests of one second that are told apart; TWS ends a session at a hundredth of that."""
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """Something that happened, told to every hook in the simulator's own thread.
@@ -31,11 +35,13 @@ Hook = Callable[[Event], None]
 
 @dataclass(slots=True)
 class ClientRecord:
-    """One client id over all its sockets."""
+    """One client id over all its sockets. ``second_max``: the most requests in any second on one socket."""
 
     sockets: int = 0
     sockets_max: int = 0
     connects: int = 0
+    second_max: int = 0
+    second: deque[float] = field(default_factory=lambda: deque(maxlen=SECOND_MAX))
     requests: Counter[str] = field(default_factory=Counter[str])
     log: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=LOG_MAX))
 
@@ -84,6 +90,7 @@ class Records:
         record = self.client(client_id)
         record.connects += 1
         record.sockets += 1
+        record.second.clear()  # TWS counts by the socket
         record.sockets_max = max(record.sockets_max, record.sockets)
         self.tell("started", client_id)
 
@@ -92,7 +99,12 @@ class Records:
         self.requests[name] += 1
         record = self.client(client_id)
         record.requests[name] += 1
-        record.log.append({"seconds": time.monotonic(), "wall": time.time(), "name": name, "key": key})
+        now = time.monotonic()
+        record.second.append(now)
+        while record.second[0] <= now - 1.0:
+            record.second.popleft()
+        record.second_max = max(record.second_max, len(record.second))
+        record.log.append({"seconds": now, "wall": time.time(), "name": name, "key": key})
         self.tell("request", client_id, name, key=key)
 
     def tell(self, kind: str, client_id: int | None, name: str = "", *, key: int | None = None) -> None:

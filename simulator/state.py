@@ -37,6 +37,7 @@ def _client(world: "World", client_id: int, record: "ClientRecord") -> dict[str,
         "sockets": record.sockets,
         "sockets_max": record.sockets_max,
         "connects": record.connects,
+        "second_max": record.second_max,
         "requests": dict(record.requests),
         "log": list(record.log),
         "subscriptions": [

@@ -35,6 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption("--kills", type=int, default=6, help="how often `backstay run` is killed (default %(default)s)")
     parser.addoption("--kills-seed", type=int, default=None, help="the seed a failed run has printed")
+    parser.addoption("--streams", type=int, default=120, help="so many streams are put back (default %(default)s)")
     parser.addoption("--browser", action="store_true", help="run tests/browser as well; needs Debian's chromium")
     parser.addoption("--pictures", action="store_true", help="write the pictures in docs/ anew, with --browser")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backstay.session.pacing import WINDOW_SECONDS, Item, Lane, Outbox, Waiting
+from backstay.session.pacing import JOLT_SECONDS, WINDOW_SECONDS, Item, Lane, Outbox, Waiting
 
 times = st.lists(st.floats(0.0, 0.5, allow_nan=False), min_size=1, max_size=60)
 
@@ -107,13 +107,46 @@ def test_an_heir_owes_no_credit_for_what_it_finds():
     assert waiting.outbox.per_second == 7
 
 
-def test_a_cancel_does_not_wait_for_a_burst_of_reads_to_be_a_second_old():
-    outbox = Outbox(45)
+def sent_with_cancels(cancels: list[float]) -> tuple[list[float], list[float]]:
+    """When 45 a second of 5,000 reads leave in the first seconds, and how long each of these cancels waits."""
+    outbox, now, sent, waits, left = Outbox(45), 0.0, [], [], sorted(cancels)
     for _ in range(5_000):
         outbox.push(Lane.BULK, Item(b"read"))
-    assert drained(outbox, 0.0) == [b"read"] * 45
-    outbox.push(Lane.ORDERS, Item(b"cancel"))
-    assert drained(outbox, 0.1) == [b"cancel"]
+    while now < 2.5:
+        sent += [now] * len(drained(outbox, now))
+        rings_at = now + outbox.wait_seconds(now) + 1e-9
+        if left and left[0] < rings_at:
+            now = max(now, left.pop(0))
+            outbox.push(Lane.ORDERS, Item(b"cancel"))
+            waits.append(outbox.wait_seconds(now, urgent=True))
+            now += waits[-1] + 1e-9
+        else:
+            now = rings_at
+    return sent, waits
+
+
+@settings(max_examples=30)
+@given(st.lists(st.floats(0.0, 2.2), max_size=12))
+def test_a_cancel_does_not_wait_for_what_is_put_back(cancels):
+    _, waits = sent_with_cancels(cancels)
+    assert max(waits, default=0.0) <= 0.1
+
+
+@settings(max_examples=30)
+@given(st.lists(st.floats(0.0, 2.2), max_size=3), st.floats(0.0, 2.2), st.floats(0.0, JOLT_SECONDS))
+def test_what_is_held_up_on_its_way_does_not_make_too_much_of_the_next_second(cancels, jolt, seconds):
+    sent, _ = sent_with_cancels(cancels)
+    seen = [jolt + seconds if jolt <= moment < jolt + seconds else moment for moment in sent]
+    for first in seen:
+        assert sum(first <= moment < first + WINDOW_SECONDS for moment in seen) <= 50
+
+
+def test_a_second_of_requests_leaves_at_once_and_what_is_beyond_it_evenly():
+    outbox = Outbox(40)
+    for _ in range(100):
+        outbox.push(Lane.INTERACTIVE, Item(b"read"))
+    assert len(drained(outbox, 0.0)) == 40
+    assert [len(drained(outbox, 1.0 + tick / 40 + 1e-6)) for tick in range(60)] == [1] * 60
 
 
 @given(st.lists(st.tuples(st.floats(0.0, 0.3), st.integers(0, 60), st.integers(0, 4)), min_size=1, max_size=80))

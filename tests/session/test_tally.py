@@ -147,10 +147,12 @@ def test_what_waits_for_the_pace_is_in_the_queue_and_its_wait_is_measured():
     waiting = census(script).queued
     assert waiting > 0
     script.ring(Timer.RELEASE, after=1.0)
+    for _ in range(waiting - 1):
+        script.ring(Timer.RELEASE, after=script.armed(Timer.RELEASE) or 0.0)
     assert census(script).queued == 0
     waits = [e.seconds for e in script.effects if isinstance(e, Observe) and e.name == "send_queue_wait"]
     assert len(waits) == 60
-    assert sum(wait == pytest.approx(1.0) for wait in waits) == waiting
+    assert sum(1.0 <= wait < 1.5 for wait in waits) == waiting
 
 
 # -- streams -----------------------------------------------------------------------------------------------------------
