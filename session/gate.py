@@ -91,7 +91,8 @@ class Gate(Trades):
         """Queue every stream and read that this epoch has not seen yet."""
         for entry in self.ledger.unsent(self.epoch):
             entry.queued = True
-            entry.repeats, entry.flowed, entry.renew_wanted, entry.given_up = 0, False, False, False
+            entry.repeats, entry.renewals = 0, 0
+            entry.flowed, entry.renew_wanted, entry.given_up = False, False, False
             item = Item(entry.payload, entry=entry)
             if entry.request.id == REQ_CURRENT_TIME:
                 self.clocks.append(item)

@@ -48,6 +48,9 @@ RENEW_SECONDS = {316: 1.0, 10182: 5.0, 10197: 30.0, 10225: 0.5}
 MAX_RENEWALS = 5
 """Of one stream on one socket: after that the code is what the client makes of it."""
 
+FORGIVEN_SECONDS = 3_600.0
+"""A stream that flowed for so long since it was asked for has its renewals back."""
+
 TOO_FAST = 100
 PACING_SECONDS = {TOO_FAST: 1.0, 162: 15.0, 420: 15.0}
 """How long to wait before what was refused for its pace is asked again; doubled each time."""
@@ -142,6 +145,8 @@ def renew_on(core: Core, error: ErrorMessage) -> bool:
     """TWS has let go of a stream. True if it will be asked for again, so that this code does not end it."""
     renewed = False
     for entry in core.owed.ledger.on_key(error.id):
+        if core.now - entry.sent_at >= FORGIVEN_SECONDS:
+            entry.renewals = 0
         if entry.is_stream and entry.renewals < MAX_RENEWALS and entry.epoch == core.owed.epoch:
             delay = RENEW_SECONDS[error.code] * 2**entry.renewals
             entry.renewals += 1

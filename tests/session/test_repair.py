@@ -207,6 +207,27 @@ def test_a_stream_that_tws_lets_go_is_asked_for_again_and_not_without_end(number
     assert look(script, 1_000.0) == []
 
 
+def worn_out() -> Script:
+    """A stream that was let go and asked for again as often as on one socket it may be."""
+    script = Script().ready().ask(QUOTES)
+    for turn in range(5):
+        script.hear(error(V, 5, 10197))
+        assert look(script, 30.1 * 2**turn) == [cancel(QUOTES), QUOTES]
+    return script.hear(TICK)
+
+
+def test_a_stream_that_has_flowed_for_an_hour_may_be_let_go_again():
+    script = worn_out()
+    script.now += 3_600.0
+    script.hear(error(V, 5, 10197))
+    assert look(script, 30.1) == [cancel(QUOTES), QUOTES]
+
+
+def test_a_new_socket_gives_a_stream_its_renewals_back():
+    script = lose(worn_out()).again().hear(TICK, error(V, 5, 10197))
+    assert look(script, 30.1) == [cancel(QUOTES), QUOTES]
+
+
 # -- the pace ----------------------------------------------------------------------------------------------------------
 
 
