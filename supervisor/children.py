@@ -17,7 +17,7 @@ from backstay.supervisor.book import Book
 from backstay.supervisor.messages import Exited
 from backstay.supervisor.plan import Order
 from backstay.supervisor.specs import ChildSpec, Context
-from backstay.supervisor.tree import Child, ChildState, Parent
+from backstay.supervisor.tree import Child, ChildState, Parent, RestartCause
 
 READY_SECONDS: Final = 5.0
 """How long a supervisor waits for a supervisor below it to have started its children, so that their names are in
@@ -92,10 +92,14 @@ class Children:
         self._records.pop(spec.id, None)
         return self._set(Child(spec))
 
-    def want(self, names: Iterable[str]) -> None:
+    def want(self, names: Iterable[str], cause: RestartCause = RestartCause.CRASH) -> None:
         """Mark children as to be started."""
         for name in names:
-            self._set(replace(self._records[name], state=ChildState.WANTED, reason=""))
+            self._set(replace(self._records[name], state=ChildState.WANTED, reason="", cause=cause))
+
+    def note_escalation(self, child: Child) -> None:
+        """A supervisor below has given up."""
+        self._set(replace(self._records[child.spec.id], escalations=child.escalations + 1))
 
     def park(self, names: Iterable[str], reason: str) -> None:
         """Mark children that do not run as parked."""
@@ -123,7 +127,8 @@ class Children:
             house.log("child_start_failed", id=name, error=text, traceback=traceback.format_exc())
             return text
         again = child.incarnation > 1
-        self._set(replace(child, actor=actor, state=ChildState.RUNNING, restarts=child.restarts + again))
+        begun = child.restarted() if again else child
+        self._set(replace(begun, actor=actor, state=ChildState.RUNNING))
         if isinstance(actor, Parent):
             house.excuse(READY_SECONDS)
             actor.ready.wait(READY_SECONDS)

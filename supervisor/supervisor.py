@@ -45,7 +45,7 @@ from backstay.supervisor.specs import (
     SupervisorSpec,
     no_log,
 )
-from backstay.supervisor.tree import Child, ChildState, Parent
+from backstay.supervisor.tree import Child, ChildState, Parent, RestartCause
 
 RETRY_SECONDS: Final = 0.01
 """Pause before a failed start is tried again: it must not spin a core where the intensity is generous."""
@@ -122,7 +122,10 @@ class Supervisor(Parent):
         if plan.costs and (trouble := self._spend(name, exited.error or exited.kind.value)):
             self._park(name, trouble)
             return None
-        self._carry_out(plan, f"{name} ended")
+        gave_up = exited.error.partition(":")[0].endswith(RestartIntensityReached.__name__)
+        if gave_up:
+            self._children.note_escalation(child)
+        self._carry_out(plan, f"{name} ended", RestartCause.ESCALATION if gave_up else RestartCause.CRASH)
         if name not in plan.start and child.spec.significant:
             self._end_with(child)
         return None
@@ -159,7 +162,7 @@ class Supervisor(Parent):
             return self._refuse(name, "no child of this id")
         self._unpark()
         plan = plan_restart(self._children.order(), strategy=self.spec.strategy, failed=name)
-        self._carry_out(plan, command.reason or "restart")
+        self._carry_out(plan, command.reason or "restart", RestartCause.OPERATOR)
         child = self._children.get(name)
         running = child is not None and child.state is ChildState.RUNNING
         return None if running else "not started yet: it will be tried again"
@@ -173,11 +176,11 @@ class Supervisor(Parent):
         self._start_wanted()
         return None
 
-    def _carry_out(self, plan: Plan, reason: str) -> None:
+    def _carry_out(self, plan: Plan, reason: str, cause: RestartCause) -> None:
         self._end_lives((child for name in plan.stop if (child := self._children.get(name)) is not None), reason)
         for name in plan.remove:
             self._children.forget(name)
-        self._children.want(plan.start)
+        self._children.want(plan.start, cause)
         self._start_wanted()
 
     def _start_wanted(self) -> None:
@@ -211,6 +214,7 @@ class Supervisor(Parent):
             return ""
         self._house.log("restart_intensity_reached", id=name, reason=reason)
         trouble = f"more than {limit.restarts} restarts in {limit.seconds:g} s, the last of {name} ({reason})"
+        self.exceeded += 1
         if self.spec.parked_seconds is None:
             raise RestartIntensityReached(f"{self.context.path}: {trouble}")
         return trouble

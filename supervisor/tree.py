@@ -7,7 +7,7 @@ compose `TreeNode`s from that, also while the supervisor hangs.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
@@ -33,6 +33,14 @@ class ChildState(Enum):
     """Needed too many restarts, or depends on one that did. Tried again after a while, or when somebody says so."""
 
 
+class RestartCause(Enum):
+    """Why a child is started again."""
+
+    CRASH = "crash"
+    OPERATOR = "operator"
+    ESCALATION = "escalation"
+
+
 @dataclass(frozen=True, slots=True)
 class Child:
     """One child as its supervisor sees it."""
@@ -50,6 +58,27 @@ class Child:
 
     reason: str = ""
     """Why it is parked."""
+
+    cause: RestartCause = RestartCause.CRASH
+    """Why it was wanted last."""
+
+    operator_restarts: int = 0
+    """Those of the restarts that somebody asked for."""
+
+    escalation_restarts: int = 0
+    """Those of the restarts because a supervisor had given up."""
+
+    escalations: int = 0
+    """How often it has given up itself, being a supervisor."""
+
+    def restarted(self) -> Child:
+        """Once more, for the cause that it was wanted for."""
+        return replace(
+            self,
+            restarts=self.restarts + 1,
+            operator_restarts=self.operator_restarts + (self.cause is RestartCause.OPERATOR),
+            escalation_restarts=self.escalation_restarts + (self.cause is RestartCause.ESCALATION),
+        )
 
     def grace(self) -> float:
         """Seconds this child may take to stop. A supervisor gets at least what its own children may take."""
@@ -92,6 +121,8 @@ class Parent(Actor):
     """The outside face of a supervisor. All of it for any thread."""
 
     _published: tuple[Child, ...] = ()
+    exceeded: int = 0
+    """How often its restart intensity was exceeded in this life, and it parked what kept failing."""
 
     def children(self) -> tuple[Child, ...]:
         """Return the children as last published."""

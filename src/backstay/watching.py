@@ -11,7 +11,7 @@ from backstay.keeping import Keeping
 from backstay.metrics.blocks import ActorSample, ConnectionMeter, ProcessSample
 from backstay.supervisor.actor import Actor
 from backstay.supervisor.root import Root
-from backstay.supervisor.tree import Parent, TreeNode
+from backstay.supervisor.tree import Child, Parent, TreeNode
 
 if TYPE_CHECKING:
     from backstay.metrics.collector import BackstayCollector
@@ -114,5 +114,14 @@ class _Walk:
                 continue
             path, actor = prefix + label, child.actor
             self.note(path, actor, restarts=child.restarts, supervisor=name)
+            if child.restarts or child.escalations:
+                self._note_causes(self.found[path], child)
             if isinstance(actor, Parent):
+                self.found[path].escalations += actor.exceeded
                 self.below(actor, path, f"{path}/")
+
+    def _note_causes(self, sample: ActorSample, child: Child) -> None:
+        sample.operator_restarts = child.operator_restarts
+        sample.escalation_restarts = child.escalation_restarts
+        sample.restarts -= child.operator_restarts + child.escalation_restarts
+        sample.escalations = child.escalations

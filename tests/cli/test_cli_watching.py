@@ -2,6 +2,7 @@
 
 import os
 import stat
+import threading
 import time
 
 import pytest
@@ -11,7 +12,7 @@ from backstay.keeping import Keeping
 from backstay.places import make_runtime_folder, runtime_folder, simulator_socket
 from backstay.supervisor.actor import Actor
 from backstay.supervisor.root import Root
-from backstay.supervisor.specs import ChildKind, ChildSpec, Strategy, SupervisorSpec, no_log
+from backstay.supervisor.specs import ChildKind, ChildSpec, Intensity, Strategy, SupervisorSpec, no_log
 from backstay.supervisor.supervisor import start_root, supervisor_child
 from backstay.supervisor.tree import ChildState, TreeNode
 from backstay.watching import Source, restarts_below
@@ -36,7 +37,10 @@ TREE = node(
 
 
 class Sleeper(Actor):
-    """Does nothing but live."""
+    """Does nothing but live, and die of whatever it is told."""
+
+    def receive(self, message: object) -> None:
+        raise RuntimeError(message)
 
 
 def connection(name: str) -> ChildSpec:
@@ -83,10 +87,37 @@ def test_actors_carry_the_name_of_their_connection_and_the_nameless_are_left_out
         "relays/relay-paper",
     }
     session = samples["connections/paper/1/session"]
-    assert (session.supervisor, session.restarts, session.mailbox_length) == ("connections/paper/1", 1, 0)
+    assert (session.supervisor, session.restarts, session.mailbox_length) == ("connections/paper/1", 0, 0)
+    assert (session.operator_restarts, session.escalation_restarts, session.escalations) == (1, 0, 0)
     assert abs(session.last_progress_wall - time.time()) < 60
     assert session.mailbox_wait is not None
     assert samples["connections"].supervisor == samples["root"].supervisor == "root"
+
+
+def test_a_supervisor_that_gave_up_is_told_apart_from_a_crash():
+    restarted = threading.Event()
+
+    def log(event: str, /, **fields: object) -> None:
+        if event == "child_restarted" and fields["id"] == "keeper":
+            restarted.set()
+
+    session = ChildSpec("session", Sleeper.start)
+    keeper = supervisor_child(
+        "keeper", SupervisorSpec(children=(session,), own_book=True, intensity=Intensity(0, 60.0))
+    )
+    root = start_root(
+        SupervisorSpec(children=(supervisor_child("connections", SupervisorSpec(children=(keeper,))),)), log=log
+    )
+    try:
+        book = root.book.inner("keeper")
+        assert book is not None
+        assert book.send("session", "die")
+        assert restarted.wait(15)
+        samples = {sample.name: sample for sample in Source(Watched(root)).actors()}
+    finally:
+        assert root.stop()
+    found = samples["connections/keeper"]
+    assert (found.restarts, found.operator_restarts, found.escalation_restarts, found.escalations) == (0, 0, 1, 1)
 
 
 def test_without_a_tree_there_are_no_actors():
