@@ -107,8 +107,8 @@ class Exposition:
         """Body and content type for an Accept header: OpenMetrics 1.0 if it is asked for, else the text format."""
         encoder, content_type = choose_encoder(_without_drafts(accept))
         open_metrics = content_type.startswith("application/openmetrics-text")
-        own = self._renderer.render(open_metrics=open_metrics).encode()
-        return own + encoder(self._process), content_type
+        pieces = self._renderer.pieces(open_metrics=open_metrics)
+        return b"".join((*pieces, encoder(self._process))), content_type
 
 
 def _without_drafts(accept: str) -> str:

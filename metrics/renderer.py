@@ -27,23 +27,27 @@ class Renderer:
         self._reader = reader
         self._columns = [_Column(metric) for metric in CATALOGUE]
         self._headers = {
-            open_metrics: [_header(metric, open_metrics=open_metrics) for metric in CATALOGUE]
+            open_metrics: [_header(metric, open_metrics=open_metrics).encode() for metric in CATALOGUE]
             for open_metrics in (False, True)
         }
 
     def render(self, *, open_metrics: bool) -> str:
         """All metrics in the text format 0.0.4, or in OpenMetrics 1.0 without its closing `# EOF`."""
+        return b"".join(self.pieces(open_metrics=open_metrics)).decode()
+
+    def pieces(self, *, open_metrics: bool) -> list[bytes]:
+        """The same, not yet put together: a copy of all that costs as much as all that has changed."""
         reader = self._reader
         view = reader.look()
         names = {scope: [sample.name for sample in samples] for scope, samples in view.samples.items() if scope.labels}
-        parts: list[str] = []
+        parts: list[bytes] = []
         for column, header in zip(self._columns, self._headers[open_metrics], strict=True):
             scope = column.metric.scope
             samples = view.collector() if scope is Scope.COLLECTOR else view.samples[scope]
             text, errors = column.write(names.get(scope) or [""] * len(samples), samples, view.now)
             reader.errors += errors
             parts += (header, text)
-        return "".join(parts)
+        return parts
 
     @property
     def known(self) -> int:
@@ -72,9 +76,9 @@ class _Column:
         self._make: type[_Block] = _HistogramBlock if metric.kind is Kind.HISTOGRAM else _Block
         self._names: list[str] = []
         self._marks: list[Any] = []
-        self._text = ""
+        self._text = b""
 
-    def write(self, names: list[str], samples: Sequence[Any], now: float) -> tuple[str, int]:
+    def write(self, names: list[str], samples: Sequence[Any], now: float) -> tuple[bytes, int]:
         """The lines of all samples, and how many could not be read."""
         try:
             readings = self._readings(samples, now)
@@ -92,7 +96,7 @@ class _Column:
                 parts.append(block.text)
             self._forget(names)
             self._names, self._marks = names, self._make.kept_marks(marks)
-            self._text = "".join(parts)
+            self._text = "".join(parts).encode()
         return self._text, 0
 
     def _readings(self, samples: Sequence[Any], now: float) -> list[Any]:
@@ -100,7 +104,7 @@ class _Column:
             return list(map(self._attribute, samples))
         return [self.metric.read(sample, now) for sample in samples]
 
-    def _write_each(self, names: list[str], samples: Sequence[Any], now: float) -> tuple[str, int]:
+    def _write_each(self, names: list[str], samples: Sequence[Any], now: float) -> tuple[bytes, int]:
         parts: list[str] = []
         errors = 0
         for name, sample in zip(names, samples, strict=True):
@@ -112,7 +116,7 @@ class _Column:
                 errors += 1
         self._forget(names)
         self._marks = []
-        return "".join(parts), errors
+        return "".join(parts).encode(), errors
 
     def _begin(self, name: str, sample: Any) -> _Block:
         block = self.blocks[name] = self._make(self.metric, self.metric.identify(sample))
