@@ -17,6 +17,9 @@ from backstay.session.ledger import Entry
 from backstay.session.settings import VerifySettings
 
 NEVER_DUE = float("inf")
+HEAP_SLACK = 64
+"""So many that are over may lie among those that are looked after, beside as many as there are of these."""
+
 FORGETS = 0.7
 """How much of the slowest answer's time is left after the next: three quick ones, and it counts no longer."""
 
@@ -41,6 +44,7 @@ class Firsts:
     next_due: float = NEVER_DUE
     budget: float = FULL_BUDGET
     _heap: list[tuple[float, int, Entry]] = field(default_factory=list[tuple[float, int, Entry]])
+    _room: int = HEAP_SLACK
     _slowest: dict[int, float] = field(default_factory=dict[int, float])
 
     def sent(self, entry: Entry, now: float) -> None:
@@ -54,6 +58,12 @@ class Firsts:
             wait = NEVER_DUE  # it has to wait for its deadline; a stream is given up at its last look
         self.plan(entry, self._by_deadline(entry, now + wait))
 
+    def _sweep(self) -> None:
+        """Forget what has been answered or given up: it is not kept until it would have been due."""
+        self._heap = [row for row in self._heap if row[2].due == row[0]]
+        heapq.heapify(self._heap)
+        self._room = 2 * len(self._heap) + HEAP_SLACK
+
     def _by_deadline(self, entry: Entry, due: float) -> float:
         if entry.is_stream:
             return due
@@ -64,6 +74,8 @@ class Firsts:
         """Look at it again then; this replaces what was planned for it."""
         entry.due = due
         if due < NEVER_DUE:
+            if len(self._heap) >= self._room:
+                self._sweep()
             heapq.heappush(self._heap, (due, entry.sequence, entry))
             self.next_due = self._heap[0][0]
 

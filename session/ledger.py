@@ -158,6 +158,7 @@ class Ledger:
         """Forget an entry."""
         if not self.has(entry):
             return
+        entry.due = float("inf")
         del self.entries[entry.slot]
         self.streams -= entry.is_stream
         self.unkeyed.get(entry.request.id, {}).pop(entry.slot, None)

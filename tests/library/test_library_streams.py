@@ -66,8 +66,9 @@ def test_1100_is_a_gap_that_ends_with_1101_or_1102(house, simulator, data_lost):
 def test_a_stream_asked_for_within_an_outage_hears_of_no_gap(house, simulator):
     connection = house.ready()
     simulator.faults.refuse()
-    simulator.faults.eof()
-    house.wait_state("waiting")
+    with connection.events() as told:
+        simulator.faults.eof()
+        until(told, Gap)
     with connection.subscribe("market_data", contract=AAPL) as stream:
         simulator.faults.accept()
         assert marks(until(stream, events.TickPrice)) == []
