@@ -80,6 +80,7 @@ class Gate(Trades):
         """Write those once more, on the same socket, that were written up to this moment: nobody says what he heeds."""
         for number, payload in self.ledger.settings.items():
             if self.settings_out.get(number, NEVER_DUE) <= until:
+                self.settings_out.pop(number, None)  # until it has left again
                 self.outbox.push(Lane.SETTINGS, Item(payload))
 
     def _put_back(self, lane: Lane, item: Item) -> None:
@@ -367,7 +368,8 @@ class Gate(Trades):
         request = REQUESTS.get(message_id(item.payload, self.version))
         kind = kind_of(item.payload, self.version) if request is not None else None
         if request is not None and (kind is Kind.ORDER_CANCEL or request.id == GLOBAL_CANCEL):
-            self._hold_trade(item)
+            if request_key(item.payload, self.version) not in self.ledger.cancels_out:  # or it is held for that one
+                self._hold_trade(item)
         elif kind is Kind.ORDER:
             self._unsend(item, "the gateway went away before it could be sent")
         elif kind is Kind.COMMAND or request is None:

@@ -95,7 +95,7 @@ class Book:
         told = Told(order_id, 10_000 + self.serial, asked[0], 0, "PreSubmitted", asked[1])
         self.passed_on[order_id] = told
         if chance < 0.8:
-            upstream.later(0.03, speech_orders.open_order(version, told) + speech_orders.status(version, told))
+            self.world.after(0.03, lambda: self._acknowledge(upstream, order_id))
         life = self.lives
         self.world.after(
             upstream.chance.uniform(0.0, LONGEST_PIPE_SECONDS), lambda: self._reach_ib(told, payload, life)
@@ -134,8 +134,15 @@ class Book:
             return
         order.payload = payload
         if upstream.chance.random() < 0.8:
-            frames = speech_orders.open_order(upstream.version, order.known)
-            upstream.later(0.03, frames + speech_orders.status(upstream.version, order.known))
+            self.world.after(0.03, lambda: self._acknowledge(upstream, order.told.order_id))
+
+    def _acknowledge(self, upstream: Upstream, order_id: int) -> None:
+        """An order, or a change of one, is confirmed as it stands at that moment."""
+        order = self.orders.get(order_id)
+        told = order.known if order is not None else self.passed_on.get(order_id)
+        if told is not None and told.status not in ENDED:
+            frames = speech_orders.open_order(upstream.version, told)
+            upstream.say(frames + speech_orders.status(upstream.version, told))
 
     def cancel(self, upstream: Upstream, order_id: int) -> None:
         order = self.orders.get(order_id)

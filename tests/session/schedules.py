@@ -196,6 +196,8 @@ class Player:
         placed = [asked.key for asked in client.asked if asked.number == 3 and asked.key in usable]
         if placed and chance.random() < 0.4:
             return client.ask(chance.choice((3, 4, 4)), key=chance.choice(placed)).payload
+        if self.world.lives > 1 and not client.heard[9]:
+            return client.ask(8).payload  # which ids are free an application learns anew when it connects anew
         return client.ask(3).payload
 
     def _cancel(self) -> bytes | None:

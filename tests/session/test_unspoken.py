@@ -6,6 +6,7 @@ import pytest
 from script import Script, lose
 from speech import ask, error, order_status, tell
 
+from backstay.session.pacing import Item, Lane
 from backstay.session.vocabulary import Timer
 
 V = 200
@@ -112,3 +113,18 @@ def test_settings_that_were_written_before_a_request_without_an_answer_are_writt
     script.ask(ask(V, 14))
     script.written()
     assert look(script, 4.0).written() == [ask(V, 59), ask(V, 1, 5)]
+
+
+def test_settings_that_wait_to_be_written_again_are_not_queued_once_more():
+    script = Script().ready().ask(ask(V, 59))
+    desk = script.core.desk
+    desk.repeat_settings(until=script.now)
+    desk.repeat_settings(until=script.now)
+    assert [item.payload for item in desk.outbox.lanes[Lane.SETTINGS]] == [ask(V, 59)]
+
+
+def test_a_repeated_cancel_that_had_not_left_when_the_socket_broke_is_held_once():
+    script = Script().ready().ask(CANCEL)
+    script.core.desk.push_trade(Item(CANCEL, since=script.now, repeats=1))
+    lose(script)
+    assert [item.payload for item in script.core.desk.trades] == [CANCEL]
