@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: run test schedules browser lint style types watch-check bench ci clean
+.PHONY: run test schedules browser lint style types watch-check bench bench-control ci clean
 
 run: $(VENV)/.ready-run
 	$(BIN)/backstay run --simulator
@@ -34,6 +34,9 @@ types: $(VENV)/.ready-dev
 
 bench: $(VENV)/.ready-test
 	$(BIN)/python bench/run.py $(BENCH_ARGS)
+
+bench-control: $(VENV)/.ready-test
+	$(BIN)/python bench/control.py $(BENCH_ARGS)
 
 # Rules, alerts and dashboards, with the tools of Prometheus; says what it could not check for want of a tool.
 watch-check: $(VENV)/.ready-watch

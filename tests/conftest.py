@@ -36,6 +36,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=6, help="how often `backstay run` is killed (default %(default)s)")
     parser.addoption("--kills-seed", type=int, default=None, help="the seed a failed run has printed")
     parser.addoption("--streams", type=int, default=120, help="so many streams are put back (default %(default)s)")
+    parser.addoption(
+        "--operations",
+        type=int,
+        default=40,
+        help="how many commands operators give while foreign clients trade (default %(default)s)",
+    )
+    parser.addoption("--operations-seed", type=int, default=None, help="the seed a failed run has printed")
+    parser.addoption(
+        "--closes", type=int, default=40, help="at how many random moments a house is closed (default %(default)s)"
+    )
+    parser.addoption("--closes-seed", type=int, default=None, help="the seed a failed run has printed")
     parser.addoption("--browser", action="store_true", help="run tests/browser as well; needs Debian's chromium")
     parser.addoption("--pictures", action="store_true", help="write the pictures in docs/ anew, with --browser")
 

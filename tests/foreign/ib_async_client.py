@@ -84,6 +84,7 @@ class Application:
 
     def _order(self) -> None:
         trade = self._ib.placeOrder(Contract(**CONTRACTS["AAPL"]), Order(**ORDER))  # type: ignore[arg-type]
+        self._speech.say("placed", id=trade.order.orderId)
         trade.statusEvent += self._status
 
     def _status(self, trade: Trade) -> None:

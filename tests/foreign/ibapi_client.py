@@ -86,6 +86,7 @@ class Application(EWrapper, EClient):
         for field, value in ORDER.items():
             setattr(order, field, value)
         key, self._next_order_id = self._next_order_id, self._next_order_id + 1
+        self._speech.say("placed", id=key)
         self.placeOrder(key, contract("AAPL"), order)
 
     def _quit(self) -> None:

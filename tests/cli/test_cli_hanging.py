@@ -1,0 +1,84 @@
+"""Commands are answered while every actor of a connection hangs in a callback; parts are restarted one by one."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from backstay.actors.connector import Connector
+from backstay.actors.dispatcher import Dispatcher
+from backstay.actors.session import Session
+
+PATIENCE = 30.0
+HUNG = ("session", "dispatcher", "connector")
+
+
+class Trap:
+    """A message that an actor hangs on until it is released."""
+
+    def __init__(self, monkeypatch) -> None:
+        self.gate = threading.Event()
+        self.reached = threading.Semaphore(0)
+        for kind in (Session, Dispatcher, Connector):
+            monkeypatch.setattr(kind, "receive", self._hanging(kind.receive))
+
+    def _hanging(self, original: Any) -> Any:
+        def receive(actor: Any, message: Any) -> Any:
+            if message is self:
+                self.reached.release()
+                return self.gate.wait(PATIENCE)
+            return original(actor, message)
+
+        return receive
+
+
+@pytest.fixture
+def trap(monkeypatch):
+    made = Trap(monkeypatch)  # before the daemon starts: an actor looks its `receive` up once
+    yield made
+    made.gate.set()
+
+
+def test_every_question_is_answered_while_every_actor_of_a_connection_hangs(trap, place):
+    root = place.daemon.manager.root
+    for name in HUNG:
+        assert root.book.inner("one").urge(name, trap)
+        assert trap.reached.acquire(timeout=PATIENCE)
+    for words in (("status",), ("tree",), ("events",), ("requests", "one"), ("orders", "one"), ("dump",)):
+        assert place.run(*words)[0] in (0, 3), words
+    assert "one" in place.run("explain", "one")[1]
+    code, told = place.json("tree")
+    assert code == 0
+    assert told["tree"]["name"] == "root"
+    assert place.run("restart", "two")[0] == 0
+    assert place.run("restart", "one", "--no-wait")[0] == 0
+
+
+@pytest.mark.parametrize("part", ["reader", "dispatcher", "session", "link"])
+def test_a_part_of_a_connection_is_restarted_and_waited_for(place, part):
+    before = place.row("one")
+    code, told = place.json("restart", "one", "--part", part)
+    assert (code, told["results"][0]["ok"], told["results"][0]["state"]) == (0, True, "ready")
+    after = place.row("one")
+    assert after.epoch > before.epoch
+    assert after.restarts > before.restarts
+    (event,) = [e for e in place.json("events")[1]["events"] if e["event"] == "operator_command"]
+    assert event["command"] == f"restart {part}"
+
+
+def test_a_part_that_hangs_is_replaced_by_its_restart(trap, place):
+    root = place.daemon.manager.root
+    assert root.book.inner("one").urge("dispatcher", trap)
+    assert trap.reached.acquire(timeout=PATIENCE)
+    code, out, _ = place.run("restart", "one", "--part", "dispatcher")
+    assert code == 0
+    assert out.startswith("one: restarted (ready")
+    assert root.tally.threads_abandoned == 1
+
+
+def test_a_part_that_is_none_is_a_wrong_use(place):
+    code, _, err = place.run("restart", "one", "--part", "engine")
+    assert code == 2
+    assert "part must be one of session, dispatcher, link, reader" in err
