@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from backstay.actors.charge import Charge
 from backstay.actors.connector import Connector
 from backstay.actors.dispatcher import Dispatcher, Sink
 from backstay.actors.messages import CONNECTOR, DISPATCHER, READER, SESSION
 from backstay.actors.reader import Reader
-from backstay.actors.session import Charge, Session
+from backstay.actors.session import Session
 from backstay.actors.traffic import Wire
 from backstay.supervisor.actor import Ref
 from backstay.supervisor.book import Book
@@ -43,7 +44,7 @@ class Parts:
 def connection_children(parts: Parts) -> tuple[ChildSpec, ...]:
     """Session, Dispatcher and link, in the order of their dependence."""
     charge, wire, sink = parts.charge, parts.wire, parts.sink
-    credit, traffic, meter, unsaid = charge.credit, charge.traffic, charge.outside.meter, charge.unsaid
+    credit, traffic, meter = charge.credit, charge.traffic, charge.outside.meter
     link = SupervisorSpec(
         strategy=Strategy.ONE_FOR_ALL,
         intensity=LINK_INTENSITY,
@@ -59,7 +60,7 @@ def connection_children(parts: Parts) -> tuple[ChildSpec, ...]:
 
     return (
         ChildSpec(SESSION, start_session, restart=Restart.TRANSIENT, significant=True),
-        ChildSpec(DISPATCHER, lambda c: Dispatcher.start(c, sink=sink, credit=credit, meter=meter, unsaid=unsaid)),
+        ChildSpec(DISPATCHER, lambda c: Dispatcher.start(c, sink=sink, charge=charge)),
         supervisor_child(LINK, link),
     )
 

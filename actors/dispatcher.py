@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol, get_args
 
+from backstay.actors.charge import Charge
 from backstay.actors.messages import SESSION, Arrived, Ended, Finish, Finished, notes_bytes
 from backstay.actors.traffic import Credit
-from backstay.metrics.blocks import ConnectionMeter
+from backstay.protocol.framing import PREFIX_BYTES, Chunk
 from backstay.session.order_words import Conceal, Identify
 from backstay.session.own_words import OwnWord
-from backstay.session.sieve import Sieve
+from backstay.session.sieve import Sieve, Sifted
 from backstay.session.vocabulary import (
     Answered,
     Await,
@@ -27,6 +27,7 @@ from backstay.session.vocabulary import (
     Tune,
 )
 from backstay.supervisor.actor import Actor
+from backstay.supervisor.messages import ExitKind, ExitReason
 from backstay.supervisor.specs import Context
 
 
@@ -123,14 +124,14 @@ class SessionOverflowError(RuntimeError):
 class Dispatcher(Actor):
     """See the module."""
 
-    def __init__(
-        self, context: Context, *, sink: Sink, credit: Credit, meter: ConnectionMeter, unsaid: deque[Deliver | OwnWord]
-    ) -> None:
+    def __init__(self, context: Context, *, sink: Sink, charge: Charge) -> None:
         super().__init__(context)
-        self._unsaid = unsaid
+        self._charge = charge
+        self._unsaid = charge.unsaid
         self._sink = sink
-        self._credit = credit
-        self._meter = meter
+        self._credit = charge.credit
+        self._meter = charge.outside.meter
+        self._deadly = charge.deadly_frames
         self._sieve = Sieve()
         sink.recount()
         self._handlers: dict[type, Callable[[Any], None]] = {
@@ -169,7 +170,7 @@ class Dispatcher(Actor):
         meter.messages_received += len(chunk.starts)
         meter.received_bytes += size_bytes
         meter.last_received_wall = time.time()
-        sifted = self._sieve.sift(chunk)
+        sifted = self._sift(chunk)
         kept_back = size_bytes
         for data in sifted.out:
             kept_back -= len(data)
@@ -183,6 +184,39 @@ class Dispatcher(Actor):
             self._tell(Answered(arrived.epoch, sifted.answer))
         if sifted.notes:
             self._note(Noted(arrived.epoch, sifted.notes))
+
+    def _sift(self, chunk: Chunk) -> Sifted:
+        """As a whole; frame by frame once one of them may have killed a life before this one."""
+        deadly = self._deadly
+        if not deadly.wary:
+            deadly.in_hand = chunk.payloads
+            sifted = self._sieve.sift(chunk)
+            deadly.put_down()
+            return sifted
+        whole = Sifted([])
+        out: list[bytes] = []
+        for piece in chunk.payloads():
+            data = len(piece).to_bytes(PREFIX_BYTES, "big") + piece
+            if deadly.is_condemned(piece):
+                out.append(data)  # for the client, who is older than our understanding of it
+                continue
+            deadly.in_hand = lambda one=piece: (one,)  # type: ignore[misc]
+            part = self._sieve.sift(Chunk(data, [PREFIX_BYTES]))
+            deadly.put_down()
+            out += part.out
+            whole.notes += part.notes
+            whole.answer = whole.answer or part.answer
+        whole.out = [b"".join(out)] if out else []
+        return whole
+
+    def end(self, reason: ExitReason) -> None:
+        """If it was a frame that killed it, that is remembered."""
+        if reason.kind is ExitKind.CRASH:
+            self.let_go()
+
+    def let_go(self) -> None:
+        """See `Actor`."""
+        self._charge.blame(self._deadly, self.context.id)
 
     def _deliver(self, deliver: Deliver) -> None:
         self._credit.owe(len(deliver.data))

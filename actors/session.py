@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import random
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, cast, get_args
 
+from backstay.actors.charge import Charge
 from backstay.actors.journal import JournalAnswer, Keep, Kept, NotKept, Recall
 from backstay.actors.journal_store import Trouble
 from backstay.actors.messages import (
@@ -23,17 +22,15 @@ from backstay.actors.messages import (
     notes_bytes,
     wire_bytes,
 )
-from backstay.actors.traffic import Credit, Traffic, Wire
-from backstay.metrics.blocks import ConnectionMeter
-from backstay.protocol.handshake import Hello
+from backstay.actors.traffic import Wire
+from backstay.protocol.framing import PREFIX_BYTES
 from backstay.session.causes import Cause
 from backstay.session.census import Census
 from backstay.session.core import Core
 from backstay.session.lifecycle import Event
 from backstay.session.order_words import Conceal, Identify, LookedUp, LookUp, NotWrittenDown, WriteDown, WrittenDown
-from backstay.session.owed import Owed, View
 from backstay.session.own_words import OwnWord
-from backstay.session.settings import Settings
+from backstay.session.set_aside import word_of
 from backstay.session.vocabulary import (
     Arm,
     Await,
@@ -71,7 +68,6 @@ from backstay.session.vocabulary import (
     Write,
 )
 from backstay.supervisor.actor import Actor
-from backstay.supervisor.backoff import Backoff
 from backstay.supervisor.messages import ExitKind, ExitReason
 from backstay.supervisor.specs import Context
 
@@ -94,58 +90,6 @@ LASTING = (
 
 WISHES = {Event.START: True, Event.RESUME: True, Event.PAUSE: False, Event.DRAIN: False, Event.STOP: False}
 """Orders that say whether the connection is wanted; a restart or a reset of one that is held leaves it held."""
-
-
-def _nothing(*_: object, **__: object) -> None:
-    """The default for whatever nobody wants to hear."""
-
-
-def _nobody(_: object) -> bool:
-    """The default for a journal."""
-    return False
-
-
-@dataclass(frozen=True, slots=True)
-class Outside:
-    """Whom a session tells what. Called in the session's thread; none of these may block."""
-
-    meter: ConnectionMeter
-    show: Callable[[View], object] = _nothing
-    remember: Callable[[Hello], object] = _nothing
-    refund: Callable[[int], object] = _nothing
-    present: Callable[[bool], object] = _nothing  # whether the session takes messages
-    log: Callable[..., object] = _nothing
-    journal: Callable[[Keep | Recall], bool] = _nobody  # False if nobody is there to keep anything
-    parked: Callable[[str], object] = _nothing  # in the supervisor's thread: no session lives, and why
-
-
-@dataclass(slots=True)
-class Charge:
-    """What a session is started with, and finds again after a restart of its actor: it outlives the actor."""
-
-    settings: Settings
-    owed: Owed
-    backoff: Backoff
-    outside: Outside
-    traffic: Traffic
-    credit: Credit
-    attempts: dict[int, int] = field(default_factory=dict[int, int])  # of the backoff, by number of the endpoint
-    wanted: bool = False
-    over: bool = False  # the client has gone, or somebody has said stop: what is left is to end
-    undelivered: deque[Any] = field(default_factory=deque[Any])  # what clients and operators want, not yet heard
-    unheard: deque[Noted] = field(default_factory=deque[Noted])  # what the client was given meanwhile
-    unsaid: deque[Deliver | OwnWord] = field(default_factory=deque[Deliver | OwnWord])  # what no dispatcher has taken
-    in_hand: int = 0  # bytes of the client's window that the session has to give back
-    chance: random.Random = field(default_factory=random.SystemRandom)
-
-    def park(self, reason: str, seconds: float) -> None:
-        """The session crashes again and again, or what it needs does: none lives now. In its supervisor's thread."""
-        meter, now_wall = self.outside.meter, time.time()
-        meter.set_wanted(time.monotonic(), expected=self.wanted, up=False)
-        meter.circuit_open = True
-        meter.state, meter.state_since_wall, meter.next_attempt_wall = "parked", now_wall, now_wall + seconds
-        meter.reason = f"{Cause.SESSION_DIED.value}: {reason}"
-        self.outside.parked(meter.reason)
 
 
 class Session(Actor):
@@ -219,7 +163,7 @@ class Session(Actor):
         self._early = False
         charge = self._charge
         while charge.unheard:
-            self._step(charge.unheard.popleft())
+            self._handle(charge.unheard.popleft())
         if charge.over:
             self._step(Ordered(Event.STOP, "the session died while it ended"))
             return
@@ -235,12 +179,14 @@ class Session(Actor):
     def _take(self, message: Any) -> None:
         charge = self._charge
         if isinstance(message, Noted):
-            self._step(message)
+            self._handle(message)
             charge.credit.noted(notes_bytes(message.frames))
             return
         if isinstance(message, ClientAsked):
             charge.in_hand += wire_bytes(message.payloads)
-        elif isinstance(message, Ordered):
+            self._handle(message)
+            return
+        if isinstance(message, Ordered):
             charge.wanted = WISHES.get(message.event, charge.wanted)
             charge.over |= message.event in (Event.STOP, Event.DRAIN)
         elif isinstance(message, ClientGreeted):
@@ -248,6 +194,27 @@ class Session(Actor):
         elif isinstance(message, ClientLeft | ClientRefused | ClientMoved):
             charge.wanted, charge.over = False, True
         self._step(message)
+
+    def _handle(self, message: ClientAsked | Noted) -> None:
+        """As a whole; piece by piece once one of them may have killed a life before this one."""
+        deadly = self._charge.deadly
+        pieces = _pieces(message)
+        if not deadly.wary:
+            deadly.in_hand = lambda: pieces
+            self._step(message)
+        for place, piece in enumerate(pieces if deadly.wary else ()):
+            if deadly.is_condemned(piece):
+                self._set_aside(message, piece)
+                continue
+            deadly.in_hand = lambda one=piece: (one,)  # type: ignore[misc]
+            self._step(_only(message, place))
+        deadly.put_down()
+
+    def _set_aside(self, message: ClientAsked | Noted, piece: bytes) -> None:
+        version = self._core.owed.version
+        if isinstance(message, ClientAsked) and version is not None:
+            self._refund(Refund(len(piece) + PREFIX_BYTES))
+            self._speak(Deliver(word_of(piece, version)))
 
     def bury(self, leftovers: list[Any]) -> list[Any]:
         """What the client or an operator wants waits for the next life. What comes of sockets ends with them.
@@ -268,6 +235,8 @@ class Session(Actor):
         """A meter outlives the session; it must not claim that the connection is up."""
         if self.abandoned:
             return  # all of this is its successor's
+        if reason.kind is ExitKind.CRASH:
+            self.let_go()
         if reason.kind is ExitKind.NORMAL:
             self._charge.over = False  # it has ended as it should; if somebody starts it again, it lives
         self._charge.outside.present(False)
@@ -277,6 +246,10 @@ class Session(Actor):
         self._meter.take_over(Census())
         self._meter.state, self._meter.state_since_wall = "stopped", time.time()
         self._charge.outside.show(replace(self._core.view(), state="stopped"))
+
+    def let_go(self) -> None:
+        """See `Actor`."""
+        self._charge.blame(self._charge.deadly, self.context.id)
 
     def _step(self, event: Any) -> None:
         now = self.now()
@@ -397,3 +370,13 @@ class Session(Actor):
             self._unfinished.discard(message.name)
         if isinstance(message, GiveUp) or not self._unfinished:
             self.leave("the session is over")
+
+
+def _pieces(message: ClientAsked | Noted) -> tuple[bytes, ...]:
+    return message.payloads if isinstance(message, ClientAsked) else tuple(frame[1] for frame in message.frames)
+
+
+def _only(message: ClientAsked | Noted, place: int) -> ClientAsked | Noted:
+    if isinstance(message, ClientAsked):
+        return replace(message, payloads=message.payloads[place : place + 1])
+    return replace(message, frames=message.frames[place : place + 1])

@@ -181,6 +181,12 @@ GROUPS: Mapping[str, Mapping[str, Row]] = {
             "path seconds gone traceback",
             "error",
         ),
+        "message_quarantined": Row(
+            "A request of a client, or a frame of the gateway, made an actor fail twice, and is set aside from now on. "
+            "The client is told of its request; a frame is passed on to it as it came.",
+            "connection actor size head",
+            "error",
+        ),
         "message_unknown": Row("A supervisor was sent what it does not know.", "supervisor message", "warning"),
         "bury_failed": Row("What a dead actor left could not be dealt with.", "path error", "warning"),
         "let_go_failed": Row("What an abandoned actor held could not be given back.", "path error", "warning"),

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from backstay.actors.charge import Charge
 from backstay.actors.messages import SESSION, wire_bytes
-from backstay.actors.session import Charge
 from backstay.session.owed import View
 from backstay.session.vocabulary import ClientAsked
 from backstay.status import ConnectionStatus

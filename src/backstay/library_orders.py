@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from backstay.actors.session import Charge
+from backstay.actors.charge import Charge
 from backstay.errors import MisuseError, NotReadyError
 from backstay.library_desk import Desk
 from backstay.library_line import Line

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from backstay.actors.session import Charge
+from backstay.actors.charge import Charge
 from backstay.config import RelayConfig
 from backstay.holds import UP, Hold
 from backstay.metrics.blocks import ConnectionMeter

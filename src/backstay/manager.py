@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from backstay._version import __version__
+from backstay.actors.charge import Charge, Outside
 from backstay.actors.connection import Parts, connection_children, connection_spec
 from backstay.actors.dispatcher import CallbackSink
-from backstay.actors.session import Charge, Outside
 from backstay.actors.traffic import Credit, Traffic
 from backstay.commanding import give
 from backstay.config import Config, ConnectionConfig, configuration

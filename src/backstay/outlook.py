@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from backstay._version import __version__
-from backstay.actors.session import Charge
+from backstay.actors.charge import Charge
 from backstay.config import Config
 from backstay.live import steady
 from backstay.logs import masked

@@ -54,6 +54,7 @@ def test_every_question_is_answered_while_every_actor_of_a_connection_hangs(trap
     assert told["tree"]["name"] == "root"
     assert place.run("restart", "two")[0] == 0
     assert place.run("restart", "one", "--no-wait")[0] == 0
+    trap.gate.set()
 
 
 @pytest.mark.parametrize("part", ["reader", "dispatcher", "session", "link"])
@@ -76,6 +77,7 @@ def test_a_part_that_hangs_is_replaced_by_its_restart(trap, place):
     assert code == 0
     assert out.startswith("one: restarted (ready")
     assert root.tally.threads_abandoned == 1
+    trap.gate.set()
 
 
 def test_a_part_that_is_none_is_a_wrong_use(place):

@@ -38,6 +38,7 @@ client_id = 900
 
 [pacing]
 messages_per_second = {pace}
+historical_limits = false  # it takes weeks to reconnect so often
 
 [backoff]
 first_seconds = 0.01

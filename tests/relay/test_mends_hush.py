@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from typing import Any
 
+from backstay.actors.charge import Charge, Outside
 from backstay.actors.dispatcher import CallbackSink, Dispatcher
 from backstay.actors.messages import Arrived
-from backstay.actors.traffic import Credit
+from backstay.actors.traffic import Credit, Traffic
 from backstay.metrics.blocks import ConnectionMeter
 from backstay.protocol.framing import Chunk, text
+from backstay.session.owed import Owed
 from backstay.session.vocabulary import Deliver, Hush, Tune
+from backstay.supervisor.backoff import Backoff
 from backstay.supervisor.root import Root
 from backstay.supervisor.specs import ChildSpec, SupervisorSpec
 from backstay.supervisor.supervisor import start_root
@@ -25,7 +27,9 @@ def chunk(data: bytes) -> Chunk:
 
 def started(credit: Credit, meter: ConnectionMeter, take: Any) -> Root:
     sink = CallbackSink(take, credit)
-    spec = ChildSpec("dispatcher", lambda c: Dispatcher.start(c, sink=sink, credit=credit, meter=meter, unsaid=deque()))
+    unused: Any = None
+    charge = Charge(unused, Owed(), Backoff(), Outside(meter), Traffic(), credit)
+    spec = ChildSpec("dispatcher", lambda c: Dispatcher.start(c, sink=sink, charge=charge))
     return start_root(SupervisorSpec(children=(spec,)))
 
 

@@ -45,9 +45,9 @@ def poisoned(build, simulator, monkeypatch):
     bad.market_data(11)
     bad.expect(1, 11)
     bug = Bug(monkeypatch)
-    for _ in range(4):
+    for number in range(4):
         bug.armed = True
-        bad.send(59, 1, 1)
+        bad.send(59, 1, number)  # never the same one: that would be set aside
         assert bug.met.acquire(timeout=PATIENCE)
     house.wait(lambda status: row(status, "paper/8").state == "parked")
     return house, good, bad
