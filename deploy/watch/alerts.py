@@ -83,6 +83,7 @@ ALERTS: tuple[Alert, ...] = (
         name="BackstayGatewayDown",
         severity="critical",
         hold="2m",
+        keep="1m",  # connections come back one by one, and nobody is to be called for the last of them
         about=("job", "gateway"),
         expr="(\n"
         "  last_over_time(gateway:backstay_connections_down:sum[1m]) > 0\n"
@@ -236,7 +237,8 @@ ALERTS: tuple[Alert, ...] = (
         severity="critical",
         about=(*PER_CONNECTION, "gateway"),
         dashboard="connection",
-        expr=_over_info(f"  last_over_time(backstay_circuit_open[1m]) == 1\n  and {CONNECTION} {EXPECTED}"),
+        # Once a minute it is tried, and is not parked for as long as that takes.
+        expr=_over_info(f"  max_over_time(backstay_circuit_open[1m]) == 1\n  and {CONNECTION} {EXPECTED}"),
         summary="Connection {{ $labels.connection }} is parked: it needs a person.",
         description="backstay has stopped dialling gateway {{ $labels.gateway }} at its usual pace and tries once a "
         "minute: what stands in the way does not mend itself. `backstay explain {{ $labels.connection }}` names it.",

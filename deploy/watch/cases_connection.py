@@ -74,6 +74,13 @@ _GATEWAY = (
     ),
     Case(
         alert="BackstayGatewayDown",
+        story="it comes back, and one connection takes half a minute longer",
+        given=(*_TWO, course("connection_up", "1x8 0x20 1x60"), _second("connection_up", "1x8 0x22 1x60")),
+        at=("7m45s",),
+        fires=(Firing({"job": "backstay", "gateway": "paper"}, "2"),),
+    ),
+    Case(
+        alert="BackstayGatewayDown",
         story="one of two is lost",
         given=(*_TWO, course("connection_up", LOST), _second("connection_up", "1x200")),
         at=minutes(20),
@@ -342,6 +349,13 @@ _BREAKS = (
         story="parked after six answers 326",
         given=(info(), EXPECTED, course("circuit_open", "0x8 1x60")),
         at=("3m",),
+        fires=(Firing(WITH_GATEWAY),),
+    ),
+    Case(
+        alert="BackstayCircuitOpen",
+        story="tried once a minute, and not parked for as long as that takes",
+        given=(info(), EXPECTED, course("circuit_open", "0x8 1x3 0 1x3 0 0 1x3 0")),
+        at=("4m15s",),
         fires=(Firing(WITH_GATEWAY),),
     ),
     Case(

@@ -122,7 +122,7 @@ def _by_gateway(key: tuple[str, str]) -> tuple[int, str, str]:
 def _silence(stage: Stage, end: float) -> str:
     shown = {first("frozen"): PAGE, first("crawls"): TICKET, relayed("busy"): STATE_COLOURS["ready"]}
     words = {
-        first("frozen"): "its gateway freezes, and thaws once somebody is called",
+        first("frozen"): "its gateway freezes, and is found broken after 22 s",
         first("crawls"): "its gateway sends seven bytes a second",
         relayed("busy"): "a client streams quotes",
     }
@@ -133,4 +133,4 @@ def _silence(stage: Stage, end: float) -> str:
     legend = tuple((shown[name], words[name]) for name in shown)
     subtitle = "Without data backstay asks for the time after two seconds here; by default after five."
     frame = Frame("Time since the last message", subtitle, end - stage.begun_wall, 70, legend)
-    return curves(frame, " s", lines, most=20)
+    return curves(frame, " s", lines, most=25)

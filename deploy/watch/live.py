@@ -13,14 +13,25 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
 from deploy.watch.draw import draw
-from deploy.watch.live_breaks import BREAKS, QUIET, RELAYS, Break, configuration, first, other, relayed
+from deploy.watch.live_breaks import (
+    BREAKS,
+    QUIET,
+    RELAYS,
+    Break,
+    configuration,
+    first,
+    other,
+    refuse_configuration,
+    relayed,
+)
 from deploy.watch.live_panels import empty_panels
-from deploy.watch.live_stack import LiveError, Stage, free_ports, stage, until
+from deploy.watch.live_stack import Call, LiveError, Stage, free_ports, stage, until
 from deploy.watch.model import Pace
 
 PACE = Pace(10)
@@ -36,45 +47,55 @@ OF_THE_MACHINE = frozenset({"BackstayEventLoopLagHigh"})
 """A test machine may be busy; that is no mistake of anybody here."""
 
 
-def _wanted(breaks: Sequence[Break]) -> set[tuple[str, str]]:
+def wanted(breaks: Sequence[Break]) -> set[tuple[str, str]]:
+    """Alerts that have to be called for, each with its subject."""
     return {(one.alert, subject) for one in breaks for subject in one.subjects}
 
 
-def _called(stage_: Stage) -> set[tuple[str, str]]:
-    calls = list(stage_.pager.calls)
+def called(calls: Sequence[Call]) -> set[tuple[str, str]]:
+    """Alerts that were."""
     return {(call.name, call.subject) for call in calls if call.firing and call.name not in OF_THE_MACHINE}
+
+
+def unwanted(calls: Sequence[Call], due: AbstractSet[tuple[str, str]]) -> list[str]:
+    """What nobody should have been called for."""
+    extra = sorted(called(calls) - due)
+    return [f"{name} was called for {subject}, which nobody wanted" for name, subject in extra]
 
 
 def _break(stage_: Stage, one: Break) -> None:
     begun = time.monotonic()
     one.do(stage_, one.gateway)
-    wanted = _wanted([one])
-    until(lambda: wanted <= _called(stage_), CALL_SECONDS, f"{one.alert} for {one.gateway} ({one.story})")
-    print(f"   {one.alert} for {one.gateway}: called after {time.monotonic() - begun:.0f} s ({one.story})", flush=True)
-    one.undo(stage_, one.gateway)
+    due = wanted([one])
+    what = f"{one.alert} for {one.gateway} ({one.story})"
+    until(lambda: due <= called([*stage_.pager.calls]), CALL_SECONDS, what)
+    print(f"   {what}: called after {time.monotonic() - begun:.0f} s", flush=True)
 
 
 def break_everything(stage_: Stage) -> list[str]:
-    """All ways at the same time. Returns what went wrong."""
+    """All ways at the same time, until the last has been called for. Returns what went wrong."""
     for one in QUIET:
         one.do(stage_, one.gateway)
+    refuse_configuration(stage_)
+    refused = ("BackstayConfigReloadFailed", stage_.http.removeprefix("http://"))
     with ThreadPoolExecutor(len(BREAKS)) as pool:
         tries = [pool.submit(_break, stage_, one) for one in BREAKS]
-    for one in QUIET:
-        one.undo(stage_, one.gateway)
-        print(f"   nothing for {one.gateway} ({one.story})", flush=True)
+    until(lambda: refused in called([*stage_.pager.calls]), CALL_SECONDS, refused[0])
+    print(f"   {refused[0]}: called (a configuration is refused)", flush=True)
+    stage_.backstay("reload")
     for one in (*BREAKS, *QUIET):
-        stage_.until_state(other(one.gateway), "ready")
+        one.undo(stage_, one.gateway)
+    _healthy(stage_)  # and whoever is called only now, when what kept it quiet is over, is found as well
     problems = [str(error) for error in (one.exception() for one in tries) if error is not None]
-    extra = sorted(_called(stage_) - _wanted(BREAKS))
-    return problems + [f"{name} was called for {subject}, which nobody wanted" for name, subject in extra]
+    return problems + unwanted([*stage_.pager.calls], wanted(BREAKS) | {refused})
 
 
 def end_daemon(stage_: Stage) -> list[str]:
     """The last way: the daemon itself goes."""
     stage_.daemon.terminate()
+    target = ("BackstayTargetDown", stage_.http.removeprefix("http://"))
     try:
-        until(lambda: "BackstayTargetDown" in {name for name, _ in _called(stage_)}, CALL_SECONDS, "BackstayTargetDown")
+        until(lambda: target in called([*stage_.pager.calls]), CALL_SECONDS, "BackstayTargetDown")
     except LiveError as error:
         return [str(error)]
     print("   BackstayTargetDown: called when the daemon was ended", flush=True)
@@ -82,7 +103,7 @@ def end_daemon(stage_: Stage) -> list[str]:
 
 
 def _healthy(stage_: Stage) -> None:
-    for one in BREAKS:
+    for one in (*BREAKS, *QUIET):
         for connection in (first(one.gateway), other(one.gateway)):
             stage_.until_state(connection, "ready")
     begun = time.monotonic()

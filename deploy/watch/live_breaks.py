@@ -19,7 +19,7 @@ from backstay.protocol.builders import build
 from backstay.protocol.builders_orders import place_order
 from backstay.protocol.builders_terms import Contract, Order
 from backstay.protocol.framing import frame
-from deploy.watch.live_stack import HOST, Stage
+from deploy.watch.live_stack import HOST, LiveError, Stage
 
 FIRST_ID, OTHER_ID, RELAY_ID = 900, 901, 7
 """Client ids: of the connection that is broken, of the one beside it, and of a relay's client."""
@@ -57,6 +57,20 @@ def other(gateway: str) -> str:
 def relayed(gateway: str) -> str:
     """The connection of a relay's client."""
     return f"{gateway}/{RELAY_ID}"
+
+
+def refuse_configuration(stage: Stage) -> None:
+    """Somebody has a file reloaded that cannot be used, and takes it back without another reload."""
+    file = stage.folder / "backstay.toml"
+    good = file.read_text()
+    file.write_text(good + "[nonsense]\n")
+    try:
+        stage.backstay("reload")
+    except LiveError:
+        return
+    finally:
+        file.write_text(good)
+    raise LiveError("a configuration with nonsense in it was accepted")
 
 
 def _nothing(_: Stage, __: str) -> None:
@@ -128,6 +142,7 @@ def _take_id(stage: Stage, gateway: str) -> None:
 
 def _give_id_back(stage: Stage, gateway: str) -> None:
     stage.fault(gateway, "client_id_in_use", count=0, client_id=FIRST_ID)
+    stage.backstay("reset", first(gateway))
 
 
 def _freeze(stage: Stage, gateway: str) -> None:
@@ -298,6 +313,7 @@ RELAYS = ("strict", "doubt", "unknown", "busy")
 def configuration(ports: dict[str, int]) -> str:
     """A backstay.toml for all of them. Silence is found as late as by default, and asked about sooner."""
     parts = ['[http]\nlisten = "127.0.0.1:{http}"', '[log]\nlevel = "warning"', "[lifecycle]\nclient_id_attempts = 3"]
+    parts.append("[backoff]\ncap_seconds = 3.0")  # thirty seconds, a tenth as the rules: the last comes within `keep`
     parts += ["[pulse]\nidle_seconds = 2.0\nprobe_seconds = 10.0\nprobes = 2", "[orders]\nsettle_seconds = 1.0"]
     for one in (*BREAKS, *QUIET):
         name = one.gateway

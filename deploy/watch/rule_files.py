@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 
 from deploy.watch.alerts import ALERTS, INHIBITIONS
@@ -111,16 +112,16 @@ def _one_line(expr: str) -> str:
 
 
 def _row(alert: Alert) -> str:
-    text = alert.summary.replace("|", "\\|")
     hold = alert.hold or "at once"
     quiet = ", ".join(silenced_by(alert)) or "-"
-    return f"| [{alert.key}](runbooks/{alert.name}.md) | {alert.severity} | {hold} | {_plain(text)} | {quiet} |"
+    return (
+        f"| [{alert.key}](runbooks/{alert.name}.md) | {alert.severity} | {hold} | {_plain(alert.summary)} | {quiet} |"
+    )
 
 
 def _plain(text: str) -> str:
     """A summary for people: labels by name, values as a number."""
-    words = text.replace("{{ $labels.", "*").replace(" }}", "*").replace("{{ $value", "*N")
-    return words.replace(" | humanizePercentage", "").replace(" \\", "")
+    return re.sub(r"\{\{ \$value[^}]*\}\}", "*N*", re.sub(r"\{\{ \$labels\.(\w+) \}\}", r"*\1*", text))
 
 
 def reference_page() -> str:
