@@ -61,6 +61,7 @@ from backstay.session.vocabulary import (
     Refund,
     Remember,
     Report,
+    Resubscribe,
     Settle,
     Swallow,
     Timer,
@@ -84,6 +85,7 @@ LASTING = (
     ClientReturned,
     ClientStarted,
     Ordered,
+    Resubscribe,
 )
 """Events that are true whoever hears them; the rest belongs to a socket or a timer."""
 

@@ -99,6 +99,12 @@ COMMANDS = {
         "Does nothing to a connection that is up, and leaves a paused one paused.",
         goal="tried",
     ),
+    "resubscribe": Command(
+        "Ask again for the streams of connections, on the sockets they have.",
+        "Each is cancelled and asked for anew, as after 1101; clients notice no more than a first tick. With --stale "
+        "only those that show nothing for a while. One that is not up is refused: it does so by itself once it is.",
+        goal="told",
+    ),
     "move": Command(
         "Move a connection to another endpoint, or one of the configuration to another client id.",
         "At once, with a new socket; clients keep theirs. It lasts until the next reload or the next start. Orders "

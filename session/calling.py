@@ -24,7 +24,7 @@ from backstay.session.ordering import (
 )
 from backstay.session.orders import Journal
 from backstay.session.pulse import Verdict
-from backstay.session.repair import look_after
+from backstay.session.repair import look_after, watch_streams
 from backstay.session.upstream import ring_upstream
 from backstay.session.vocabulary import (
     ClientAsked,
@@ -38,6 +38,7 @@ from backstay.session.vocabulary import (
     Count,
     Ordered,
     Rang,
+    Resubscribe,
     Timer,
 )
 
@@ -126,6 +127,13 @@ def _on_ordered(core: Core, event: Ordered) -> None:
     core.move(event.event)
 
 
+def _on_resubscribe(core: Core, event: Resubscribe) -> None:
+    if event.stale:
+        watch_streams(core, core.settings.verify.watch_seconds)
+    elif core.desk.open:  # else all of them are put back once it is
+        core.desk.resubscribe()
+
+
 def _on_rang(core: Core, event: Rang) -> None:
     _RINGS[event.timer](core)
 
@@ -180,6 +188,7 @@ def _ring_pulse(core: Core) -> None:
 
 CALLS: dict[type, Callable[..., None]] = {
     Ordered: _on_ordered,
+    Resubscribe: _on_resubscribe,
     Rang: _on_rang,
     ClientGreeted: _on_client_greeted,
     ClientStarted: _on_client_started,

@@ -43,15 +43,19 @@ class Timer(Enum):
     PREFER = "prefer"
 
 
-# -- events ----------------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Ordered:
     """The owner or an operator wants something: START, PAUSE, RESUME, RESTART, RESET, DRAIN, STOP."""
 
     event: Event
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Resubscribe:
+    """An operator wants streams asked for again; with `stale` only those that stay silent."""
+
+    stale: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +166,7 @@ class ClientMoved:
 
 SessionEvent = (
     Ordered
+    | Resubscribe
     | Connected
     | DialFailed
     | Lost
@@ -180,9 +185,6 @@ SessionEvent = (
     | ClientReturned
     | ClientMoved
 )
-
-
-# -- effects ---------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

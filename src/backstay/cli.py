@@ -33,13 +33,20 @@ class Command:
     """Whether it has to answer at once: its command line is then read without Typer where that will do."""
 
 
+MODULES = {"resubscribe": "backstay.cli_resubscribe"}
+"""Where a command that changes something is not with the others."""
+
 COMMANDS = (
     Command("run", "backstay.cli_daemon", "run", RUN, quick=True),
     Command("check", "backstay.cli_daemon", "check", RUN),
     Command("status", "backstay.cli_status", "status", LOOK, quick=True),
     Command("health", "backstay.cli_status", "health", LOOK, quick=True),
     *(Command(name, "backstay.cli_look", name, LOOK, quick=True) for name, row in OPERATIONS.items() if not row.goal),
-    *(Command(name, "backstay.cli_operate", name, OPERATE, quick=True) for name, row in OPERATIONS.items() if row.goal),
+    *(
+        Command(name, MODULES.get(name, "backstay.cli_operate"), name, OPERATE, quick=True)
+        for name, row in OPERATIONS.items()
+        if row.goal
+    ),
     Command("doctor", "backstay.cli_doctor", "doctor", LOOK),
     Command("simulator", "backstay.cli_daemon", "simulator", TRY),
     Command("demo", "backstay.cli_demo", "demo", TRY),

@@ -305,6 +305,7 @@ _DONE = {
     "resume": "resumed",
     "drain": "drained",
     "reset": "reset",
+    "resubscribe": "asked again",
     "move": "moved",
 }
 

@@ -12,7 +12,7 @@ from backstay.actors.connection import LINK
 from backstay.actors.messages import DISPATCHER, READER, SESSION, Heed
 from backstay.live import Live
 from backstay.session.lifecycle import Event
-from backstay.session.vocabulary import Ordered
+from backstay.session.vocabulary import Ordered, Resubscribe
 from backstay.supervisor.messages import RestartChild
 from backstay.supervisor.root import Root
 from backstay.watching import CONNECTIONS
@@ -40,6 +40,11 @@ def give(root: Root, live: Live, order: Ordered) -> None:
         book.urge(SESSION, Heed())  # one may have come meanwhile
     if parked:
         root.book.urge(live.id, RestartChild(SESSION, order.reason))
+
+
+def resubscribe(root: Root, live: Live, *, stale: bool) -> bool:
+    """Have streams asked for again. False if no session hears it: whichever comes next does so by itself."""
+    return root.book.inner(live.id).urge(SESSION, Resubscribe(stale))
 
 
 def restart_part(root: Root, live: Live, part: str, *, reason: str) -> str | None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from backstay.accounts import Accounts
-from backstay.commanding import PARTS, restart_part
+from backstay.commanding import PARTS, restart_part, resubscribe
 from backstay.config import Config
 from backstay.control.explaining import explain
 from backstay.control.goals import UP_STATES
@@ -154,6 +154,21 @@ class Operations:
             return self._order(Event.RESUME, "resume", name, reason=reason, peer=peer, warning=trouble)
         self._tell("resume", name, reason=reason, peer=peer)
         return {"schema": SCHEMA, "command": "resume", "connection": name, "warning": trouble, "present": False}
+
+    def resubscribe(self, arguments: Arguments, peer: Peer | None) -> Result:
+        """Streams asked for again, on the socket there is."""
+        name, reason = _name_and_reason(arguments, "stale")
+        stale = arguments.get("stale", False)
+        if not isinstance(stale, bool):
+            raise _error("bad_request", "stale must be true or false")
+        before, live, root = self._find(name), self._manager._find(name), self._manager.root
+        if before.state not in UP_STATES or live is None or root is None:
+            raise _error("refused", f"{name} is {before.state}: its streams are asked for again once it is ready")
+        if not resubscribe(root, live, stale=stale):
+            raise _error("refused", f"{name} is being started: its streams are asked for again by that")
+        self._tell("resubscribe", name, reason=reason, peer=peer)
+        answer: dict[str, object] = {"schema": SCHEMA, "command": "resubscribe", "connection": name, "present": True}
+        return {**answer, **_before(before), "warning": ""}
 
     def move(self, arguments: Arguments, peer: Peer | None) -> Result:
         """Another endpoint, or another client id."""
@@ -345,6 +360,7 @@ HANDLERS: Mapping[str, Callable[[Any, Arguments, Any], Result]] = {
     "pause": Operations.pause,
     "resume": Operations.resume,
     "drain": Operations.drain,
+    "resubscribe": Operations.resubscribe,
     "reset": Operations.reset,
     "move": Operations.move,
     "reload": Operations.reload,
