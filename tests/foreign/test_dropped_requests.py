@@ -1,0 +1,76 @@
+"""All that a client asks right on nextValidId, while TWS drops whatever it is asked: each is answered, each once."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from backstay.config import load
+from backstay.manager import Manager
+from backstay.simulator import Simulator
+
+HERE = Path(__file__).parent
+PROGRAM = "ibapi_asker.py"
+SPARE_SECONDS = 60.0  # the waits grow up to 20 s, and the machine may be busy
+DUPLICATE = {102, 322}
+FLOWING = {
+    "tickPrice",
+    "tickSize",
+    "tickString",
+    "tickGeneric",
+    "tickReqParams",
+    "marketDataType",
+    "currentTime",
+    "error",
+}
+FLOWING |= {"updateMktDepth", "realtimeBar", "tickByTickBidAsk", "pnl", "tickOptionComputation", "updateAccountTime"}
+FLOWING |= {"updateAccountValue", "updatePortfolio", "accountSummary", "managedAccounts"}
+"""How often these come depends on the time; of streams the first is awaited."""
+
+CONFIGURATION = """
+[gateways.simulated]
+endpoints = ["127.0.0.1:{port}"]
+[relays.door]
+gateway = "simulated"
+listen = "127.0.0.1:0"
+[journal]
+path = "journal.db"
+[http]
+enabled = false
+[control]
+socket = "control.sock"
+"""
+
+
+def asked_on(port: int, seconds: float) -> dict:
+    ended = subprocess.run(
+        [sys.executable, HERE / PROGRAM, str(port), "7", str(seconds)],
+        capture_output=True,
+        text=True,
+        timeout=seconds + SPARE_SECONDS,
+        check=True,
+    )
+    return json.loads(ended.stdout.splitlines()[-1])
+
+
+def answers(seen: dict) -> dict:
+    return {name: counts for name, counts in seen["counts"].items() if name not in FLOWING}
+
+
+@pytest.mark.timeout(0)  # every wait is bounded by itself, and --dropped may ask for long ones
+@pytest.mark.parametrize("version", [176, 200])
+def test_whatever_ibapi_asks_while_requests_are_dropped_is_answered_once(version, tmp_path, pytestconfig):
+    with Simulator(server_version=version, tick_seconds=0.05, bar_seconds=0.2, pnl_seconds=0.2) as simulator:
+        undisturbed = asked_on(simulator.port, SPARE_SECONDS)
+        assert undisturbed["missing"] == []
+        path = tmp_path / "backstay.toml"
+        path.write_text(CONFIGURATION.format(port=simulator.port), encoding="utf-8")
+        for dropped in map(float, pytestconfig.getoption("dropped").split(",")):
+            simulator.faults.drop_requests(dropped)
+            with Manager(load(path, {})) as manager:
+                seen = asked_on(manager.address("door")[1], dropped + SPARE_SECONDS)
+            assert seen["missing"] == [], f"after {dropped} s without an answer"
+            assert answers(seen) == answers(undisturbed), f"after {dropped} s without an answer"
+            assert not DUPLICATE & {code for _, code in seen["codes"]}
