@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: run test schedules browser lint style types watch-check bench bench-control ci clean
+.PHONY: run test schedules browser lint style types watch-check deploy-check bench bench-control ci clean
 
 run: $(VENV)/.ready-run
 	$(BIN)/backstay run --simulator
@@ -42,6 +42,10 @@ bench-control: $(VENV)/.ready-test
 watch-check: $(VENV)/.ready-watch
 	$(BIN)/python -m deploy.watch.check
 
+# Container, compose, Kubernetes and systemd files, with the tools of those who read them.
+deploy-check: $(VENV)/.ready-deploy
+	$(BIN)/python -m deploy.packages.check
+
 # What a change has to pass: lint, types, tests, and the tests once more against the built wheel.
 ci:
 	bash .ci/run
@@ -73,6 +77,10 @@ $(VENV)/.ready-watch: $(VENV)/.ready-pip pyproject.toml
 $(VENV)/.ready-dev: $(VENV)/.ready-pip pyproject.toml
 	$(BIN)/python -m pip install -qq --editable . --group dev
 	@touch $(VENV)/.ready-run $(VENV)/.ready-test $(VENV)/.ready-watch $@
+
+$(VENV)/.ready-deploy: $(VENV)/.ready-test
+	$(BIN)/python -m pip install -qq --group deploy
+	@touch $@
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -24,6 +24,7 @@ def files(links: Links) -> Mapping[str, str]:
         "deploy/prometheus/backstay.records.yml": rule_files.records_file(),
         "deploy/prometheus/backstay.alerts.yml": rule_files.alerts_file(links=links),
         "deploy/alertmanager/alertmanager.yml": rule_files.alertmanager_file(),
+        "deploy/kubernetes/base/prometheus-rule.yaml": rule_files.prometheus_rule_file(links),
         "docs/alerts.md": rule_files.reference_page(),
         **cases.files(links),
         **dashboards.files(),

@@ -58,6 +58,14 @@ def alerts_file(pace: Pace = REAL_TIME, links: Links | None = None) -> str:
     return "\n".join(lines) + "\n"
 
 
+def prometheus_rule_file(links: Links | None = None) -> str:
+    """Both files as one object of the Prometheus operator."""
+    head = "apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata:\n  name: backstay\nspec:\n  groups:\n"
+    groups = (text.split("groups:\n", 1)[1] for text in (records_file(), alerts_file(links=links)))
+    lines = (line for text in groups for line in text.splitlines())
+    return HEADER + head + "".join(f"  {line}\n" if line else "\n" for line in lines)
+
+
 def _matcher(names: tuple[str, ...]) -> str:
     return f'alertname="{names[0]}"' if len(names) == 1 else f'alertname=~"{"|".join(names)}"'
 

@@ -1,0 +1,83 @@
+"""Check that the overlays can be rendered, and that Kubernetes and the Prometheus operator know every field of them.
+
+    python -m deploy.packages.check_manifests
+
+Kinds of Kubernetes are checked by kubernetes-validate; those of the operator by the compiler, against its published
+TypeScript types, which npm fetches into a temporary folder. Each checker has to find a misspelt field first.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+OVERLAYS = Path(__file__).resolve().parents[1] / "kubernetes" / "overlays"
+OPERATOR = "monitoring.coreos.com/v1"
+NPM = ("@kubernetes-models/prometheus-operator@6", "typescript@5")
+OPTIONS = ("--noEmit", "--strict", "--skipLibCheck", "--module", "nodenext", "--target", "es2022")
+MISTAKES = (("StatefulSet", '"serviceName"', '"servicName"'), ("PodMonitor", '"podMetricsEndpoints"', '"podMetric"'))
+"""What is put wrong, in which kind, to see that it is found."""
+
+Manifest = dict[str, Any]
+
+
+def render(overlay: Path) -> list[Manifest]:
+    """The objects of an overlay."""
+    command = ("kubectl", "kustomize", str(overlay))
+    done = subprocess.run(command, capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL)  # noqa: S603
+    if done.stderr:
+        raise SystemExit(done.stderr)
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def of_kubernetes(folder: Path, manifests: list[Manifest]) -> str:
+    """What kubernetes-validate has to say; empty if all fit."""
+    path = folder / "objects.yaml"
+    path.write_text(yaml.safe_dump_all(manifests), encoding="utf-8")
+    command = ("kubernetes-validate", "--strict", "--quiet", str(path))
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+def of_operator(folder: Path, manifests: list[Manifest]) -> str:
+    """What the compiler has to say; empty if all fit."""
+    for number, manifest in enumerate(manifests):
+        kind, text = manifest["kind"], json.dumps(manifest)
+        source = f'import type {{ I{kind} }} from "@kubernetes-models/prometheus-operator/{OPERATOR}/{kind}";\n'
+        (folder / f"object{number}.ts").write_text(f"{source}({text}) satisfies I{kind};\n", encoding="utf-8")
+    command = ("node_modules/.bin/tsc", *OPTIONS, *(f"object{number}.ts" for number in range(len(manifests))))
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False).stdout  # noqa: S603
+
+
+def problems(folder: Path, manifests: list[Manifest]) -> str:
+    """Everything that is wrong with these objects."""
+    theirs = [manifest for manifest in manifests if manifest["apiVersion"] == OPERATOR]
+    ours = [manifest for manifest in manifests if manifest["apiVersion"] != OPERATOR]
+    return (of_kubernetes(folder, ours) if ours else "") + (of_operator(folder, theirs) if theirs else "")
+
+
+def main() -> int:
+    """Exit code 1 if an object does not fit, or if one that cannot fit is taken for good."""
+    found = ""
+    with tempfile.TemporaryDirectory(prefix="backstay-kubernetes-") as name:
+        folder = Path(name)
+        install = ("npm", "install", "--no-audit", "--no-fund", "--silent", *NPM)
+        subprocess.run(install, cwd=folder, check=True, stdin=subprocess.DEVNULL)  # noqa: S603
+        for overlay in sorted(OVERLAYS.iterdir()):
+            manifests = render(overlay)
+            found += problems(folder, manifests)
+            for kind, right, wrong in MISTAKES:
+                spoilt = [json.loads(json.dumps(m).replace(right, wrong)) for m in manifests if m["kind"] == kind]
+                found += "" if problems(folder, spoilt) else f"{overlay.name}: {wrong} is not found\n"
+    sys.stderr.write(found)
+    return int(bool(found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,46 @@
+"""What deploy/ says about ports, paths and names is what the product does. The tools' own checks are in `deploy.packages`."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from backstay.config import Config
+from deploy.packages import check
+
+ROOT = Path(__file__).resolve().parents[2]
+DEPLOY = ROOT / "deploy"
+KEY = re.compile(r"BACKSTAY_([A-Z]+)__([A-Z_]+)")
+CONFIGURATIONS = sorted(DEPLOY.rglob("*.toml"))
+
+
+@pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: path.parent.name + "-" + path.stem)
+def test_each_configuration_lets_clients_and_scrapers_in(path):
+    tree = tomllib.loads(path.read_text())
+    config = Config.model_validate(tree)
+    assert [str(relay.listen) for relay in config.relays.values()] == ["0.0.0.0:7400"]
+    if "http" in tree:
+        assert str(config.http.listen) == "0.0.0.0:9464"
+        assert "backstay" in [str(name) for name in config.http.hosts]
+
+
+@pytest.mark.parametrize("name", ["docker/Dockerfile", "compose/compose.yaml", "systemd/backstay.service"])
+def test_every_variable_that_is_set_is_a_key_of_the_configuration(name):
+    keys = set(KEY.findall((DEPLOY / name).read_text()))
+    assert keys
+    for section, key in keys:
+        fields = Config.model_fields[section.lower()].annotation.model_fields
+        assert key.lower() in fields
+
+
+def test_the_image_is_built_from_every_room_and_from_nothing_else():
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    rooms = {line[1:] for line in ignored if line.startswith("!")}
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-dir"].values()
+    assert {path.split("/")[0] for path in packages} == {name for name in rooms if (ROOT / name).is_dir()}
+
+
+@pytest.mark.parametrize("one", check.CHECKS, ids=lambda one: one.name)
+def test_a_missing_tool_says_where_it_is_to_be_had(one):
+    assert one.tools == () or set(one.tools) <= set(check.PACKAGES) | {"npm"}
