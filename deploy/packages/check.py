@@ -1,4 +1,4 @@
-"""Check container, compose, Kubernetes and systemd files with the tools of those who will read them: `make deploy-check`."""
+"""Check container, compose, Kubernetes and systemd files with the tools of those who read them: `make deploy-check`."""
 
 from __future__ import annotations
 

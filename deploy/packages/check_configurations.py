@@ -1,6 +1,6 @@
 """Check that each configuration in deploy/ is one that backstay takes.
 
-    python -m deploy.packages.check_configurations
+python -m deploy.packages.check_configurations
 """
 
 from __future__ import annotations

@@ -60,6 +60,7 @@ class Builder:
         self._env = {**os.environ, "STORAGE_DRIVER": "vfs", "BUILDAH_ISOLATION": "chroot"}
 
     def __call__(self, verb: str, *words: str) -> str:
+        """What this command of buildah says."""
         return _run("buildah", *self._storage, verb, *words, env=self._env)
 
     def base(self, folder: Path) -> None:

@@ -1,6 +1,6 @@
 """Check the systemd unit: that systemd takes every line of it, and that it gives few rights.
 
-    python -m deploy.packages.check_unit
+python -m deploy.packages.check_unit
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What deploy/ says about ports, paths and names is what the product does. The tools' own checks are in `deploy.packages`."""
+"""What deploy/ says about ports, paths and names is what the product does; its own checks are in `deploy.packages`."""
 
 import re
 import tomllib
