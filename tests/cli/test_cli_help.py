@@ -56,6 +56,16 @@ def test_the_first_help_lists_all_commands(command):
     assert command().stdout.strip() == shown.stdout.strip()
 
 
+def test_a_shell_can_complete_commands_and_options(command):
+    def completed(words: str) -> list[str]:
+        given = {"COMP_WORDS": words, "COMP_CWORD": str(words.count(" ")), "_BACKSTAY_COMPLETE": "complete_bash"}
+        return command(**given).stdout.split()
+
+    operations = {"restart", "resume", "reset", "resubscribe", "reload", "requests"}
+    assert set(completed("backstay re")) == operations
+    assert "--stale" in completed("backstay resubscribe --st")
+
+
 def test_the_version_is_told(command):
     assert command("--version").stdout == f"backstay {__version__}\n"
 

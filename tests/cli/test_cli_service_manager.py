@@ -127,6 +127,7 @@ def test_a_mistake_in_a_beat_is_told_once_and_ends_neither_the_thread_nor_the_pr
     assert complaints == ["ValueError('no')"]
 
 
+@pytest.mark.parametrize("manager", ["abstract"], indirect=True)
 def test_the_daemon_tells_its_whole_life(launch, manager, tmp_path):
     (tmp_path / "backstay.toml").write_text(
         '[gateways.g]\nendpoints = ["127.0.0.1:1"]\n[connections.k]\ngateway = "g"\nclient_id = 1\n'
