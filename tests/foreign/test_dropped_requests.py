@@ -55,6 +55,14 @@ def asked_on(port: int, seconds: float) -> dict:
     return json.loads(ended.stdout.splitlines()[-1])
 
 
+def day_of_ib_async(port: int) -> dict:
+    """It connects within 20 s or fails; all it fetches while connecting is dropped."""
+    program = HERE.parent / "simulator" / "simulator_ib_async_client.py"
+    command = [sys.executable, program, str(port), "7"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=2 * SPARE_SECONDS, check=True)
+    return json.loads(ended.stdout.splitlines()[-1])
+
+
 def answers(seen: dict) -> dict:
     return {name: counts for name, counts in seen["counts"].items() if name not in FLOWING}
 
@@ -74,3 +82,19 @@ def test_whatever_ibapi_asks_while_requests_are_dropped_is_answered_once(version
             assert seen["missing"] == [], f"after {dropped} s without an answer"
             assert answers(seen) == answers(undisturbed), f"after {dropped} s without an answer"
             assert not DUPLICATE & {code for _, code in seen["codes"]}
+
+
+@pytest.mark.timeout(4 * SPARE_SECONDS)
+def test_what_ib_async_fetches_while_requests_are_dropped_leaves_its_day_as_it_is_without(tmp_path):
+    days = []
+    path = tmp_path / "backstay.toml"
+    for drops in (False, True):
+        with Simulator(server_version=178, tick_seconds=0.02, bar_seconds=0.05, pnl_seconds=0.05) as simulator:
+            if not drops:
+                days.append(day_of_ib_async(simulator.port))
+                continue
+            simulator.faults.drop_requests(1.0)
+            path.write_text(CONFIGURATION.format(port=simulator.port), encoding="utf-8")
+            with Manager(load(path, {})) as manager:
+                days.append(day_of_ib_async(manager.address("door")[1]))
+    assert days[0] == days[1]
