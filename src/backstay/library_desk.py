@@ -75,6 +75,7 @@ class Desk:
         """A word of the session's, in order with the frames."""
         if isinstance(word, TellHello):
             self.epoch, self.version = word.epoch, word.hello.version
+            self.over = ""  # one that was drained, and lives again
             self.table = readers(word.hello.version)
             self._tell_all(ConnectAck(word.epoch, word.hello.version, word.hello.time.decode("latin-1")))
             self.on_hello()
@@ -217,7 +218,7 @@ class Desk:
             self.families.clear()
         error = ConnectionLostError(why)
         for owner in (*owners, *waiting, *previews):
-            owner.fail(error)
+            owner.give_up(error)
         for trade in trades:
             if not trade.done:
                 trade.fail(trade.error if trade.in_doubt and trade.error else error)

@@ -132,6 +132,8 @@ class Requests:
         with self._lock:
             if self._desk.version is None:
                 if len(self._early) >= MAX_EARLY:
+                    self._early = deque(one for one in self._early if not _is_over(one))
+                if len(self._early) >= MAX_EARLY:
                     raise NotReadyError(f"{owner.name}: not sent, too much waits for the gateway already", code=504)
                 self._early.append(owner)
                 return
@@ -159,7 +161,7 @@ class Requests:
         with self._lock:
             early, self._early = self._early, deque()
         for owner in early:
-            if not (owner.closed if isinstance(owner, Subscription) else owner.over):
+            if not _is_over(owner):
                 self._write_late(owner)
 
     def _write_late(self, owner: Pending | Subscription) -> None:
@@ -229,8 +231,12 @@ class Requests:
 
     def _cancel(self, owner: Pending | Subscription) -> None:
         cancel = cancel_frame(owner.payload, self._desk.version or HIGHEST_BUILT)
-        if cancel is not None and not self._desk.over:
+        if cancel is not None:  # also for a session that has ended: should it begin again, it does not ask for this
             self.sender.send(cancel[PREFIX_BYTES:])
+
+
+def _is_over(owner: Pending | Subscription) -> bool:
+    return owner.closed if isinstance(owner, Subscription) else owner.over
 
 
 def expire(pending: Pending, timeout: float) -> None:

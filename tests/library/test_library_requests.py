@@ -10,6 +10,7 @@ from library_house import AAPL, PATIENCE
 
 import backstay
 from backstay import events
+from backstay.session.lifecycle import Event
 
 BARS = {"contract": AAPL, "bar_size": "1 hour", "duration": "1 D"}
 
@@ -66,6 +67,37 @@ def test_what_is_asked_before_the_gateway_is_there_is_answered_once_it_is(build,
     simulator.faults.accept()
     assert details.result(PATIENCE)[0].contract.symbol == "AAPL"
     assert isinstance(stream.next_event(PATIENCE), events.TickParameters | events.MarketDataType)
+
+
+def test_what_was_given_up_makes_room_for_what_is_asked_while_the_gateway_is_away(build, simulator, monkeypatch):
+    monkeypatch.setattr("backstay.library_requests.MAX_EARLY", 3)
+    simulator.faults.refuse()
+    connection = build(simulator.address).connection
+    for _ in range(5):
+        assert connection.submit("contract_details", contract=AAPL).cancel()
+    waiting = [connection.submit("contract_details", contract=AAPL) for _ in range(3)]
+    with pytest.raises(backstay.NotReadyError, match="too much"):
+        connection.submit("contract_details", contract=AAPL)
+    with pytest.raises(backstay.NotReadyError, match="not been reached"):
+        connection.request("global_cancel")
+    simulator.faults.accept()
+    assert all(len(future.result(PATIENCE)) == 1 for future in waiting)
+
+
+def test_a_connection_that_was_drained_and_resumed_is_asked_as_before(house, simulator):
+    connection = house.ready()
+    stream = connection.subscribe("market_data", contract=AAPL)
+    house.manager.order("keeper", Event.DRAIN, "a test")
+    house.wait_state("stopped")
+    with pytest.raises(backstay.ConnectionLostError):
+        list(stream)
+    with pytest.raises(backstay.NotReadyError):
+        connection.request("current_time")
+    house.manager.order("keeper", Event.RESUME, "a test")
+    root = house.manager.root
+    assert root.restart_child("root/connections", "keeper", reason="a test") is None
+    assert len(house.ready().request("contract_details", contract=AAPL)) == 1
+    simulator.wait_for(lambda state: not state["clients"]["7"]["subscriptions"])
 
 
 def test_requests_that_tws_drops_are_answered_all_the_same(build, simulator):
