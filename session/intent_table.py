@@ -267,8 +267,10 @@ class IntentTable:
         if is_another_order(intent, facts.order_ref):
             self.mismatches += 1
             return None
-        heard = replace(intent, change_pending=False, perm_id=facts.perm_id or intent.perm_id)
-        return self._move(heard, event, at)
+        perm_id = facts.perm_id or intent.perm_id
+        if not intent.change_pending and perm_id == intent.perm_id and _says_nothing_new(intent, event):
+            return None  # TWS repeats itself, and a value is not made anew for that
+        return self._move(replace(intent, change_pending=False, perm_id=perm_id), event, at)
 
     def _move(self, intent: Intent, event: IntentEvent, at: Moment) -> Moved | None:
         """Put an intent, changed otherwise or not, through the table; None if its state is what it was."""
@@ -308,6 +310,12 @@ class IntentTable:
         if self._high.setdefault(client_id, 0) < order_id <= MAX_ORDER_ID:
             self._high[client_id] = order_id
             self._unsaved_high.add(client_id)
+
+
+def _says_nothing_new(intent: Intent, event: IntentEvent) -> bool:
+    transition = intent_step(intent.state, event)
+    same = transition.to is intent.state and transition.outcome in (None, intent.outcome)
+    return same and not transition.alarm
 
 
 def is_another_order(intent: Intent, order_ref: str) -> bool:
