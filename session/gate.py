@@ -368,8 +368,8 @@ class Gate(Trades):
         request = REQUESTS.get(message_id(item.payload, self.version))
         kind = kind_of(item.payload, self.version) if request is not None else None
         if request is not None and (kind is Kind.ORDER_CANCEL or request.id == GLOBAL_CANCEL):
-            if request_key(item.payload, self.version) not in self.ledger.cancels_out:  # or it is held for that one
-                self._hold_trade(item)
+            if not item.repeats or request_key(item.payload, self.version) not in self.ledger.cancels_out:
+                self._hold_trade(item)  # the other ones are held for what they repeat
         elif kind is Kind.ORDER:
             self._unsend(item, "the gateway went away before it could be sent")
         elif kind is Kind.COMMAND or request is None:

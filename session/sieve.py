@@ -40,6 +40,9 @@ NO_EPOCH = -1
 MAX_MUTES = 1_000
 """Errors awaited for cancels of our own; more than this many streams are not cancelled at once."""
 
+MAX_MUTES_OF_A_KEY = 20
+"""Errors awaited on one id, one for each frame of ours: a request is repeated a dozen times at the most."""
+
 MAX_ROWS_COMPARED = 5_000
 """Rows of a repeated read kept to know them again; a longer answer is not taken apart."""
 
@@ -121,7 +124,7 @@ class Sieve:
     gave_next_id: bool = False
     gave_accounts: bool = False
     clocks_owed: int = 0
-    mutes: dict[int, frozenset[int]] = field(default_factory=dict[int, frozenset[int]])
+    mutes: dict[int, list[frozenset[int]]] = field(default_factory=dict[int, list[frozenset[int]]])
     awaited: dict[int | None, list[frozenset[int]]] = field(default_factory=dict[int | None, list[frozenset[int]]])
     repeated: dict[int, Repeated] = field(default_factory=dict[int, Repeated])
     own_ends: dict[int, int] = field(default_factory=dict[int, int])  # end -> answers to questions of ours to come
@@ -164,8 +167,8 @@ class Sieve:
         """Keep the next error on this key with one of these codes from the client; without codes, let it pass again."""
         if not mute.codes:
             self.mutes.pop(mute.key, None)
-        elif len(self.mutes) < MAX_MUTES:
-            self.mutes[mute.key] = mute.codes
+        elif mute.key in self.mutes or len(self.mutes) < MAX_MUTES:
+            self.mutes[mute.key] = [*self.mutes.get(mute.key, ()), mute.codes][-MAX_MUTES_OF_A_KEY:]
 
     def await_(self, awaited: Await) -> None:
         """Note the first of these messages, or do so no longer."""
@@ -367,8 +370,10 @@ class Sieve:
             return False
         if error.code == PORT_CHANGED or (error.code == CLIENT_ID_TAKEN and not self.seen_next_id):
             return False
-        if error.code in self.mutes.get(error.id, ()):
-            del self.mutes[error.id]
+        if muted := [codes for codes in self.mutes.get(error.id, ()) if error.code in codes]:
+            self.mutes[error.id].remove(muted[0])
+            if not self.mutes[error.id]:
+                del self.mutes[error.id]
             return False
         self.awaited.pop(error.id, None)  # whatever it says, TWS knows of the request
         return not is_pacing(error.code, error.text)  # the pace is ours; the session passes on what it can not mend

@@ -71,7 +71,10 @@ def check_orders(world: World) -> None:
         said_no = told[201] + told[321] + told[2164] + told[2166]
         was_there = len(unsent) < len(asked_for) or order_id in world.survivors
         not_there = was_there and not world.book.exists(order_id)
-        of_before = order_id in world.survivors and told[201] > 0
+        again = order_id in world.survivors or sum(asked.number == 3 and bool(asked.writes) for asked in asked_for) > 1
+        of_before = (
+            again and told[201] > 0
+        )  # TWS never had it, said the journal's life or ours, and it was placed again
         assert len(unsent) <= said_no <= len(unsent) + (not_there or of_before), (asked_for, told)
         lost = [asked for asked in asked_for if asked.number == 3 and asked.writes and asked.writes[0] != epoch]
         if lost and order_id not in client.orders_spoken_of:

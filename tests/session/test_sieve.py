@@ -264,3 +264,12 @@ def test_what_is_passed_on_is_what_came_without_what_was_cut_out(seed, version):
 def test_the_speech_of_these_tests_can_be_read_back():
     assert speech.payloads(tell(200, 49)) == [tell(200, 49)[PREFIX_BYTES:]]
     assert speech.payloads(b"") == []
+
+
+def test_each_frame_of_our_own_may_be_answered_by_an_error_that_is_kept_from_the_client():
+    machine = sieve()
+    for codes in ({102, 322}, {102, 322}, {300}):
+        machine.mute(Mute(1, 7, frozenset(codes)))
+    passed = [bool(machine.sift(chunk(error(200, 7, code))).out) for code in (322, 300, 322, 322, 300)]
+    assert passed == [False, False, False, True, True]
+    assert machine.mutes == {}
