@@ -19,6 +19,7 @@ from backstay.protocol.messages import ends, kind_of, message_id, response_key, 
 from backstay.protocol.order_fields import read_execution, read_order
 from backstay.protocol.vocabulary import Kind
 from backstay.session.notices import Notice
+from backstay.session.orders import Journal
 
 if TYPE_CHECKING:
     from driver import World
@@ -256,7 +257,9 @@ class Client:
         order_id = read_next_valid_id(payload, self.version)
         assert order_id is not None
         if self.heard[9] == 1:
-            offered = order_id > max(self.world.book.ever, default=0) or bool(self.world.disk.trouble)
+            orders = self.world.owed.orders
+            unread = orders is not None and orders.journal is Journal.BROKEN  # nobody can know; orders are refused
+            offered = order_id > max(self.world.book.ever, default=0) or unread
             assert offered, "an order id that was used is never offered again"
             self.next_order = order_id
         self.next_order = max(self.next_order, order_id)

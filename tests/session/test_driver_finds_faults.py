@@ -116,7 +116,7 @@ SHOWN_BY = {
     "order ids that fall": 65,
     "an order that TWS dropped is not missed": 89,
     "a cancel that was lost with its socket": 88,
-    "a cancel that TWS dropped": 1009,
+    "a cancel that TWS dropped": 1523,
 }
 """Seeds that are looked at first, since those before them show nothing: time is all they save."""
 
