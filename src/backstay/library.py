@@ -61,6 +61,7 @@ class Connection:
         if self._requests.line is not None:
             desk.end_all("the connection was configured anew")
         desk.over, desk.version, desk.table, desk.down, desk.client_id = "", None, None, True, client_id
+        desk.meter = place.charge.outside.meter
         self._requests.attach(line)
         return LibrarySink(desk, place.charge.credit), line
 
@@ -192,6 +193,7 @@ class Connection:
         """
         listener = Subscription("events", request=None, key=None, callback=callback, inline=inline, limit=queue_events)
         listener.on_close, listener.on_callback_error = self._desk.remove, self._desk.callback_failed
+        listener.on_drop = self._desk.dropped
         desk = self._desk
         with desk.lock:
             desk.in_use = True

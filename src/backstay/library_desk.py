@@ -14,6 +14,7 @@ from typing import Any
 
 from backstay.errors import ConnectionLostError, MisuseError
 from backstay.library_words import ENDS, CallbackFailed, ConnectAck, Gap, Resumed, blame, notice_of
+from backstay.metrics.blocks import ConnectionMeter
 from backstay.pending import Pending
 from backstay.protocol import events as e
 from backstay.protocol.events_reading import Read, plain, readers
@@ -61,6 +62,7 @@ class Desk:
         self.trades: dict[int, Trade] = {}
         self.fills: dict[str, Trade] = {}  # by execution, until its commission has come
         self.trades_changed = threading.Condition()
+        self.meter: ConnectionMeter | None = None
         self.malformed = 0
         self.thread = 0  # the connection's own, in which nothing may wait for an answer
         self.over = ""  # why there is no connection any more
@@ -277,6 +279,11 @@ class Desk:
         for listener in self.listeners:
             if listener.inline is None:  # one whose own failure this may be would be called for ever
                 listener.say(failure)
+
+    def dropped(self) -> None:
+        """A subscription has lost an event that nobody took in time: counted. In the connection's thread."""
+        if self.meter is not None:
+            self.meter.lose(1)
 
     def _tell_all(self, event: Any) -> None:
         for listener in self.listeners:

@@ -83,6 +83,7 @@ class Requests:
         stream = Subscription(name, request=request, key=key, callback=callback, inline=inline, limit=limit)
         stream.values = values
         stream.on_close, stream.on_callback_error = self._closed, self._desk.callback_failed
+        stream.on_drop = self._desk.dropped
         if not self._desk.add_stream(stream):
             raise MisuseError(f"{name}: TWS has one such stream for a connection, and it is open already")
         try:

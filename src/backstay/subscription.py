@@ -60,6 +60,7 @@ class Subscription:
         self.socket_gap = False  # it will flow with the next socket
         self.on_close: Callable[[Subscription], object] = _nobody
         self.on_callback_error: Callable[[CallbackFailed], object] = _nobody
+        self.on_drop: Callable[[], object] = lambda: None
         self.inline = callback if inline else None
         self._limit = limit
         self._queue: deque[Any] = deque()
@@ -137,6 +138,7 @@ class Subscription:
                     marks.pop(0)
                 self._queue.extendleft(reversed(marks))
                 self._dropped += 1
+                self.on_drop()
 
     def _notify(self) -> None:
         with self._changed:

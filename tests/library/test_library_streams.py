@@ -150,6 +150,7 @@ def test_a_slow_taker_loses_the_oldest_and_is_told_how_many(build, lines):
     until(marker, events.TickSize)
     taken = [stream.next_event(PATIENCE) for _ in range(11)]
     assert taken[0] == Dropped(90)
+    assert [meter.events_dropped for meter in house.manager.meters()] == [90]
     assert [event.size for event in taken[1:]] == list(range(90, 100))
     assert stream.poll() is None
 
