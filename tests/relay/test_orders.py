@@ -49,6 +49,9 @@ def test_an_order_is_in_the_journal_and_its_states_follow(build, simulator):
     await_status(client, 1, FILLED)
     place(client, 2)
     await_status(client, 2, *LIVE)
+    for _ in range(2):  # two round trips: what came before them has been noted
+        client.send(8, 1, 1)
+        client.expect(9)
     house.manager.stop()
     assert in_journal(house) == {1: "done", 2: "live"}
 

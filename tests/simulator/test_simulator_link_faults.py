@@ -2,6 +2,7 @@
 
 import socket
 import time
+from statistics import median
 
 import pytest
 
@@ -88,7 +89,7 @@ def test_split_cuts_the_stream_into_small_segments(simulator, dial):
     client = dial(simulator).ready()
     client.send(9, 8, 12, *APPLE, 0, "", "", "")
     assert client.read(52)
-    assert max(client.read_sizes) <= 64, "a reader on the same machine sees a few pieces at a time at most"
+    assert median(client.read_sizes) <= 3, "a reader that is held up finds several pieces at once, now and then"
     simulator.faults.split(bytes=0)
     client.read_sizes.clear()
     client.send(9, 8, 13, *APPLE, 0, "", "", "")
