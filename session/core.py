@@ -111,7 +111,7 @@ class Core:
         self.reconcile_due: float | None = None
         self.to_ask: list[Source] = []
         self.own_key: int | None = None
-        self.started = 0  # the epoch in which startApi has been sent
+        self.started: int | None = None  # the epoch in which startApi has been sent
         self.desk.orders = owed.orders
         self.upstream_patience_seconds = FIRST_PATIENCE_SECONDS
         self.planned = NOT_YET_LOOKED if settings.maintenance else Planned()
@@ -300,8 +300,8 @@ class Core:
         self.effects.append(Arm(Timer.STATE, self.settings.start_seconds))
 
     def book_is_open(self) -> None:
-        """The journal has been read, or can not be."""
-        if self.state is State.STARTING and self.owed.start is not None:
+        """The journal has been read, or can not be: the session starts, or learns late how low an order id may be."""
+        if self.owed.start is not None and (self.state is State.STARTING or self.started == self.owed.epoch):
             self.send_start()
 
     def probe(self) -> None:

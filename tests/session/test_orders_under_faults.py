@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from script import ENDPOINTS, Script, lose, size
-from speech import CLIENT_ID, ask, error, tell
+from speech import CLIENT_ID, ask, error, next_id, tell
 from speech_orders import Told, completed_order, execution, status
 from test_ordering import V, intent, journalled
 
@@ -116,6 +116,15 @@ def test_tws_is_started_once_however_often_the_journal_is_asked():
     script.ring(Timer.JOURNAL, after=5.0)
     script.step(LookedUp(script.core.orders.token, JournalPage()))
     assert starts(script) == 1
+
+
+def test_a_journal_that_is_read_late_still_keeps_ids_that_were_used_from_being_offered_again():
+    script = without_journal().identify().verify()
+    script.ring(Timer.JOURNAL, after=5.0)
+    script.step(LookedUp(script.core.orders.token, JournalPage((intent(5_000, IntentState.LIVE),))))
+    script.ask(ask(V, 8)).hear(next_id(V))
+    assert script.passed == b""
+    assert next_id(V, 5_001) in [effect.data for effect in script.new if isinstance(effect, Deliver)]
 
 
 def test_a_successor_asks_for_a_journal_that_could_not_be_read():
