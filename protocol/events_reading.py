@@ -132,8 +132,7 @@ def _by_layout(made: type, layout: str, at: int) -> Read:
             steps.append((_portfolio_contract if kind == "P" else contract, slice(at, at + _CONTRACT_WIDTH)))
             at += _CONTRACT_WIDTH
         else:
-            if kind != "-":
-                steps.append((_KINDS[kind], at))
+            steps.append((_KINDS[kind], at))
             at += 1
 
     def read(fields: list[str]) -> Any:

@@ -2,6 +2,7 @@
 
 import runpy
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -72,14 +73,16 @@ LIVELY = [
     Order(action="BUY", quantity=1, order_type="PEG BEST", more={"compete_offset": "Infinity", "mid_whole": 1}),
     Order(action="BUY", quantity=1, more={"hedge_type": "D", "hedge_parameter": "x", "underlying_con_id": 3}),
     Order(action="BUY", quantity=1, more={"hedge_order_type": "LMT"}, what_if=True, transmit=False, order_ref="mine"),
+    Order(action="BUY", quantity=1, more={"block_order": True, "random_size": False}),
 ]
 COMBINATION = Contract(
     sec_type="BAG", symbol="X", exchange="SMART", currency="USD", legs=(Leg(con_id=1), Leg(con_id=2))
 )
+PRICED = replace(COMBINATION, legs=(Leg(con_id=1, price=1.5), Leg(con_id=2, ratio=2, action="SELL", exchange="CBOE")))
 
 
 @pytest.mark.parametrize("version", [176, 177, 183, 187, 189, 190, 192, 199, 200])
-@pytest.mark.parametrize("contract", [AAPL, COMBINATION, Contract(symbol="A", exchange="IBKRATS")])
+@pytest.mark.parametrize("contract", [AAPL, COMBINATION, PRICED, Contract(symbol="A", exchange="IBKRATS")])
 @pytest.mark.parametrize("order", LIVELY)
 def test_a_tws_reads_every_order_to_its_last_field(order, contract, version):
     built = place_order(contract, order, order_id=7, version=version)
@@ -149,6 +152,7 @@ def test_content_that_decides_the_kind_of_a_request_is_written_where_it_is_looke
         ("market_depth", {"contract": AAPL, "rows": 2**70}, "rows"),
         ("market_depth", {"contract": AAPL, "options": "a=b"}, "options"),
         ("matching_symbols", {}, "pattern"),
+        ("matching_symbols", {"pattern": 7}, "pattern"),
         ("matching_symbols", {"pattern": "Zürich"}, "pattern"),
         ("option_price", {"contract": AAPL, "volatility": "high", "under_price": 1}, "volatility"),
     ],
@@ -175,6 +179,23 @@ def test_an_order_that_cannot_be_sent_is_refused_by_the_name_of_its_field(contra
     with pytest.raises(FieldError) as refused:
         place_order(contract, order, order_id=1, version=200)
     assert refused.value.field == field
+
+
+def test_a_combination_is_asked_for_by_its_legs():
+    built = build("market_data", {"contract": PRICED}, version=200, key=1)
+    assert b"\x002\x001\x001\x00BUY\x00\x002\x002\x00SELL\x00CBOE\x00" in built
+
+
+def test_only_the_legs_that_have_a_price_of_their_own_are_given_one():
+    built = place_order(PRICED, LIMIT, order_id=1, version=200)
+    record = read(PLACE_ORDER, Fields(built.split(b"\0", 1)[1]), 200)
+    assert record.rows["leg_prices"] == [("1.5",), ("",)]
+
+
+def test_yes_and_no_among_the_other_fields_of_an_order_are_sent_as_tws_expects_them():
+    order = Order(action="BUY", quantity=1, more={"block_order": True, "sweep_to_fill": False})
+    record = read(PLACE_ORDER, Fields(place_order(AAPL, order, order_id=1, version=200).split(b"\0", 1)[1]), 200)
+    assert (record.get("block_order"), record.get("sweep_to_fill")) == ("1", "0")
 
 
 @pytest.mark.parametrize("version", [175, 201])

@@ -17,6 +17,7 @@ from backstay.protocol.messages import (
     is_smart_depth,
     kind_of,
     message_id,
+    order_status_client,
     request_key,
     response_key,
     ticks_done,
@@ -158,6 +159,15 @@ def test_a_protobuf_execution_has_its_order_id_inside():
     assert execution_order_id(proto(11, varint_field(1, 3)), 226) is None
     assert execution_order_id(proto(11, bytes_field(3, b"")), 226) is None
     assert execution_order_id(proto(10, bytes_field(3, execution)), 226) is None
+
+
+@pytest.mark.parametrize("version", [130, 131, 200])
+def test_an_order_status_names_the_client_of_the_order(version):
+    payload = body(version, 3, *((6,) if version < 131 else ()), 101, "Submitted", 0, 1, 0.0, 9, 0, 0.0, 7, "")
+    assert order_status_client(payload, version) == 7
+    assert order_status_client(proto(3, varint_field(9, 7)), 226) == 7
+    assert order_status_client(proto(3, varint_field(1, 101)), 226) is None
+    assert order_status_client(body(version, 5, 101, 1, 2, 3, 4, 5, 6, 7, 8, 9), version) is None
 
 
 @pytest.mark.parametrize("number", [96, 97, 98])
