@@ -10,10 +10,23 @@ from backstay.simulator.layout import Record, write
 from backstay.simulator.order_layouts import OPEN_ORDER
 
 SAID = {
-    **{"order_id": "7", "symbol": "AAPL", "sec_type": "STK", "action": "BUY", "quantity": "10", "what_if": "1"},
-    **{"status": "PreSubmitted", "init_before": "0.0", "maint_before": "1.5", "equity_before": "1000000"},
-    **{"init_change": "45.25", "init_after": "45.25", "equity_after": "1.7976931348623157E308"},
-    **{"commission": "1", "commission_min": "NaN", "commission_currency": "USD", "warning": "closed until Monday"},
+    "order_id": "7",
+    "symbol": "AAPL",
+    "sec_type": "STK",
+    "action": "BUY",
+    "quantity": "10",
+    "what_if": "1",
+    "status": "PreSubmitted",
+    "init_before": "0.0",
+    "maint_before": "1.5",
+    "equity_before": "1000000",
+    "init_change": "45.25",
+    "init_after": "45.25",
+    "equity_after": "1.7976931348623157E308",
+    "commission": "1",
+    "commission_min": "NaN",
+    "commission_currency": "USD",
+    "warning": "closed until Monday",
 }
 
 
