@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: run test schedules browser lint style types watch-check deploy-check bench bench-control ci clean
+.PHONY: run test schedules browser clean-clone docs lint style types watch-check deploy-check bench bench-control ci clean
 
 run: $(VENV)/.ready-run
 	$(BIN)/backstay run --simulator
@@ -21,6 +21,14 @@ schedules: $(VENV)/.ready-test
 # The status page in a real browser: needs Debian's chromium, so it is no part of `make test`.
 browser: $(VENV)/.ready-test
 	$(BIN)/python -m pytest -n0 --browser tests/browser $(PYTEST_ARGS)
+
+# The quickstart as a newcomer types it: a clone of the last commit, with an environment of its own, on the ports of the page.
+clean-clone: $(VENV)/.ready-test
+	$(BIN)/python -m pytest -n0 --clean-clone tests/pages/test_clean_clone.py $(PYTEST_ARGS)
+
+# The documentation as a site in build/site; a broken link fails.
+docs: $(VENV)/.ready-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 lint: style types
 
@@ -77,6 +85,10 @@ $(VENV)/.ready-watch: $(VENV)/.ready-pip pyproject.toml
 $(VENV)/.ready-dev: $(VENV)/.ready-pip pyproject.toml
 	$(BIN)/python -m pip install -qq --editable . --group dev
 	@touch $(VENV)/.ready-run $(VENV)/.ready-test $(VENV)/.ready-watch $@
+
+$(VENV)/.ready-docs: $(VENV)/.ready-pip pyproject.toml
+	$(BIN)/python -m pip install -qq --editable . --group docs
+	@touch $@
 
 $(VENV)/.ready-deploy: $(VENV)/.ready-test
 	$(BIN)/python -m pip install -qq --group deploy

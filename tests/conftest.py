@@ -16,7 +16,10 @@ settings.register_profile(
 )
 settings.load_profile("backstay")
 
-BROWSER = Path(__file__).parent / "browser"
+ON_DEMAND = {
+    Path(__file__).parent / "browser": "--browser",  # needs a package of the system
+    Path(__file__).parent / "pages" / "test_clean_clone.py": "--clean-clone",  # installs everything anew
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -48,15 +51,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--closes", type=int, default=40, help="at how many random moments a house is closed (default %(default)s)"
     )
     parser.addoption("--closes-seed", type=int, default=None, help="the seed a failed run has printed")
+    parser.addoption(
+        "--clean-clone", action="store_true", help="type the quickstart through in a clone of the last commit"
+    )
     parser.addoption("--browser", action="store_true", help="run tests/browser as well; needs Debian's chromium")
     parser.addoption("--pictures", action="store_true", help="write the pictures in docs/ anew, with --browser")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave the tests of the page alone unless they are asked for: they need a package of the system."""
-    return True if collection_path == BROWSER and not config.getoption("--browser") else None
+    """Leave alone what is asked for by an option of its own."""
+    option = ON_DEMAND.get(collection_path)
+    return True if option and not config.getoption(option) else None
 
 
-def pytest_report_header(config: pytest.Config) -> str | None:
+def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say what is left out."""
-    return None if config.getoption("--browser") else "tests/browser is left out: make browser runs it"
+    return [
+        f"tests/{path.relative_to(Path(__file__).parent)} is left out: make {option.removeprefix('--')} runs it"
+        for path, option in ON_DEMAND.items()
+        if not config.getoption(option)
+    ]
