@@ -131,7 +131,7 @@ def _read_conditions(fields: Fields, record: Record, name: str) -> None:
         rows.append((kind, *_take(fields, CONDITION_WIDTHS[kind])))
     record.rows[name] = rows
     if rows:
-        record.rows[f"{name} flags"] = [_take(fields, 2)]
+        record.rows[f"{name}_flags"] = [_take(fields, 2)]
 
 
 def _count(fields: Fields) -> int:
@@ -159,8 +159,9 @@ def _write(layout: Layout, record: Record, version: int) -> Iterator[str]:
                     yield from _write_rows(record.rows.get(name, []))
             case Conditions(name, since):
                 if version >= since:
-                    yield from _write_rows(record.rows.get(name, []))
-                    yield from itertools.chain(*record.rows.get(f"{name} flags", []))
+                    rows = record.rows.get(name, [])
+                    yield from _write_rows(rows)
+                    yield from itertools.chain(*(record.rows.get(f"{name}_flags", []) if rows else []))
 
 
 def _write_rows(rows: Rows) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """The three messages that carry a whole order: placeOrder in, openOrder and completedOrder out.
 
-Names are our own words for the fields; the order and the versions are facts of the wire (100 to 200).
+Names are our own words for the fields; the order and the versions are facts of the wire (100 to 200;
+the protobuf fields of the same names are in ``schema_tables``).
 """
 
 from backstay.simulator.fields import read_number

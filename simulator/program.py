@@ -10,7 +10,7 @@ from typing import Unpack
 
 from backstay.simulator.control import ControlServer
 from backstay.simulator.server import Simulator
-from backstay.simulator.settings import NEWEST_VERSION, Options
+from backstay.simulator.settings import USUAL_VERSION, Options
 
 DEFAULT_LISTEN = ("127.0.0.1", 4002)
 """Where IB Gateway listens for paper accounts."""
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="backstay simulator", description="A TWS that misbehaves on command.")
     parser.add_argument("--listen", type=read_address, default=DEFAULT_LISTEN, metavar="HOST:PORT")
     parser.add_argument("--control", type=read_address, default=None, metavar="HOST:PORT")
-    parser.add_argument("--server-version", type=int, default=NEWEST_VERSION, metavar="100..200")
+    parser.add_argument("--server-version", type=int, default=USUAL_VERSION, metavar="100..226")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--tick-seconds", type=float, default=0.25)
     chosen = parser.parse_args(arguments)

@@ -246,4 +246,5 @@ HANDLERS: Mapping[int, Callable[["Session", Fields], None]] = {
     89: no_query,
     90: no_query,
     96: req_historical_ticks,
+    107: no_query,
 }

@@ -20,9 +20,9 @@ ERRORS_SHOWN = 3
 class Simulator:
     """A simulated TWS / IB Gateway in this process, with faults on command.
 
-    Speaks server versions 100 to 200 (text). ``listen`` port 0 takes a free port; see ``address``. Keyword arguments
-    are the fields of ``Settings``. A context manager; it runs one daemon thread, and every public method may be called
-    from any thread.
+    Speaks server versions 100 to 226 (200, where all is text, unless told otherwise). ``listen`` port 0 takes a free
+    port; see ``address``. Keyword arguments are the fields of ``Settings``. A context manager; it runs one daemon
+    thread, and every public method may be called from any thread.
 
         with Simulator() as simulator:
             client.connect(*simulator.address, clientId=1)

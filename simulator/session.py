@@ -6,14 +6,17 @@ from typing import TYPE_CHECKING
 
 from backstay.protocol.commands import read_start_api
 from backstay.protocol.errors import ErrorMessage, write_error
-from backstay.protocol.framing import Splitter, fields, frame
+from backstay.protocol.framing import LAST_TEXT_VERSION, PROTOBUF_OFFSET, Splitter, fields, frame, raw
 from backstay.protocol.handshake import Greeting, Hello, ServerGreeting, answer
+from backstay.protocol.messages import message_id
 from backstay.protocol.responses import RESPONSES
+from backstay.protocol.vocabulary import Response
 from backstay.simulator import requests
 from backstay.simulator.channel import Channel
 from backstay.simulator.fields import Refused, Unreadable
 from backstay.simulator.pacing import Rate
 from backstay.simulator.streams import Family, Stream
+from backstay.simulator.transcoding import answer_to_protobuf
 
 if TYPE_CHECKING:
     import socket
@@ -66,20 +69,29 @@ class Session:
         self._write(message_id, body.encode())
 
     def _write(self, message_id: int, body: bytes) -> None:
-        self.channel.send(frame(self._head(message_id) + body))
+        head = self._head(message_id)
+        if not head:
+            self.channel.send(raw(message_id + PROTOBUF_OFFSET, answer_to_protobuf(message_id, body, self.version)))
+        else:
+            self.channel.send(frame(head + body))
         if self.world.faults.cuts:
             self.world.faults.sent(self, message_id)
 
     def _head(self, message_id: int) -> bytes:
-        """Return the first field, and VERSION where this server version has one, of a message."""
+        """Return the message id, and VERSION where this server version has one, of a message; empty for protobuf."""
         known = self._heads.get(message_id)
         if known is None:
-            response = RESPONSES[message_id]
-            versions = response.version_field
-            has_version = versions is not None and versions[0] <= self.version <= versions[1]
-            known = fields(message_id, response.version_number) if has_version else fields(message_id)
-            self._heads[message_id] = known
+            known = self._heads[message_id] = self._make_head(RESPONSES[message_id])
         return known
+
+    def _make_head(self, response: Response) -> bytes:
+        if response.protobuf_from is not None and self.version >= response.protobuf_from:
+            return b""
+        versions = response.version_field
+        has_version = versions is not None and versions[0] <= self.version <= versions[1]
+        version = fields(response.version_number) if has_version else b""
+        is_raw = self.version > LAST_TEXT_VERSION
+        return (response.id.to_bytes(4, "big") if is_raw else fields(response.id)) + version
 
     def error(self, request_id: int, code: int, reason: str) -> None:
         """Send an error or notice; request id -1 for one about the connection."""
@@ -152,14 +164,13 @@ class Session:
         self.channel.send(answer(Hello(self.version, self.world.connection_time())))
 
     def _take(self, payload: bytes) -> None:
-        number, _, body = payload.partition(b"\0")
-        message_id = int(number) if number.isdigit() and len(number) < 9 else -1
+        number = message_id(payload, self.version)
         if self.state is SessionState.READY:
-            self._request(message_id, body)
-        elif self.state is SessionState.GREETED and message_id == START_API:
+            self._request(number, payload)
+        elif self.state is SessionState.GREETED and number == START_API:
             self._start(payload)
         else:
-            self.close(f"a request ({message_id}) before the session is ready")
+            self.close(f"a request ({number}) before the session is ready")
 
     def _start(self, payload: bytes) -> None:
         start = read_start_api(payload, self.version)
@@ -170,16 +181,16 @@ class Session:
         self.state = SessionState.STARTING
         self.world.begin(self)
 
-    def _request(self, message_id: int, body: bytes) -> None:
+    def _request(self, number: int, payload: bytes) -> None:
         assert self.client_id is not None  # noqa: S101  (a ready session has one)
         world = self.world
-        name, key, request = requests.open_request(message_id, body, self.version)
+        name, key = requests.label(payload, self.version)
         world.records.request(self.client_id, name, key)
-        if not world.faults.admit(self, message_id):
+        if not world.faults.admit(self, number):
             world.records.tell("dropped", self.client_id, name, key=key)
             return
         try:
-            requests.handle(self, message_id, request)
+            requests.handle(self, number, payload)
         except Unreadable as error:
             self.error(-1 if key is None else key, 320, f"Error reading request. {error}")
         except Refused as error:

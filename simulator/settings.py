@@ -7,8 +7,11 @@ from typing import TypedDict
 OLDEST_VERSION = 100
 """The first server version with length-prefixed frames."""
 
-NEWEST_VERSION = 200
-"""The last server version whose messages are all text; the simulator writes no protobuf."""
+NEWEST_VERSION = 226
+"""The last server version any client offers; from 213 on every message that has a schema is protobuf."""
+
+USUAL_VERSION = 200
+"""The last server version whose messages are all text, and what today's gateways agree on with most clients."""
 
 
 class Fills(Enum):
@@ -57,7 +60,7 @@ class Settings:
     - ``historical_pacing``: refuse identical and too many historical queries with 162, as TWS does.
     """
 
-    server_version: int = NEWEST_VERSION
+    server_version: int = USUAL_VERSION
     seed: int = 1
     accounts: tuple[str, ...] = ("DU1234567",)
     tick_seconds: float = 0.05

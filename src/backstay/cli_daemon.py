@@ -93,7 +93,7 @@ def simulator(
     ] = None,
     server_version: Annotated[
         int | None,
-        Option("--server-version", metavar="100..200", text="The highest version of the API it speaks."),
+        Option("--server-version", metavar="100..226", text="The highest version of the API it speaks."),
     ] = None,
     seed: Annotated[int, Option("--seed", text="Quotes are the same for the same number.")] = 1,
     tick_seconds: Annotated[float, Option("--tick-seconds", text="How often quotes move.")] = 0.25,

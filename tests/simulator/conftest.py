@@ -8,8 +8,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from backstay.protocol.framing import Splitter, text
+from backstay.protocol.commands import start_api
+from backstay.protocol.errors import read_error
+from backstay.protocol.framing import PROTOBUF_OFFSET, Splitter, raw, text
 from backstay.protocol.handshake import VersionRange, greeting
+from backstay.protocol.messages import message_id
 
 SECONDS = 10.0
 """Longest wait for anything that should happen at once; only a failing test waits so long."""
@@ -134,7 +137,43 @@ class RawClient:
         if self._splitter.broken:
             raise ValueError(f"a bad frame of {self._splitter.broken.length}")
         for payload in chunk.payloads() if chunk else ():
-            self._inbox.append(payload.decode().split("\0")[:-1])
+            self._inbox.append(self.opened(payload))
+
+    def opened(self, payload):
+        """What ``next`` returns of a payload."""
+        return payload.decode().split("\0")[:-1]
+
+
+class RawIdClient(RawClient):
+    """One socket of a session above 200; messages are payloads."""
+
+    def __init__(self, simulator, version):
+        super().__init__(simulator.address, versions=(100, version))
+
+    def ready(self, client_id=1):
+        self.greet()
+        self.sock.sendall(start_api(self.version, client_id))
+        self.read(9)
+        return self
+
+    def ask(self, number, body):
+        """Send a protobuf request."""
+        self.sock.sendall(raw(number + PROTOBUF_OFFSET, body))
+
+    def read(self, number, **options):
+        while True:
+            payload = self.next(**options)
+            if message_id(payload, self.version) == number:
+                return payload
+
+    def refusal(self, code):
+        while True:
+            error = read_error(self.read(4), self.version)
+            if error.code == code:
+                return error
+
+    def opened(self, payload):
+        return payload if self.version else super().opened(payload)
 
 
 Dial = Callable[..., RawClient]
@@ -157,3 +196,18 @@ def dial() -> Iterator[Dial]:
 def simulator(tws_simulator_factory):
     """A simulator that beats fast, so that tests do not wait."""
     return tws_simulator_factory(tick_seconds=0.01, bar_seconds=0.02, pnl_seconds=0.02, upstream_repeat_seconds=0.05)
+
+
+@pytest.fixture
+def connect(tws_simulator_factory):
+    """Start a simulator above version 200 and connect to it."""
+    clients = []
+
+    def dial(version, **options):
+        simulator = tws_simulator_factory(server_version=version, tick_seconds=0.02, **options)
+        clients.append(RawIdClient(simulator, version))
+        return simulator, clients[-1].ready()
+
+    yield dial
+    for client in clients:
+        client.close()

@@ -152,7 +152,7 @@ def test_an_option_out_of_range_is_a_usage_error():
     command = [sys.executable, "-m", "backstay.simulator", "--server-version", "300"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
     assert ended.returncode == 2
-    assert "server_version is 100 to 200" in ended.stderr
+    assert "server_version is 100 to 226" in ended.stderr
 
 
 def test_a_control_port_that_was_never_started_can_be_stopped(simulator):

@@ -26,7 +26,7 @@ def run(program, simulator, client_id):
     return json.loads(ended.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("version", [100, 145, 176, 189, 193, 200])
+@pytest.mark.parametrize("version", [100, 145, 176, 189, 193, 200, 206, 213, 226])
 def test_the_official_client_understands_every_answer(tws_simulator_factory, version):
     simulator = tws_simulator_factory(server_version=version, tick_seconds=0.02, bar_seconds=0.05, pnl_seconds=0.05)
     seen = run("simulator_ibapi_client.py", simulator, 7)

@@ -31,7 +31,7 @@ def read(version, *fields):
 @settings(max_examples=200)
 def test_what_is_written_is_read(version, values):
     record = Record(values, {"rows": [("a", "b"), ("c", "d")], "conditions": [("3", "a", "1", "noon")]})
-    record.rows["conditions flags"] = [("1", "0")]
+    record.rows["conditions_flags"] = [("1", "0")]
     written = layout.write(SAMPLE, record, version)
     fields = Fields("".join(f"{field}\0" for field in written).encode())
     back = layout.read(SAMPLE, fields, version)

@@ -160,6 +160,6 @@ def test_wait_for_says_what_it_saw_instead(simulator):
 
 def test_options_that_make_no_sense_are_refused(tws_simulator_factory):
     with pytest.raises(ValueError, match="server_version"):
-        tws_simulator_factory(server_version=201)
+        tws_simulator_factory(server_version=227)
     with pytest.raises(ValueError, match="tick_seconds"):
         tws_simulator_factory(tick_seconds=0)
