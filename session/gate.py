@@ -194,8 +194,8 @@ class Gate(Trades):
         self.effects.append(Write(self.epoch, data, messages))
 
     def _plan_release(self, now: float) -> None:
-        if self.outbox.reserved:
-            return  # a probe goes first; the step that sends it comes here again
+        if self.outbox.reserved or not (len(self.outbox) or self.clocks or self.historical.shelf):
+            return  # a probe goes first: the step that sends it comes here again
         room = self.outbox.wait_seconds(now, urgent=self.outbox.has_urgent)
         waits = [room] if len(self.outbox) else []
         if self.clocks and not self.pulse.waiting:
@@ -234,7 +234,7 @@ class Gate(Trades):
             self._leaves(self.clocks.popleft(), batch, now)
 
     def _release_historical(self, now: float, batch: list[bytes]) -> None:
-        while not self.outbox.reserved and self.outbox.wait_seconds(now) <= 0.0:
+        while self.historical.shelf and not self.outbox.reserved and self.outbox.wait_seconds(now) <= 0.0:
             shelved = self.historical.take(now, self._is_wanted)
             if shelved is None:
                 return

@@ -122,15 +122,14 @@ class Outbox:
         """The next item, if there is one and the rate allows it."""
         if self.reserved:
             return None
-        if self.wait_seconds(now, urgent=self.has_urgent) > 0.0:
-            self.crowded = len(self) > 0
-            return None
-        lane = self._next_lane()
-        if lane is None:
+        if not any(self.lanes):
             self.crowded = False
             return None
+        if self.wait_seconds(now, urgent=self.has_urgent) > 0.0:
+            self.crowded = True
+            return None
         self.sent_at.append(now)
-        return lane.popleft()
+        return self._next_lane().popleft()
 
     @property
     def has_urgent(self) -> bool:
@@ -141,7 +140,7 @@ class Outbox:
     def _has_only_bulk(self) -> bool:
         return not any(self.lanes[: Lane.BULK])
 
-    def _next_lane(self) -> deque[Item] | None:
+    def _next_lane(self) -> deque[Item]:
         interactive, bulk = self.lanes[Lane.INTERACTIVE], self.lanes[Lane.BULK]
         for lane in (self.lanes[Lane.SETTINGS], self.lanes[Lane.ORDERS]):
             if lane:
@@ -150,7 +149,7 @@ class Outbox:
         self.bulk_turn = bool(bulk) and (self.bulk_turn or not interactive)
         chosen = bulk if self.bulk_turn else interactive
         self.bulk_turn = not self.bulk_turn
-        return chosen or None
+        return chosen
 
     def take_back(self) -> None:
         """What was popped last did not leave after all: it does not count against the rate."""
