@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 COMPLETED_SINCE = 150
 JOURNAL_RETRY_SECONDS = 5.0
-"""Between two attempts to read a journal that could not be read."""
+"""Between two attempts to read a journal that could not be read, or to write to one whose disk is full."""
 
 QUESTIONS: dict[Source, tuple[int, int]] = {
     Source.OPEN: (5, OPEN_ORDER_END),
@@ -86,15 +86,20 @@ def on_not_written_down(core: Core, event: NotWrittenDown) -> None:
         core.book_is_open()  # the timer of the look-up runs: it is read again
     else:
         core.desk.not_kept(event.token, event.trouble)
+        if not core.desk.disk_rests:
+            core.desk.disk_rests = True
+            core.effects.append(Arm(Timer.JOURNAL, JOURNAL_RETRY_SECONDS))
 
 
 def on_written_down(core: Core, event: WrittenDown) -> None:
     """An order is on disk: it may leave."""
+    core.desk.disk_rests = False
     core.desk.kept(event.token)
 
 
 def ring_journal(core: Core) -> None:
-    """It could not be read, or has not answered: try once more."""
+    """It could not be read or written, or has not answered: try once more."""
+    core.desk.disk_rests = False
     orders = core.owed.orders
     if orders is None or orders.journal not in (Journal.ASKED, Journal.BROKEN):
         return
@@ -107,7 +112,7 @@ def ring_journal(core: Core) -> None:
 def keep_changes(core: Core) -> None:
     """Have the journal keep what has changed; nobody waits for it."""
     orders = core.owed.orders
-    if orders is not None and orders.journal is Journal.OPEN:
+    if orders is not None and orders.journal is Journal.OPEN and not core.desk.disk_rests:
         page = orders.table.take_page()
         if page is not None:
             token = orders.next_token()

@@ -59,7 +59,7 @@ class Orders:
     questions: int = 0
     rounds: int = 0
     unkept: list[Item] = field(default_factory=list[Item])  # being written down, and what is behind
-    pages: dict[int, JournalPage] = field(default_factory=dict[int, JournalPage])  # being written down, nobody waits
+    pages: dict[int, JournalPage] = field(default_factory=dict[int, JournalPage])  # being written down
     ended: list[Intent] = field(default_factory=list[Intent])  # in this round, and the client has not seen it
     mismatches: int = 0  # of the table, counted so far
     sent_through: dict[IntentKey, tuple[str, int]] = field(default_factory=dict[IntentKey, tuple[str, int]])

@@ -15,6 +15,8 @@ from backstay.session.pacing import Item, Lane
 class Trades(Counter):
     """Between the counter, where they are held and refused, and the gate, where everything leaves."""
 
+    disk_rests: bool = False  # it has kept a page from us: changes that nobody waits for wait a little
+
     def release_trades(self) -> None:
         """Let out the orders and cancels that wait, in their order, as far as they may leave now."""
         while self.trades and self._lets_out(self.trades[0]):
@@ -69,6 +71,7 @@ class Trades(Counter):
             self.push_trade(item)
             return
         item.token = orders.next_token()
+        orders.pages[item.token] = page  # other orders have their changes on it, too
         orders.unkept.append(item)
         self.effects.append(WriteDown(item.token, page))
 

@@ -111,7 +111,7 @@ SHOWN_BY = {
     "half answers asked again": 13,
     "what was dropped not asked again": 27,
     "an order held while away": 51,
-    "silence believed before things have settled": 134,
+    "silence believed before things have settled": 1477,
     "sent again under a new id": 48,
     "order ids that fall": 65,
     "an order that TWS dropped is not missed": 89,

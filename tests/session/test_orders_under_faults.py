@@ -7,12 +7,12 @@ from dataclasses import replace
 from script import ENDPOINTS, Script, lose, size
 from speech import CLIENT_ID, ask, error, next_id, tell
 from speech_orders import Told, completed_order, execution, status
-from test_ordering import V, intent, journalled
+from test_ordering import V, intent, journalled, pages
 
 from backstay.protocol.messages import message_id
 from backstay.session.causes import Cause
 from backstay.session.core import Owed
-from backstay.session.intents import IntentState, JournalPage
+from backstay.session.intents import IntentState, JournalPage, Outcome
 from backstay.session.ledger import Ledger
 from backstay.session.lifecycle import Event
 from backstay.session.order_words import Conceal, LookedUp, LookUp, NotWrittenDown, WrittenDown
@@ -144,6 +144,38 @@ def test_fills_that_were_listed_while_the_journal_could_not_be_read_are_told_whe
     script.hear(tell(V, 53)).hear(tell(V, 53))
     script.hear(tell(V, 102), execution(V, FILLED, "e.1.01", 1, key=question(script)))
     assert len(fills_told(script)) == 1
+
+
+def with_a_full_disk() -> Script:
+    """Order 500 works on, and that could not be written down."""
+    script = sent(journalled()).hear(status(V, Told(500, 77, 1, 0, "Submitted")))
+    (page,) = pages(script)
+    return script.step(NotWrittenDown(page.token, "no room")) and script
+
+
+def test_a_disk_that_is_full_is_tried_again_after_a_while_and_not_at_once():
+    script = with_a_full_disk()
+    assert pages(script) == []
+    assert script.armed(Timer.JOURNAL) == 5.0
+    script.hear(status(V, FILLED))
+    assert pages(script) == []
+    script.ring(Timer.JOURNAL, after=5.0)
+    (page,) = pages(script)
+    assert [kept.outcome for kept in page.page.intents] == [Outcome.FILLED]
+
+
+def test_an_order_is_written_down_with_whatever_a_full_disk_has_not_kept():
+    script = with_a_full_disk().ask(ask(V, 3, 501))
+    (page,) = pages(script)
+    assert {kept.key.order_id for kept in page.page.intents} == {500, 501}
+    script.step(NotWrittenDown(page.token, "no room"))
+    assert script.armed(Timer.JOURNAL) is None, "or one that orders without end would put it off without end"
+    script.ring(Timer.JOURNAL, after=5.0)
+    (page,) = pages(script)
+    assert 500 in {kept.key.order_id for kept in page.page.intents}
+    script.step(WrittenDown(page.token))
+    script.hear(status(V, FILLED))
+    assert len(pages(script)) == 1, "there is room again"
 
 
 def test_a_change_of_an_order_of_an_earlier_life_is_refused_as_a_change_while_the_gateway_is_away():
