@@ -24,7 +24,6 @@ from driver_wire import PREFIX, Wire
 from backstay.metrics.blocks import ConnectionMeter
 from backstay.protocol.framing import Splitter
 from backstay.protocol.handshake import VersionRange
-from backstay.protocol.messages import message_id
 from backstay.protocol.vocabulary import Kind
 from backstay.session.core import Core
 from backstay.session.lifecycle import Event, Link, State
@@ -220,7 +219,9 @@ class World(Network):
         waiting += [*desk.clocks, *desk.trades, *(desk.orders.unkept if desk.orders else ())]
         assert self.taken - self.refunded == sum(item.refund for item in waiting)
         if desk.told_down and not self.left:
-            numbers = {message_id(item.payload, desk.version) for item in waiting}
+            # One that is sent again has waited for lists of this gateway, which has proved to be back.
+            asked = [self.client.by_payload.get(item.payload) for item in waiting]
+            numbers = {request.number for request in asked if request is not None and not request.writes}
             assert numbers.isdisjoint(ORDERS), "no order waits for a gateway that is known to be away"
 
     def restart_session(self) -> None:

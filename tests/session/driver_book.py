@@ -56,7 +56,7 @@ class Book:
     link_up: bool = True
     serial: int = 0
     lives: int = 0
-    highest_given: int = 0
+    market_closed: bool = False
 
     # -- questions -----------------------------------------------------------------------------------------------------
 
@@ -161,7 +161,7 @@ class Book:
         """Shares are bought: some, or all."""
         order, chance = self.orders[order_id], self.world.chance
         left = order.told.quantity - order.told.filled
-        if order.told.status in ENDED or not left:
+        if order.told.status in ENDED or not left or self.market_closed:
             return
         self.world.note(f"order {order_id} is filled")
         shares = left if chance.random() < 0.5 else chance.randint(1, left)

@@ -137,6 +137,8 @@ class Player:
             self._heal()
         assert world.run(QUEUE_SECONDS, self._is_idle), f"what is queued leaves: {world.core.view()}"
         world.run(SETTLING_SECONDS)
+        world.book.market_closed = True  # or there is always a fill of which the client does not know yet
+        world.run(1.0)
         return world
 
     def live(self) -> World:
