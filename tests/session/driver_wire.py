@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import speech
@@ -84,7 +85,7 @@ class Wire:
         if number == 71:
             return
         assert len(self.identified.get(epoch, ())) == 2, "nothing but the handshake before 9 and 15 of this epoch"
-        if payload == current_time(version)[PREFIX:]:
+        if payload == _probe(version):
             return
         assert epoch in self.verified, "requests only after a probe was answered in this epoch"
         asked = self.world.client.by_payload.get(payload)
@@ -100,8 +101,7 @@ class Wire:
     def _is_reconciliation(self, payload: bytes) -> bool:
         version = self.world.owed.version
         key = request_key(payload, version)
-        ours = (open_orders(version), all_open_orders(version), completed_orders(version))
-        return payload in [data[PREFIX:] for data in ours] or (key is not None and key >= FIRST_RESERVED_ID)
+        return payload in _lists_of_orders(version) or (key is not None and key >= FIRST_RESERVED_ID)
 
     def _check_request(self, epoch: int, asked: Asked) -> None:
         if self.world.settings.read_only:
@@ -155,3 +155,14 @@ class Wire:
         if rank is not None:
             assert rank >= self.ranks.get(epoch, (0, 0)), "settings, then streams by priority, then reads"
             self.ranks[epoch] = rank
+
+
+@cache
+def _probe(version: int) -> bytes:
+    return current_time(version)[PREFIX:]
+
+
+@cache
+def _lists_of_orders(version: int) -> frozenset[bytes]:
+    questions = (open_orders(version), all_open_orders(version), completed_orders(version))
+    return frozenset(data[PREFIX:] for data in questions)

@@ -30,6 +30,9 @@ LAST_LINES = 40
 SHARE = 25
 """Seeds that a process takes at a time."""
 
+TOLD_EACH = 1_000
+"""Schedules between two words of how far a run is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -130,13 +133,21 @@ def many(count: int, *, first: int = 0, processes: int | None = None) -> Iterato
 
 
 def run(count: int, first: int) -> int:
-    """The command `many`."""
+    """The command `many`. A failure is told when it is found, so that nothing is lost with a run that is cut short."""
     begun = time.monotonic()
-    failures = [failure for share in many(count, first=first) for failure in share]
+    failures: list[Failure] = []
+    for done, share in enumerate(many(count, first=first), 1):
+        failures += share
+        for failure in share:
+            print(f"seed {failure.seed}: {failure.what[:200]}", flush=True)  # noqa: T201
+        if done * SHARE % TOLD_EACH == 0:
+            print(f"{done * SHARE} of {count}, {len(failures)} failed", flush=True)  # noqa: T201
+    seconds, used = time.monotonic() - begun, os.times()
+    processor = used.user + used.children_user
     for failure in sorted(failures, key=lambda f: f.seed)[:5]:
         print(told(failure))  # noqa: T201
-    seconds = time.monotonic() - begun
-    print(f"{count} schedules from seed {first} in {seconds:.1f} s: {len(failures)} failed")  # noqa: T201
+    summary = f"{count} schedules from seed {first} in {seconds:.1f} s, {processor:.1f} s of processor time"
+    print(f"{summary}: {len(failures)} failed")  # noqa: T201
     return 1 if failures else 0
 
 
