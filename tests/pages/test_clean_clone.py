@@ -1,4 +1,4 @@
-"""A newcomer: the quickstart as it stands there, in a clone of the last commit, with an environment of its own.
+"""A newcomer: the quickstart and the first page as they stand there, in a clean clone, with an environment of its own.
 
 It is asked for by `--clean-clone`, since it installs everything anew. On a machine where something listens on the
 ports of the page other ports are used, and that is said; with `BACKSTAY_CI` set it is a failure.
@@ -13,16 +13,17 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from walk import Walk, blocks
+from walk import Block, Walk, blocks, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_SECONDS = 300.0
 INSTALLING_SECONDS = 200.0
 FIRST_STEP = 2  # its command and what it shows
-PORTS = {"7400": "BACKSTAY_RELAYS__SIMULATOR__LISTEN", "9464": "BACKSTAY_HTTP__LISTEN", "7401": ""}
+PORTS = ("7400", "9464", "7401")
 
 
 def is_free(port: int) -> bool:
@@ -41,43 +42,63 @@ def own_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 
-def other_ports(walk: Walk, environ: dict[str, str]) -> None:
-    for port, name in PORTS.items():
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            walk.instead[port] = str(server.getsockname()[1])
-        if name:
-            environ[name] = f"127.0.0.1:{walk.instead[port]}"
-    environ["BACKSTAY_CONTROL__SOCKET"] = str(walk.folder.parent / "control.sock")
-
-
 def say(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     with capsys.disabled():
         sys.stdout.write(f"\n{line}\n")
 
 
-@pytest.mark.timeout(LIMIT_SECONDS + 60)
-def test_a_newcomer_sees_a_cut_survived_within_five_minutes(tmp_path, capsys):
+@pytest.fixture
+def walk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Walk]:
+    """Somebody in a clean clone."""
     assert shutil.which("git"), "the clone needs git"
     clone = tmp_path / "backstay"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
-    began = time.monotonic()
     environ = own_environment()
     walk = Walk(clone, environ, seconds=INSTALLING_SECONDS)
-    taken = [port for port in PORTS if not is_free(int(port))]
-    if taken:
+    if taken := [port for port in PORTS if not is_free(int(port))]:
         assert "BACKSTAY_CI" not in os.environ, f"something listens on port {', '.join(taken)}"
         say(f"not as written: other ports, since something listens on {', '.join(taken)}", capsys)
-        other_ports(walk, environ)
-    page = blocks(clone / "docs" / "quickstart.md")
+        walk.instead = {port: str(free_port()) for port in PORTS}
+        environ["BACKSTAY_RELAYS__SIMULATOR__LISTEN"] = f"127.0.0.1:{walk.instead['7400']}"
+        environ["BACKSTAY_HTTP__LISTEN"] = f"127.0.0.1:{walk.instead['9464']}"
+        environ["BACKSTAY_CONTROL__SOCKET"] = str(tmp_path / "control.sock")
     try:
-        walk.follow(page[:FIRST_STEP])
-        if taken:
-            line = walk.terminal("Terminal 1").lines[-1]
-            walk.instead["7401"] = re.findall(r"http://127\.0\.0\.1:(\d+)/faults", line)[0]
-        walk.follow(page[FIRST_STEP:])
-        assert "disconnected" not in walk.terminal("Terminal 2").lines
+        yield walk
     finally:
         walk.close()
+
+
+@pytest.mark.timeout(LIMIT_SECONDS + 60)
+def test_a_newcomer_sees_a_cut_survived_within_five_minutes(walk, capsys):
+    began = time.monotonic()
+    page = blocks(walk.folder / "docs" / "quickstart.md")
+    walk.follow(page[:FIRST_STEP])
+    if walk.instead:
+        line = walk.terminal("Terminal 1").lines[-1]
+        walk.instead["7401"] = re.findall(r"http://127\.0\.0\.1:(\d+)/faults", line)[0]
+    walk.follow(page[FIRST_STEP:])
+    assert "disconnected" not in walk.terminal("Terminal 2").lines
     seconds = time.monotonic() - began
     say(f"the quickstart took {seconds:.0f} s", capsys)
     assert seconds < LIMIT_SECONDS
+
+
+@pytest.mark.timeout(LIMIT_SECONDS)
+def test_the_first_page_installs_checks_and_runs(walk):
+    walk.environ.pop("BACKSTAY_RELAYS__SIMULATOR__LISTEN", None)  # this one has a relay in its file
+    walk.environ["PATH"] = f"{walk.folder / 'own' / 'bin'}:{walk.environ['PATH']}"
+    page = blocks(walk.folder / "README.md")
+    (file,) = [block for block in page if "[gateways.paper]" in block.text and block.language == "toml"]
+    (commands,) = [block for block in page if "pip install ." in block.text]
+    install, check, run, status = commands.text.splitlines()
+    walk.follow(
+        [
+            Block("toml", "backstay.toml", file.text),
+            Block("console", "Terminal 1", f"python3 -m venv own\n{install}\n{check}\n"),
+            Block("text", "Terminal 1", "backstay.toml: ok (1 gateway, 1 relay, 0 connections)\n"),
+            Block("console", "Terminal 1", f"{run}\n"),
+            Block("text", "Terminal 1", "backstay ... is ready: relay paper on 127.0.0.1:7400, ...\n"),
+            Block("console", "Terminal 2", f"{status}\n"),
+            Block("text", "Terminal 2", "relay paper on 127.0.0.1:7400 for paper: 0 clients\n"),
+        ]
+    )

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import sys
 from pathlib import Path
 
 import pytest
-from walk import Block, Walk, blocks, expectation
+from walk import Block, Walk, blocks, expectation, free_port
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "quickstart.md"
 BIN = Path(sys.executable).parent
 FIRST_STEP = 2  # its command and what it shows
 
 pytestmark = pytest.mark.skipif(not PAGE.is_file(), reason="reads a page of the source tree")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 def test_the_quickstart_does_what_it_says(tmp_path):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import threading
 from collections.abc import Mapping
@@ -27,6 +28,11 @@ class Block:
     language: str
     title: str
     text: str
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
 
 
 def blocks(page: Path) -> list[Block]:
@@ -120,7 +126,7 @@ class Walk:
     """Someone who follows a page in a folder. `instead` has what is typed or seen otherwise than it stands there."""
 
     folder: Path
-    environ: Mapping[str, str]
+    environ: dict[str, str]
     seconds: float = 60.0
     instead: dict[str, str] = field(default_factory=dict)
     terminals: dict[str, Terminal] = field(default_factory=dict)
