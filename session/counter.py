@@ -100,12 +100,12 @@ class Counter:
 
     def tell_doubts(self, detail: str) -> None:
         """Tell the client of orders that have come into doubt, once each."""
-        if self.orders is None:
-            return
-        doubtful = {intent.key for intent in self.orders.table.in_doubt()}
-        for key in sorted(doubtful - self.orders.told):
+        orders = self.orders
+        assert orders is not None  # noqa: S101  # there is something to tell
+        doubtful = {intent.key for intent in orders.table.in_doubt()}
+        for key in sorted(doubtful - orders.told):
             self.say(Notice.ORDER_IN_DOUBT, key=key.order_id, detail=detail)
-        self.orders.told = doubtful
+        orders.told = doubtful
 
     def _refuse_cancel(self, item: Item, detail: str) -> None:
         notice = Notice.CANCEL_IN_DOUBT if item.repeats else Notice.CANCEL_NOT_SENT

@@ -37,8 +37,7 @@ def keep_calendar(core: Core) -> None:
 
 def ring_calendar(core: Core) -> None:
     """Look again in time."""
-    if core.settings.maintenance:
-        core.effects.append(Arm(Timer.CALENDAR, max(0.0, min(core.planned.until - core.desk.wall, LOOK_SECONDS))))
+    core.effects.append(Arm(Timer.CALENDAR, max(0.0, min(core.planned.until - core.desk.wall, LOOK_SECONDS))))
 
 
 def delay_cap(core: Core) -> float | None:

@@ -50,9 +50,8 @@ class Endpoints:
 
     def rest_last(self, seconds: float, now: float) -> None:
         """The one that failed last needs a person: leave it alone for so long."""
-        if self.last is not None:
-            record = self.records.setdefault(self.last, Record())
-            record.failed_at, record.rest_seconds = now, seconds
+        record = self.records.setdefault(self.last or self.present, Record())
+        record.failed_at, record.rest_seconds = now, seconds
 
     def streak_of(self, cause: Cause) -> int:
         """How often in a row the present one has failed for this cause."""

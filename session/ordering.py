@@ -80,12 +80,14 @@ def on_looked_up(core: Core, event: LookedUp) -> None:
 
 def on_not_written_down(core: Core, event: NotWrittenDown) -> None:
     """The disk is full, or the like: what should have been written down is not sent."""
-    orders = core.orders
+    orders = core.owed.orders
+    if orders is None:
+        return
     if orders.journal in (Journal.ASKED, Journal.BROKEN):
         orders.journal, orders.trouble = Journal.BROKEN, event.trouble
         core.book_is_open()  # the timer of the look-up runs: it is read again
     else:
-        core.desk.not_kept(event.token, event.trouble)
+        core.desk.not_kept(orders, event.token, event.trouble)
         if not core.desk.disk_rests:
             core.desk.disk_rests = True
             core.effects.append(Arm(Timer.JOURNAL, JOURNAL_RETRY_SECONDS))
@@ -94,7 +96,8 @@ def on_not_written_down(core: Core, event: NotWrittenDown) -> None:
 def on_written_down(core: Core, event: WrittenDown) -> None:
     """An order is on disk: it may leave."""
     core.desk.disk_rests = False
-    core.desk.kept(event.token)
+    if core.owed.orders is not None:
+        core.desk.kept(core.owed.orders, event.token)
 
 
 def ring_journal(core: Core) -> None:
@@ -260,13 +263,14 @@ def _tell_ended(core: Core) -> None:
 
 
 def _tell_end(core: Core, intent: Intent) -> None:
-    if intent.outcome in STATUS_OF:
-        core.effects.append(Deliver(_status(core, intent)))
-    elif intent.outcome in END_NOTICES:
+    assert intent.outcome is not None  # noqa: S101  # concluded
+    if intent.outcome in END_NOTICES:
         core.desk.say(END_NOTICES[intent.outcome], key=intent.key.order_id)
+    else:
+        core.effects.append(Deliver(_status(core, intent, STATUS_OF[intent.outcome])))
 
 
-def _status(core: Core, intent: Intent) -> bytes:
+def _status(core: Core, intent: Intent, status: str) -> bytes:
     fills = core.orders.reconciliation.executions.of(intent.key.client_id, intent.key.order_id)
     filled = sum((fill.shares for fill in fills), Decimal(0))
     total = intent.order.look.quantity
@@ -274,8 +278,6 @@ def _status(core: Core, intent: Intent) -> bytes:
         filled = total
     remaining = max(Decimal(0), total - filled) if total is not None else Decimal(0)
     owner = (intent.key.client_id, intent.key.order_id)
-    assert intent.outcome is not None  # noqa: S101  # concluded
-    status = STATUS_OF[intent.outcome]
     return write_order_status(owner, status, (filled, remaining), perm_id=intent.perm_id, version=core.desk.version)
 
 

@@ -108,10 +108,6 @@ class Orders:
             return None
         return self.table.place(placed, (item.payload, version), client_id=self.client_id, epoch=epoch, at=at)
 
-    def key(self, order_id: int) -> IntentKey:
-        """The key of this client's order."""
-        return IntentKey(self.table.connection, self.client_id, order_id)
-
     def next_token(self) -> int:
         """A number for what is asked of the journal."""
         self.token += 1

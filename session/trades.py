@@ -75,11 +75,8 @@ class Trades(Counter):
         orders.unkept.append(item)
         self.effects.append(WriteDown(item.token, page))
 
-    def kept(self, token: int) -> None:
+    def kept(self, orders: Orders, token: int) -> None:
         """A page is on disk: what waited for it leaves, in its order."""
-        orders = self.orders
-        if orders is None:
-            return
         orders.pages.pop(token, None)
         for item in orders.unkept:
             if item.token == token:
@@ -87,18 +84,15 @@ class Trades(Counter):
         while orders.unkept and not orders.unkept[0].token:
             self.outbox.push(Lane.ORDERS, orders.unkept.pop(0))
 
-    def not_kept(self, token: int, trouble: str) -> None:
+    def not_kept(self, orders: Orders, token: int, trouble: str) -> None:
         """A page could not be kept: the order it is about is not sent."""
-        orders = self.orders
-        if orders is None:
-            return
         page = orders.pages.pop(token, None)
         if page is not None:
             orders.table.put_back(page)
         for item in [item for item in orders.unkept if item.token == token]:
             orders.unkept.remove(item)
             self._unsend(item, f"it could not be written down: {trouble}")
-        self.kept(0)
+        self.kept(orders, 0)
 
     def recall_orders(self, detail: str) -> None:
         """Orders may leave no longer: those that wait for their record or their turn are refused, cancels stay."""
@@ -109,12 +103,13 @@ class Trades(Counter):
             for item in [item for item in line if item.is_order]:
                 line.remove(item)
                 self._unsend(item, detail)
-        self.kept(0)
+        self.kept(orders, 0)
 
     def _unsend(self, item: Item, detail: str) -> None:
         """An order that was about to leave has certainly not left."""
         moved = None
-        if item.intent is not None and self.orders is not None:
+        if item.intent is not None:
+            assert self.orders is not None  # noqa: S101  # the intent is in its table
             moved = self.orders.table.unsent(item.intent, self.at(), change=item.is_change)
         if moved is None or moved.after.state is not IntentState.IN_DOUBT:  # what is sent again is in doubt as before
             self._refuse_order(item, detail)

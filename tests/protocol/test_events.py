@@ -8,6 +8,7 @@ import pytest
 
 from backstay.protocol import events as e
 from backstay.protocol.events_reading import readers
+from backstay.protocol.previews import Preview
 from backstay.simulator.layout import Record, write
 from backstay.simulator.order_layouts import COMPLETED_ORDER, OPEN_ORDER
 
@@ -83,6 +84,14 @@ def test_open_and_completed_orders_are_read_with_their_status(version):
     assert (order.order_ref, order.client_id, order.perm_id, order.status) == ("mine", 3, 99, "Submitted")
     done = read(version, 101, *write(COMPLETED_ORDER, said, version))
     assert (done.perm_id, done.order_ref, done.account, done.status) == (99, "mine", "DU1", "Submitted")
+
+
+@pytest.mark.parametrize("version", [176, 187, 200])
+def test_an_open_order_that_answers_a_preview_is_read_as_one(version):
+    said = Record({"order_id": "7", "what_if": "1", "status": "PreSubmitted", "commission": "1.5"})
+    preview = read(version, 5, *write(OPEN_ORDER, said, version))
+    assert isinstance(preview, Preview)
+    assert (preview.order_id, preview.commission) == (7, Decimal("1.5"))
 
 
 def test_a_fill_is_read():

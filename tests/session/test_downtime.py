@@ -200,3 +200,18 @@ def test_a_clock_that_is_set_back_opens_what_had_closed_too_early():
     script.wall_offset -= 3600
     script.ask(ORDER)
     assert script.written() == [ORDER]
+
+
+def test_a_window_is_written_as_it_is_configured():
+    assert str(NIGHT) == "23:40-00:10 America/New_York"
+
+
+def test_a_clock_that_is_set_back_within_the_day_is_no_news():
+    script = Script(settings=Settings(endpoints=ENDPOINTS, maintenance=(NIGHT,)))
+    script.wall_offset = at(2026, 7, 1, 12, 0, 0)
+    script.ready()
+    before = script.reports("maintenance")
+    script.wall_offset -= 3600.0
+    script.ring(Timer.CALENDAR)
+    assert script.reports("maintenance") == before
+    assert script.armed(Timer.CALENDAR) is not None

@@ -175,3 +175,20 @@ def test_a_port_that_the_gateway_has_named_is_the_same_gateway():
         script.reconcile()
     assert script.core.dialled == ("gw0", 4009)
     assert (500, 201) in script.codes(script.effects)
+
+
+def test_the_time_to_go_back_that_comes_while_the_gateway_is_away_passes():
+    script = elsewhere(prefer_first_seconds=300.0)
+    lose(script)
+    state = script.core.state
+    assert script.ring(Timer.PREFER, after=300.0).new == []
+    assert script.core.state is state
+
+
+def test_a_port_that_is_named_twice_is_listed_once():
+    endpoints = Endpoints(list(ENDPOINTS))
+    endpoints.choose(("gw0", 4002))
+    endpoints.turn()
+    endpoints.choose(("gw0", 4002))
+    assert endpoints.present == ("gw0", 4002)
+    assert endpoints.listed == [*ENDPOINTS, ("gw0", 4002)]

@@ -403,3 +403,10 @@ def test_high_waters_outlive_the_intents_they_come_from():
     table = IntentTable("paper")
     table.load(JournalPage((), (HighWater("paper", ME, 500),)), AT)
     assert table.floor(ME) == 501
+
+
+def test_silence_about_an_order_that_is_not_known_or_has_ended_is_no_doubt(table):
+    assert table.unanswered(ME, 4711, AT) is None
+    place(table)
+    table.hear_order(said(status="Filled"), AT)
+    assert table.unanswered(ME, 5, AT) is None

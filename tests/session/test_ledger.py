@@ -10,7 +10,7 @@ from speech import ask
 from backstay.protocol.requests import REQUESTS
 from backstay.protocol.vocabulary import Kind
 from backstay.session import ledger as ledger_module
-from backstay.session.ledger import FORGOTTEN, NEVER, UNSEEN, Entry, Ledger
+from backstay.session.ledger import FORGOTTEN, MAX_ORDERS, NEVER, UNSEEN, Entry, Ledger
 
 V = 200
 
@@ -333,3 +333,12 @@ def check_indexes(ledger: Ledger) -> None:
     assert all(ledger.by_key.values())
     unkeyed = {slot: entry for found in ledger.unkeyed.values() for slot, entry in found.items()}
     assert all(ledger.entries.get(slot) is entry for slot, entry in unkeyed.items())
+
+
+def test_words_that_tws_owes_are_remembered_up_to_a_limit():
+    ledger = Ledger()
+    for order_id in range(MAX_ORDERS + 3):
+        ledger.await_word("order", order_id, 1.0)
+    assert len(ledger.awaiting) == MAX_ORDERS
+    assert ("order", 2) not in ledger.awaiting
+    assert ("order", 3) in ledger.awaiting

@@ -8,8 +8,9 @@ from speech import VERSIONS, ask, error, payloads, tell
 
 from backstay.protocol.commands import cancel_frame
 from backstay.protocol.framing import PREFIX_BYTES
+from backstay.session.repair import MAX_FARMS
 from backstay.session.settings import VerifySettings
-from backstay.session.vocabulary import FarmChanged, Timer
+from backstay.session.vocabulary import ClientAway, ClientReturned, Count, FarmChanged, Resubscribe, Timer
 
 V = 200
 QUOTES = ask(V, 1, 5)
@@ -282,3 +283,68 @@ def test_a_historical_pacing_violation_is_waited_out():
     assert look(script, 0.2) == [history]
     script.hear(error(V, 6, 162, "HMDS query returned no data"))
     assert payloads(script.passed) == payloads(error(V, 6, 162, "HMDS query returned no data"))
+
+
+# -- asked for again by an operator ------------------------------------------------------------------------------------
+
+
+def test_an_operator_has_all_streams_cancelled_and_asked_for_again():
+    script = Script().ready().ask(QUOTES).hear(TICK)
+    script.step(Resubscribe(stale=False))
+    assert script.written() == [cancel(QUOTES), QUOTES]
+
+
+def test_an_operator_has_only_the_silent_streams_asked_for_again_and_only_after_a_while():
+    script = Script().ready().ask(QUOTES, ask(V, 1, 7)).hear(TICK, tell(V, 1, 7))
+    script.step(Resubscribe(stale=True))
+    assert script.written() == []
+    script.hear(tell(V, 1, 7))
+    assert look(script, VerifySettings().watch_seconds) == [cancel(QUOTES), QUOTES]
+
+
+@pytest.mark.parametrize("stale", [True, False])
+def test_while_the_gateway_is_away_there_is_nothing_to_ask_for_again_before_it_is_back(stale):
+    script = lose(Script().ready().ask(QUOTES).hear(TICK))
+    script.step(Resubscribe(stale=stale))
+    assert script.written() == []
+    script.again()
+    assert script.written(script.effects).count(QUOTES) == 2
+
+
+def test_farms_that_are_named_without_end_are_not_all_remembered():
+    script = Script().ready()
+    for number in range(MAX_FARMS + 5):
+        script.hear(error(V, -1, 2103, f"Market data farm connection is broken:farm{number}"))
+    assert len(script.core.broken_farms) == MAX_FARMS
+    script.hear(error(V, -1, 2104, "Market data farm connection is OK:farm0"))
+    assert len(script.core.broken_farms) == MAX_FARMS - 1
+
+
+def test_streams_that_wait_for_the_pace_to_be_put_back_are_not_judged_meanwhile():
+    quotes = [ask(V, 1, key) for key in range(30)]
+    script = with_settings(messages_per_second=2).ready()
+    script.ask(quotes[0])
+    script.hear(LOST_DATA).ask(*quotes[1:])
+    repeated = [effect for effect in script.effects if effect == Count("requests_repeated")]
+    look(script, 5.0)
+    assert [effect for effect in script.effects if effect == Count("requests_repeated")] == repeated
+    assert len(script.written(script.effects)) < len(quotes)
+
+
+def test_what_is_asked_for_the_client_is_repeated_so_often_and_then_left():
+    script = with_settings(verify=VerifySettings(repeats=1)).ready()
+    script.step(ClientAway())
+    script.step(ClientReturned())
+    asked = script.written()
+    assert len(asked) == 2
+    assert sorted(look(script, 5.0)) == sorted(asked)
+    assert look(script, 1_000.0) == []
+
+
+def test_a_stream_that_was_given_up_has_failed_once_whatever_is_said_of_it_later():
+    script = with_settings(verify=VerifySettings(repeats=0)).ready().ask(QUOTES)
+    look(script, 5.0)
+    failures = [effect for effect in script.effects if effect == Count("request_failures", "market_data")]
+    assert len(failures) == 1
+    script.hear(error(V, 5, 200))
+    assert [effect for effect in script.effects if effect == Count("request_failures", "market_data")] == failures

@@ -225,3 +225,11 @@ def test_once_the_gate_is_open_again_nothing_of_the_old_socket_counts():
     script.connect().hello().identify().verify()
     script.step(Noted(1, ((52, tell(V, 52, 1)[PREFIX_BYTES:], True),)))
     assert script.core.view().reads == 1
+
+
+def test_a_socket_that_opens_too_late_is_no_news():
+    script = lose(Script().ready())
+    late = script.epoch
+    script.ring(Timer.RETRY, after=1.2)
+    assert script.step(Connected(late)) == []
+    assert script.step(Answered(late, b"200\0now\0")) == []

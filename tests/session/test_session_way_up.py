@@ -14,7 +14,7 @@ from backstay.session.causes import Cause
 from backstay.session.core import RESOLVE_SECONDS
 from backstay.session.lifecycle import Event, State
 from backstay.session.owed import Owed
-from backstay.session.settings import capped
+from backstay.session.settings import capped, offers_something
 from backstay.session.vocabulary import (
     Answered,
     BackOff,
@@ -303,3 +303,11 @@ def test_an_id_in_use_parks_the_session_at_the_sixth_time():
 def test_an_id_in_use_is_only_heard_while_starting():
     script = Script().ready().hear(error(V, -1, 326))
     assert script.core.state is State.READY
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "offered"),
+    [(100, 226, True), (226, 300, True), (1, 100, True), (1, 99, False), (227, 300, False), (150, 150, True)],
+)
+def test_an_offer_is_worth_something_if_it_has_a_version_that_can_be_read(low, high, offered):
+    assert offers_something(VersionRange(low, high)) is offered

@@ -13,8 +13,9 @@ from speech import VERSIONS, accounts, chunk, error, hello, next_id, tell
 
 from backstay.protocol.framing import PREFIX_BYTES, frame, raw, text
 from backstay.protocol.responses import RESPONSES
-from backstay.session.sieve import MAX_MUTES, TICKS, WATCHED, Sieve
-from backstay.session.vocabulary import Mute, Tune
+from backstay.session.order_words import Conceal
+from backstay.session.sieve import MAX_MUTES, MAX_ROWS_COMPARED, OPEN_ORDER_END, STREAMED, TICKS, WATCHED, Sieve
+from backstay.session.vocabulary import Await, Mute, Swallow, Tune
 
 
 def sieve(version: int = 200, *, hold: bool = False) -> Sieve:
@@ -273,3 +274,44 @@ def test_each_frame_of_our_own_may_be_answered_by_an_error_that_is_kept_from_the
     passed = [bool(machine.sift(chunk(error(200, 7, code))).out) for code in (322, 300, 322, 322, 300)]
     assert passed == [False, False, False, True, True]
     assert machine.mutes == {}
+
+
+# -- limits ------------------------------------------------------------------------------------------------------------
+
+
+def test_of_two_lists_of_our_own_both_ends_are_kept_back_and_no_third():
+    made = sieve()
+    made.conceal(Conceal(1, OPEN_ORDER_END, None))
+    made.conceal(Conceal(1, OPEN_ORDER_END, None))
+    ends = [made.sift(chunk(tell(200, OPEN_ORDER_END))) for _ in range(3)]
+    assert [told(sifted) for sifted in ends] == [[(OPEN_ORDER_END, passed)] for passed in (False, False, True)]
+
+
+def test_repeated_reads_are_followed_up_to_a_limit_and_what_is_beyond_passes_as_it_comes():
+    made = sieve()
+    for key in range(MAX_MUTES + 1):
+        made.swallow(Swallow(1, key, frozenset({10, 52}), frozenset({52})))
+    assert len(made.repeated) == MAX_MUTES
+    end = tell(200, 52, MAX_MUTES)
+    for _ in range(2):
+        assert made.sift(chunk(end)).out == [end]
+
+
+def test_rows_of_a_repeated_read_are_compared_up_to_a_limit_and_what_is_beyond_passes():
+    made = sieve()
+    made.swallow(Swallow(1, 7, frozenset({10, 52}), frozenset({52})))
+    rows = [tell(200, 10, 7, word=str(number)) for number in range(MAX_ROWS_COMPARED + 1)]
+    assert b"".join(made.sift(chunk(*rows)).out) == b"".join(rows)
+    assert made.sift(chunk(rows[0])).out == []
+    assert made.sift(chunk(rows[-1])).out == [rows[-1]]
+
+
+def test_of_a_stream_only_the_first_message_that_is_awaited_is_noticed():
+    made = sieve()
+    number = min(STREAMED)
+    made.await_(Await(1, 7, frozenset({number})))
+    made.await_(Await(1, 8, frozenset({number})))
+    first, other = tell(200, number, 7), tell(200, number, 9)
+    assert told(made.sift(chunk(other))) == []
+    assert told(made.sift(chunk(first))) == [(number, True)]
+    assert told(made.sift(chunk(first))) == []

@@ -284,3 +284,9 @@ def test_ibs_link_that_was_down_when_the_socket_broke_was_interrupted_with_an_un
     assert counts(script)["upstream_interruptions:unknown"] == 1
     script.again()
     assert script.core.view().upstream
+
+
+def test_reads_do_not_stand_among_the_streams():
+    script = Script().ready().ask(QUOTES, DETAILS).hear(TICK)
+    assert sum(streams(script).values()) == 1
+    assert census(script).in_flight == 1
