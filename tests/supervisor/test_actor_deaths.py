@@ -298,6 +298,22 @@ def race_with_death(lone: Any, rounds: int, act: Any, judge: Any) -> None:
         thread.join(PATIENCE)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_actor_that_can_not_bury_its_dead_ends_all_the_same_and_they_are_counted(lone, kind):
+    class Careless(lone.Scripted):
+        def bury(self, leftovers: list[Any]) -> list[Any]:
+            raise kind(MARK)
+
+    actor = lone.start(kind=Careless)
+    gate = lone.hold()
+    assert lone.book.send("a", "left over")
+    actor.dismiss()
+    gate.set()
+    assert lone.exit_of(actor).kind is ExitKind.SHUTDOWN
+    assert lone.logged.events("bury_failed")[0]["path"] == "a"
+    assert lone.book.dead_letters == 1
+
+
 def test_asks_racing_with_death_are_all_answered(lone, fast_switching):
     fates = {"handled": 0, "refused": 0, "open": 0}
 

@@ -89,6 +89,24 @@ def test_one_that_ignores_even_that_is_cut_off_after_its_grace(forest):
     assert not thread.is_alive()
 
 
+def test_one_that_the_watchdog_replaces_while_it_is_stopped_is_cut_off_once(forest):
+    root, blocker = blocked(forest, heeds=False, grace=0.05)
+    actor = root.supervisor.children()[1].actor
+
+    def the_watchdog_is_faster() -> None:
+        blocker.interrupts += 1
+        if blocker.interrupts == 2:
+            actor.replace(1.0, "stack")
+
+    actor._interrupt = the_watchdog_is_faster
+    assert root.stop_child("", "stuck") is None
+    assert root.tally.threads_abandoned == len(forest.diary.events("child_abandoned")) == 1
+    assert root.book.names() == ("root", "a", "z")
+    blocker.gate.set()
+    actor.thread.join(PATIENCE)
+    assert not actor.thread.is_alive()
+
+
 def test_a_restart_replaces_one_that_is_cut_off_and_its_late_exit_changes_nothing(forest):
     root, blocker = blocked(forest, heeds=False, grace=0.05, strategy=Strategy.ONE_FOR_ALL)
     thread = root.supervisor.children()[1].actor.thread
