@@ -238,9 +238,8 @@ class Gate(Trades):
             shelved = self.historical.take(now, self._is_wanted)
             if shelved is None:
                 return
-            entry = shelved.item.entry
-            assert entry is not None  # noqa: S101  # nothing else is put there
-            entry.born_at += now - shelved.since  # its deadline is for the answer
+            assert shelved.item.entry is not None  # noqa: S101  # nothing else is put there
+            shelved.item.entry.born_at += now - shelved.since  # its deadline is for the answer
             self.outbox.note_sent(now)
             self._goes(shelved.item, batch, now)
 

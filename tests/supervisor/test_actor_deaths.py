@@ -302,7 +302,7 @@ def race_with_death(lone: Any, rounds: int, act: Any, judge: Any) -> None:
 def test_an_actor_that_can_not_bury_its_dead_ends_all_the_same_and_they_are_counted(lone, kind):
     class Careless(lone.Scripted):
         def bury(self, leftovers: list[Any]) -> list[Any]:
-            raise kind(MARK)
+            raise kind(f"{MARK}: {leftovers}")
 
     actor = lone.start(kind=Careless)
     gate = lone.hold()
