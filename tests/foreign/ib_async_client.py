@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from foreign_speech import BARS, CONTRACTS, DEPTH, ORDER, QUOTES, TICK_BY_TICK, Speech, Ticks, arguments
-from ib_async import IB, Contract, Order, RealTimeBarList, Trade
+from ib_async import IB, CommissionReport, Contract, Fill, Order, RealTimeBarList, Trade
 from ib_async.ticker import Ticker
 
 CONNECT_SECONDS = 10.0
@@ -22,6 +22,8 @@ class Application:
         self._ib.disconnectedEvent += self._disconnected
         self._ib.errorEvent += self._error
         self._ib.accountValueEvent += lambda _: self._ticks.tick("account")
+        self._ib.execDetailsEvent += self._executed
+        self._ib.commissionReportEvent += self._charged
         self._ib.pnlEvent += lambda _: self._ticks.tick("pnl")
 
     async def live(self, host: str, port: int, client_id: int) -> None:
@@ -89,6 +91,12 @@ class Application:
 
     def _status(self, trade: Trade) -> None:
         self._speech.say("order", id=trade.order.orderId, status=trade.orderStatus.status)
+
+    def _executed(self, trade: Trade, fill: Fill) -> None:
+        self._speech.say("execution", id=trade.order.orderId, exec_id=fill.execution.execId)
+
+    def _charged(self, _trade: Trade, _fill: Fill, report: CommissionReport) -> None:
+        self._speech.say("commission", exec_id=report.execId)
 
     def _quit(self) -> None:
         self._asked = True

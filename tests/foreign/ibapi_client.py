@@ -5,7 +5,9 @@ from typing import Any
 
 from foreign_speech import BARS, CONTRACTS, DEPTH, ORDER, QUOTES, TICK_BY_TICK, Speech, Ticks, arguments
 from ibapi.client import EClient
+from ibapi.commission_and_fees_report import CommissionAndFeesReport
 from ibapi.contract import Contract
+from ibapi.execution import Execution
 from ibapi.order import Order
 from ibapi.wrapper import EWrapper
 
@@ -51,6 +53,12 @@ class Application(EWrapper, EClient):
 
     def orderStatus(self, orderId: int, status: str, *_: Any) -> None:  # noqa: N802, N803
         self._speech.say("order", id=orderId, status=status)
+
+    def execDetails(self, _key: int, _contract: Contract, execution: Execution) -> None:  # noqa: N802
+        self._speech.say("execution", id=execution.orderId, exec_id=execution.execId)
+
+    def commissionAndFeesReport(self, report: CommissionAndFeesReport) -> None:  # noqa: N802
+        self._speech.say("commission", exec_id=report.execId)
 
     def updateAccountValue(self, *_: str) -> None:  # noqa: N802
         self._ticks.tick("account")

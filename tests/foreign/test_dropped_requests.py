@@ -68,7 +68,7 @@ def answers(seen: dict) -> dict:
 
 
 @pytest.mark.timeout(0)  # every wait is bounded by itself, and --dropped may ask for long ones
-@pytest.mark.parametrize("version", [176, 200])
+@pytest.mark.parametrize("version", [176, 200, 226])
 def test_whatever_ibapi_asks_while_requests_are_dropped_is_answered_once(version, tmp_path, pytestconfig):
     with Simulator(server_version=version, tick_seconds=0.05, bar_seconds=0.2, pnl_seconds=0.2) as simulator:
         undisturbed = asked_on(simulator.port, SPARE_SECONDS)

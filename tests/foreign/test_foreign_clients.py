@@ -14,8 +14,11 @@ from backstay.manager import Manager
 from backstay.simulator import Simulator
 
 IB_ASYNC = "ib_async_client.py"
-PROGRAMS = ("ibapi_client.py", IB_ASYNC)
+IBAPI = "ibapi_client.py"
+PROGRAMS = (IBAPI, IB_ASYNC)
 SERVER_VERSION = 200  # ibapi speaks it, ib_async ends at 178: two versions side by side
+PROTOBUF_VERSION = 226  # ib_async ends at 178 here too
+PROTOBUF_CUTS = 3
 READY_SECONDS = 30.0
 NOTICED_SECONDS = 15.0
 RESTORED_SECONDS = 60.0  # two refused client ids alone take ten
@@ -163,8 +166,13 @@ CUTS = (
 
 
 @pytest.fixture
-def simulator() -> Iterator[Simulator]:
-    with Simulator(server_version=SERVER_VERSION, bar_seconds=0.4, pnl_seconds=0.3) as running:
+def server_version() -> int:
+    return SERVER_VERSION
+
+
+@pytest.fixture
+def simulator(server_version: int) -> Iterator[Simulator]:
+    with Simulator(server_version=server_version, bar_seconds=0.4, pnl_seconds=0.3) as running:
         yield running
         assert running.errors == []
 
@@ -202,7 +210,9 @@ def relay_port(simulator, dials, tmp_path: Path) -> Iterator[int]:
         yield manager.address("door")[1]
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize(
+    ("program", "server_version"), [(IBAPI, SERVER_VERSION), (IBAPI, PROTOBUF_VERSION), (IB_ASYNC, SERVER_VERSION)]
+)
 def test_a_foreign_client_holds_its_streams_on_the_simulator_itself(program, simulator, start_foreign_client):
     client = start_foreign_client(program, port=simulator.port, client_id=5)
     client.expect("ready", READY_SECONDS)
@@ -230,17 +240,97 @@ def test_without_the_relay_a_foreign_client_loses_its_socket_at_the_first_cut(pr
 def test_foreign_clients_keep_their_socket_and_get_their_streams_back_after_every_cut(
     simulator, relay_port, dials, start_foreign_client, pytestconfig
 ):
+    clients = [start_foreign_client(program, port=relay_port, client_id=7 + n) for n, program in enumerate(PROGRAMS)]
+    endure(simulator, clients, dials=dials, cuts=drawn(pytestconfig, len(CUTS)))
+
+
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("server_version", [PROTOBUF_VERSION])
+def test_a_foreign_client_that_speaks_protobuf_keeps_its_socket_and_gets_its_streams_back(
+    server_version, simulator, relay_port, dials, start_foreign_client, pytestconfig
+):
+    client = start_foreign_client(IBAPI, port=relay_port, client_id=7)
+    endure(simulator, [client], dials=dials, cuts=drawn(pytestconfig, PROTOBUF_CUTS))
+    assert client.all("ready")[0]["server_version"] == server_version
+
+
+def ib_away(simulator: Simulator, fill: Callable[[], None]) -> None:
+    simulator.faults.upstream_lost()
+    fill()
+    simulator.faults.upstream_restored(data_lost=False)
+
+
+def gateway_away(simulator: Simulator, fill: Callable[[], None]) -> None:
+    simulator.faults.refuse()
+    simulator.faults.eof()
+    fill()
+    simulator.faults.accept()
+
+
+def gateway_restarts(simulator: Simulator, fill: Callable[[], None]) -> None:
+    simulator.faults.restart(0.5)
+    fill()
+
+
+@pytest.mark.parametrize("server_version", [PROTOBUF_VERSION])
+def test_foreign_clients_hear_of_fills_while_nobody_looked_once(simulator, relay_port, start_foreign_client):
+    clients = [start_foreign_client(program, port=relay_port, client_id=7 + n) for n, program in enumerate(PROGRAMS)]
+    for client in clients:
+        client.expect("ready", READY_SECONDS)
+    for outage in (ib_away, gateway_away, gateway_restarts):
+        since = [client.last_index for client in clients]
+        for client in clients:
+            client.do("order")
+        orders = [order_of(client, index) for client, index in zip(clients, since, strict=True)]
+        outage(simulator, lambda orders=orders: fill(simulator, clients, orders))
+        for client, index, order_id in zip(clients, since, orders, strict=True):
+            client.expect("error", RESTORED_SECONDS, code=RESTORED, after=index)
+            client.expect("order", RESTORED_SECONDS, id=order_id, status="Filled")
+            done = client.expect("execution", RESTORED_SECONDS, id=order_id)
+            client.expect("commission", RESTORED_SECONDS, exec_id=done["exec_id"])
+    again_listed(simulator, clients)
+    for client in clients:
+        for event in ("execution", "commission"):
+            told = [one["exec_id"] for one in client.all(event)]
+            assert len(told) == len(set(told)) == 3, f"{client.program}: {event} {told}"
+
+
+def order_of(client, since: int) -> int:
+    placed = client.expect("placed", READY_SECONDS, after=since)["id"]
+    client.expect("order", READY_SECONDS, id=placed, status="Submitted")
+    return placed
+
+
+def fill(simulator: Simulator, clients: list, orders: list[int]) -> None:
+    for client, order_id in zip(clients, orders, strict=True):
+        simulator.faults.fill_order(client.client_id, order_id)
+
+
+def again_listed(simulator: Simulator, clients: list) -> None:
+    """One more new socket, for which all executions of the day are listed again."""
+    since = [client.last_index for client in clients]
+    simulator.faults.eof()
+    for client, index in zip(clients, since, strict=True):
+        client.expect("error", RESTORED_SECONDS, code=RESTORED, after=index)
+
+
+def drawn(pytestconfig, count: int) -> Iterator[tuple[Cut, bool]]:
+    """As many cuts as the options say, else ``count``, from a seed that is told."""
     seed = pytestconfig.getoption("cuts_seed")
     seed = int.from_bytes(os.urandom(4)) if seed is None else seed
     print(f"repeat with --cuts-seed {seed}")  # noqa: T201 - shown when the test fails
-    clients = [start_foreign_client(program, port=relay_port, client_id=7 + n) for n, program in enumerate(PROGRAMS)]
+    return plan(random.Random(seed), pytestconfig.getoption("cuts") or count)
+
+
+def endure(simulator: Simulator, clients: list, *, dials: Dials, cuts: Iterator[tuple[Cut, bool]]) -> None:
+    """Let clients place an order each and suffer cuts; nothing may be lost, and nothing be there twice."""
     for client in clients:
         client.expect("ready", READY_SECONDS)
         client.expect("all_ticked", READY_SECONDS, since="start")
         client.do("order")
         client.expect("order", READY_SECONDS, status="Submitted")
 
-    for cut, both in plan(random.Random(seed), pytestconfig.getoption("cuts") or len(CUTS)):
+    for cut, both in cuts:
         print(f"{cut.name}, {'both' if both else 'one'}")  # noqa: T201
         suffer(simulator, cut, clients if both else clients[:1], dials=dials)
         clients.reverse()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from trader import limit_order
 
-from backstay.protocol.messages import body_fields, message_id
+from backstay.protocol.commands import current_time, start_api
+from backstay.protocol.framing import LAST_TEXT_VERSION, PROTOBUF_OFFSET, raw
+from backstay.protocol.messages import body_fields, is_protobuf, message_id
+from backstay.protocol.wire import bytes_field, find_bytes, varint, varint_field
 from backstay.simulator import Simulator
 
 EXECUTION, COMMISSION, STATUS = 11, 59, 3
@@ -60,24 +64,67 @@ OUTAGES = (
 )
 
 
-@pytest.mark.parametrize("outage", OUTAGES, ids=[outage.__name__ for outage in OUTAGES])
-def test_a_fill_while_nobody_looks_is_told_once(outage: Callable[[Simulator], None], build, simulator):
-    client = build(simulator.address).client().connect(7)
-    client.sock.sendall(limit_order(1, ref="one"))
-    client.expect(STATUS, 1, "Submitted")
+TEXT, MIXED, PROTOBUF = 200, 203, 226
+"""Mixed: orders and executions are protobuf, their commissions are text."""
+
+CASES = (
+    *((outage, version) for outage in OUTAGES for version in (TEXT, PROTOBUF)),
+    (in_part_before_and_in_part_after_the_cut, MIXED),
+)
+
+FIELDS = {EXECUTION: 13, COMMISSION: 1, STATUS: 1}
+"""Where text has an execution's id, a commission's, and the status."""
+
+
+def placed(version: int) -> bytes:
+    if version <= LAST_TEXT_VERSION:
+        return limit_order(1, ref="one")
+    contract = bytes_field(2, b"AAPL") + bytes_field(3, b"STK") + bytes_field(8, b"SMART") + bytes_field(10, b"USD")
+    order = bytes_field(5, b"BUY") + bytes_field(6, b"10") + bytes_field(8, b"LMT") + bytes_field(28, b"one")
+    order += varint(9 << 3 | 1) + struct.pack("<d", 1.0) + varint_field(66, 1)
+    return raw(3 + PROTOBUF_OFFSET, varint_field(1, 1) + bytes_field(2, contract) + bytes_field(3, order))
+
+
+def told_of(payload: bytes, version: int) -> tuple[int, bytes]:
+    """The kind of a message, and an execution's id, that of a commission, or the status."""
+    number = message_id(payload, version)
+    if number not in FIELDS:
+        return number, b""
+    if not is_protobuf(payload, version):
+        return number, body_fields(payload, version)[FIELDS[number]]
+    inside = find_bytes(payload, 3, 4) or b"" if number == EXECUTION else payload[4:]
+    return number, find_bytes(inside, 1 if number == COMMISSION else 2) or b""
+
+
+@pytest.fixture
+def simulator(version: int) -> Iterator[Simulator]:
+    with Simulator(server_version=version, tick_seconds=0.02) as running:
+        yield running
+
+
+@pytest.mark.parametrize(("outage", "version"), CASES, ids=[f"{case[0].__name__}-{case[1]}" for case in CASES])
+def test_a_fill_while_nobody_looks_is_told_once(
+    outage: Callable[[Simulator], None], version: int, build, simulator
+) -> None:
+    client = build(simulator.address).client()
+    assert client.greet(b"v100..226") == version
+    client.sock.sendall(start_api(version, 7))
+    client.expect(9)
+    client.sock.sendall(placed(version))
+    while told_of(client.next_frame(), version) != (STATUS, b"Submitted"):
+        pass
     outage(simulator)
     client.expect_error(1102)
     simulator.faults.delay_ready(0.0)
     simulator.faults.eof()  # all is listed once more
     client.expect_error(1102)
-    client.send(49, 1)
+    client.sock.sendall(current_time(version))
     client.expect(49)
-    told = {number: Counter[bytes]() for number in (EXECUTION, COMMISSION, STATUS)}
+    told = {number: Counter[bytes]() for number in FIELDS}
     for payload in client.seen:
-        number = message_id(payload, client.version)
+        number, word = told_of(payload, version)
         if number in told:
-            fields = body_fields(payload, client.version)
-            told[number][fields[{EXECUTION: 13, COMMISSION: 1, STATUS: 1}[number]]] += 1
+            told[number][word] += 1
     assert len(told[EXECUTION]) == 2
     assert set(told[EXECUTION].values()) == {1}
     assert set(told[COMMISSION].values()) == {1}
