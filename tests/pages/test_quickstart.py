@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 from walk import Block, Walk, blocks, expectation, free_port
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "quickstart.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGE = DOCS / "quickstart.md"
 BIN = Path(sys.executable).parent
 FIRST_STEP = 2  # its command and what it shows
 
 pytestmark = pytest.mark.skipif(not PAGE.is_file(), reason="reads a page of the source tree")
 
 
-def test_the_quickstart_does_what_it_says(tmp_path):
+def test_the_quickstart_and_the_page_about_nights_do_what_they_say(tmp_path):
     relay, http = free_port(), free_port()
     socket_path = tmp_path / "c.sock"
     environ = {
@@ -49,6 +50,8 @@ def test_the_quickstart_does_what_it_says(tmp_path):
         told = "\n".join(walk.terminal("Terminal 3").lines)
         assert "connection_lost" in told
         assert "simulator/1 on gateway simulator" in told
+        walk.follow([block for block in blocks(DOCS / "night.md") if block.title])
+        assert "disconnected" not in walk.terminal("Terminal 2").lines
     finally:
         walk.close()
     assert "disconnected" in walk.terminal("Terminal 2").lines or walk.terminals["Terminal 2"].shell.returncode

@@ -1,0 +1,65 @@
+"""Pages written from the code are what the code says, and say all of it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from backstay.config_reference import json_schema
+from backstay.control.vocabulary import Exit
+from backstay.protocol.codes import CODES, CodeGroup
+from backstay.session.lifecycle import PUBLIC_STATES, State
+from backstay.session.notices import Notice
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+
+if not DOCS.is_dir():
+    pytest.skip("no source tree beside the wheel", allow_module_level=True)
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+import backstay  # noqa: E402
+from deploy.pages import api, codes, generate, states  # noqa: E402  # found by the lines above
+
+
+@pytest.mark.parametrize("name", generate.PAGES)
+def test_the_page_is_up_to_date(name):
+    assert (DOCS / name).read_text(encoding="utf-8") == generate.PAGES[name](), "python -m deploy.pages.generate"
+
+
+def test_every_notice_has_its_advice_and_every_group_of_codes_its_part():
+    assert set(codes.ADVICE) == set(Notice)
+    assert set(codes.MEANWHILE) == set(CodeGroup)
+    page = codes.page()
+    assert all(f"\n| {code} | " in page for code in CODES)
+
+
+def test_every_name_of_the_library_has_its_entry():
+    page = api.page()
+    assert all(f"## backstay.{name}\n" in page for name in backstay.__all__ if name not in {"__version__", "events"})
+
+
+def test_the_picture_has_every_state_and_stays_within_its_frame():
+    picture = ET.fromstring(states.picture())  # noqa: S314  # our own
+    words = {element.text for element in picture.iter() if element.tag.endswith("text")}
+    assert {state.value for state in State} <= words
+    assert set(states.PLACES) == set(State)
+    assert all(0 < x < states.WIDTH and 0 < y < states.HEIGHT for x, y in states.PLACES.values())
+    assert set(PUBLIC_STATES) - {"degraded"} == {state.value for state in State}
+
+
+def test_the_schema_says_what_every_key_means():
+    sections = json_schema()["$defs"].values()
+    assert all(key["description"] for section in sections for key in section.get("properties", {}).values())
+
+
+def test_the_page_about_the_command_line_has_every_exit_code():
+    page = (DOCS / "cli.md").read_text(encoding="utf-8")
+    table = page.partition("## Exit codes")[2].partition("\n## ")[0]
+    assert [int(line.split("|")[1]) for line in table.splitlines() if line[2:3].isdigit()] == [
+        code.value for code in Exit
+    ]
