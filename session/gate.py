@@ -33,7 +33,7 @@ SILENCE_SAYS_NOTHING = frozenset({REQ_CURRENT_TIME, 12})
 GLOBAL_CANCEL = 58
 CANCEL_ORDER, MARKET_DEPTH = 4, 10
 
-DUPLICATE_CODES = frozenset({102, 322})
+DUPLICATE_CODES = frozenset({102, 322, 385, 386, 10278, 10281})
 """What TWS says of a request that it has already: one that was repeated had arrived after all."""
 
 _BEFORE_A_WRITE = (Await, Mute, Swallow, PassClock, Count, Observe)

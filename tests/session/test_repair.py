@@ -77,7 +77,7 @@ def test_while_the_gateway_has_no_link_nothing_is_judged():
     assert look(script, 5.0) == [QUOTES]
 
 
-@pytest.mark.parametrize("code", [102, 322])
+@pytest.mark.parametrize("code", [102, 322, 385, 386, 10278, 10281])
 def test_that_a_repeated_request_had_arrived_is_not_told_and_it_is_not_repeated_again(code):
     script = Script().ready().ask(QUOTES)
     assert look(script, 5.0) == [QUOTES]
@@ -87,6 +87,18 @@ def test_that_a_repeated_request_had_arrived_is_not_told_and_it_is_not_repeated_
     assert look(script, 60.0) == []
     script.hear(error(V, 5, code))
     assert script.passed == error(V, 5, code), "only the answer to what was repeated is kept back"
+
+
+def test_bars_that_are_kept_up_to_date_outlive_a_late_word_on_each_repeat_and_the_next_cut():
+    bars = ask(V, 20, 6, flag=True)
+    script = Script().ready().ask(bars)
+    assert look(script, 5.0) == [bars]
+    assert look(script, 10.0) == [bars]
+    script.hear(error(V, 6, 386), error(V, 6, 386))
+    assert script.passed == b""
+    lose(script)
+    script.again()
+    assert script.written() == [bars]
 
 
 def test_of_a_read_that_is_answered_twice_the_client_gets_one_answer():
