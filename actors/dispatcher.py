@@ -10,6 +10,7 @@ from typing import Any, Protocol, get_args
 from backstay.actors.charge import Charge
 from backstay.actors.messages import SESSION, Arrived, Ended, Finish, Finished, notes_bytes
 from backstay.actors.traffic import Credit
+from backstay.actors.turnstile import PROCESS_TURNSTILE, Turnstile
 from backstay.protocol.framing import PREFIX_BYTES, Chunk
 from backstay.session.order_words import Conceal, Identify
 from backstay.session.own_words import OwnWord
@@ -124,8 +125,11 @@ class SessionOverflowError(RuntimeError):
 class Dispatcher(Actor):
     """See the module."""
 
-    def __init__(self, context: Context, *, sink: Sink, charge: Charge) -> None:
+    def __init__(
+        self, context: Context, *, sink: Sink, charge: Charge, turnstile: Turnstile = PROCESS_TURNSTILE
+    ) -> None:
         super().__init__(context)
+        self._turnstile = turnstile
         self._charge = charge
         self._unsaid = charge.unsaid
         self._sink = sink
@@ -135,7 +139,7 @@ class Dispatcher(Actor):
         self._sieve = Sieve()
         sink.recount()
         self._handlers: dict[type, Callable[[Any], None]] = {
-            Arrived: self._arrived,
+            Arrived: self._move,
             Deliver: self._deliver,
             **dict.fromkeys(get_args(OwnWord), sink.tell),
             Ended: self._ended,
@@ -159,6 +163,13 @@ class Dispatcher(Actor):
         words = [message for message in leftovers if isinstance(message, Deliver | OwnWord)]
         self._unsaid.extendleft(reversed(words))  # the session may have begun to add behind them
         return [message for message in leftovers if not isinstance(message, Deliver | OwnWord)]
+
+    def _move(self, arrived: Arrived) -> None:
+        try:
+            self._arrived(arrived)
+        finally:
+            if arrived.ticket:
+                self._turnstile.leave(arrived.ticket)
 
     def _arrived(self, arrived: Arrived) -> None:
         chunk, meter = arrived.chunk, self._meter

@@ -34,11 +34,15 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """From the Reader: whole frames of this epoch, one message for each recv, and when it came (monotonic seconds)."""
+    """From the Reader: whole frames of this epoch, one message for each recv, and when it came (monotonic seconds).
+
+    `ticket`: what the turnstile wants back when the chunk is in the sink's hands.
+    """
 
     epoch: int
     chunk: Chunk
     at: float = 0.0
+    ticket: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""How long operators wait for an answer: `make bench-control`, or python bench/control.py [--samples N] [--clients N].
+"""How long operators wait for an answer: `make bench-control`, or python bench/control.py [--samples N] [--pause S] ...
 
 Three scenes, each with a daemon of its own: at rest, while every actor of a connection hangs in a callback, and while
 the clients of a relay are sent as much as it can carry. Each question is a connection of its own to the control socket,
@@ -193,7 +193,7 @@ class Trap:
             must(book.urge(name, self) and self._reached.acquire(timeout=CONNECT_SECONDS))
 
 
-def measure(folder: Path, samples: int) -> dict[str, list[float]]:
+def measure(folder: Path, samples: int, pause_seconds: float) -> dict[str, list[float]]:
     """Milliseconds of each answer, by question."""
     client = ControlClient(folder / "bench.sock")
     asks: dict[str, Callable[[], object]] = {
@@ -209,6 +209,7 @@ def measure(folder: Path, samples: int) -> dict[str, list[float]]:
             begun = time.perf_counter()
             ask()
             taken[name].append((time.perf_counter() - begun) * 1e3)
+            time.sleep(pause_seconds)
     return taken
 
 
@@ -228,8 +229,9 @@ def line(child: subprocess.Popen[str]) -> str:
     return child.stdout.readline().strip()  # type: ignore[union-attr]
 
 
-def scene(name: str, samples: int, count: int) -> None:
+def scene(name: str, options: argparse.Namespace) -> None:
     """One scene, printed as one JSON line a question."""
+    count: int = options.clients
     with tempfile.TemporaryDirectory(prefix="backstay-bench-") as folder, contextlib.ExitStack() as stack:
         server = stack.enter_context(process("gateway", "--push" if name == "streaming" else "--still"))
         made = stack.enter_context(process("daemon", folder, line(server), "hung" if name == "hung" else "well"))
@@ -239,7 +241,7 @@ def scene(name: str, samples: int, count: int) -> None:
             taker = stack.enter_context(process("clients", port, count))
             line(taker)
             megabytes = int(line(taker)) / 1e6
-        for question, took in measure(Path(folder), samples).items():
+        for question, took in measure(Path(folder), options.samples, options.pause).items():
             took.sort()
             figures = {
                 "p50": statistics.median(took),
@@ -266,9 +268,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samples", type=int, default=200)
     parser.add_argument("--clients", type=int, default=32)
+    parser.add_argument("--pause", type=float, default=0.0, help="seconds between two questions")
+    parser.add_argument("--scenes", nargs="+", default=["at rest", "hung", "streaming"])
     options = parser.parse_args()
-    for name in ("at rest", "hung", "streaming"):
-        scene(name, options.samples, options.clients)
+    for name in options.scenes:
+        scene(name, options)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from backstay.actors.turnstile import PROCESS_TURNSTILE
 from backstay.control.unix_socket import Peer, claim, identity, peer_of, release
 from backstay.control.vocabulary import COMMANDS, FAILURES
 from backstay.metrics.events import EventRing
@@ -96,7 +97,7 @@ class ControlServer:
         """Listen and answer. Raises ListenError, also when another daemon answers at the path."""
         listener = self._listener or claim(self.path)
         self._identity = identity(self.path)
-        self._http = HttpServer(listener, self._app, protocol=_PeerProtocol)
+        self._http = HttpServer(listener, self._app, protocol=_PeerProtocol, courtesy=PROCESS_TURNSTILE)
         self._http.start()
 
     def stop(self) -> bool:

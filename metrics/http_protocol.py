@@ -7,7 +7,8 @@ server's event loop.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
+import socket
+from typing import Any, Protocol, cast
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -21,9 +22,41 @@ READING_SECONDS = 20.0
 """How long somebody may take nothing of an answer that is too large for the kernel's buffers."""
 
 
+class Courtesy(Protocol):
+    """Has those who keep the interpreter busy step back for a moment. Neither blocks; a hold also ends by itself."""
+
+    def hold(self) -> None:
+        """Somebody asks."""
+
+    def release(self) -> None:
+        """He has been answered."""
+
+
+class Nobody:
+    """There is no one to step back."""
+
+    def hold(self) -> None:
+        """See `Courtesy`."""
+
+    def release(self) -> None:
+        """See `Courtesy`."""
+
+
+class Door(socket.socket):
+    """A listening socket that holds from the first moment at which the server's thread knows of a connection."""
+
+    courtesy: Courtesy = Nobody()
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """As of any socket."""
+        self.courtesy.hold()
+        return super().accept()
+
+
 class BoundedProtocol(H11Protocol):
     """See the module."""
 
+    courtesy: Courtesy = Nobody()
     _asking: asyncio.TimerHandle | None = None
     _reading: asyncio.TimerHandle | None = None
 
@@ -38,6 +71,7 @@ class BoundedProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on, and start or stop the clock."""
+        self.courtesy.hold()
         super().data_received(data)
         if self.transport.is_closing() or self._is_answering():
             _cancel(self._asking)
@@ -48,11 +82,13 @@ class BoundedProtocol(H11Protocol):
     def on_response_complete(self) -> None:
         """Wait for the next request of the same connection; the body of the last one may still be coming."""
         super().on_response_complete()
+        self.courtesy.release()
         if not self.transport.is_closing() and not self._is_answering() and self._asking is None:
             self._await_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is awaited any more."""
+        self.courtesy.release()
         self._stop_clocks()
         super().connection_lost(exc)
         self._unset_keepalive_if_required()

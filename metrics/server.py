@@ -15,7 +15,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from backstay.metrics.blocks import Histogram
-from backstay.metrics.http_protocol import BoundedProtocol
+from backstay.metrics.http_protocol import BoundedProtocol, Courtesy, Door, Nobody
 from backstay.metrics.listening import Address, ListenError, open_listener, parse_address
 
 START_SECONDS = 10.0
@@ -93,7 +93,8 @@ class HttpServer:
     """Serves an app on an address ("HOST:PORT") or on a socket that is bound already, which it takes over.
 
     `start` and `stop` may be called from any thread, each once; `app.state.closing`, if there is one, is told of the
-    stop. `lag` is told how late timers of the server's loop are; its writer is the server's thread.
+    stop. `lag` is told how late timers of the server's loop are; its writer is the server's thread. `courtesy` hears of
+    every request, from when it is accepted until it is answered.
     """
 
     def __init__(
@@ -104,12 +105,14 @@ class HttpServer:
         protocol: type[BoundedProtocol] = BoundedProtocol,
         lag: Histogram | None = None,
         certificate: Certificate | None = None,
+        courtesy: Courtesy | None = None,
     ) -> None:
+        self._courtesy = courtesy or Nobody()
         self._listen = parse_address(listen) if isinstance(listen, str) else listen
         config = uvicorn.Config(
             app,
             loop="asyncio",
-            http=protocol,
+            http=type(protocol.__name__, (protocol,), {"courtesy": self._courtesy}),
             ws="none",
             lifespan="off",
             interface="asgi3",
@@ -135,6 +138,8 @@ class HttpServer:
     def start(self) -> None:
         """Bind and serve. Returns when requests are answered. Raises ListenError."""
         listener = open_listener(self._listen) if isinstance(self._listen, Address) else self._listen
+        listener = Door(fileno=listener.detach())
+        listener.courtesy = self._courtesy
         if listener.family != socket.AF_UNIX:
             self._address = Address(*listener.getsockname()[:2])
         self._thread = threading.Thread(target=self._run, args=(listener,), name="http", daemon=True)

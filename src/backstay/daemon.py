@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from backstay._version import __version__
+from backstay.actors.turnstile import PROCESS_TURNSTILE
 from backstay.config import Config
 from backstay.doors import Doors, Server
 from backstay.errors import StartError
@@ -192,7 +193,9 @@ class Daemon:
         config = self.config.http
         users = {name: secret.get_secret_value() for name, secret in config.users.items()}
         app = create_app(views, hosts=config.hosts, users=users)
-        watchers = HttpServer(http, app, lag=self._timer_lag, certificate=self._certificate())
+        watchers = HttpServer(
+            http, app, lag=self._timer_lag, certificate=self._certificate(), courtesy=PROCESS_TURNSTILE
+        )
         watchers.start()
         return operators, watchers
 

@@ -15,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from backstay.actors.turnstile import Turnstile
 from backstay.control import client as client_module
+from backstay.control import server as server_module
 from backstay.control.client import (
     ControlClient,
     ControlError,
@@ -525,3 +527,17 @@ def test_a_command_that_never_returns_does_not_keep_the_daemon_from_stopping(pat
     release_it.set()
     asking.join(10)
     assert not asking.is_alive()
+
+
+def test_whoever_moves_bytes_at_full_speed_steps_back_while_an_operator_is_answered(path, monkeypatch):
+    turnstile, held = Turnstile(clock=lambda: 0.0), []
+    monkeypatch.setattr(server_module, "PROCESS_TURNSTILE", turnstile)
+
+    def look(_: Mapping[str, object]) -> Mapping[str, object]:
+        held.append(turnstile.held)
+        return {}
+
+    with serving(path, tree=look) as client:
+        client.command("tree")
+    assert held == [True]
+    assert turnstile.enter("x")

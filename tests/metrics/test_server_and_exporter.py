@@ -283,3 +283,60 @@ def test_ipv6_listeners_are_served_and_printed_in_brackets():
         assert get(server, "/livez")[0] == 200
     finally:
         assert server.stop()
+
+
+class Courteous:
+    """Notes what a server asks of those who keep the interpreter busy."""
+
+    def __init__(self) -> None:
+        self.words: list[str] = []
+        self._heard = threading.Condition()
+
+    def hold(self) -> None:
+        self._say("hold")
+
+    def release(self) -> None:
+        self._say("release")
+
+    def _say(self, word: str) -> None:
+        with self._heard:
+            self.words.append(word)
+            self._heard.notify_all()
+
+    def wait_for(self, word: str) -> None:
+        with self._heard:
+            assert self._heard.wait_for(lambda: self.words[-1:] == [word], 10), self.words
+
+
+def test_the_interpreter_is_held_from_the_accept_until_the_answer_and_for_each_question_of_a_connection():
+    courteous, words = Courteous(), []
+
+    def status() -> dict[str, object]:
+        words.append(list(courteous.words))
+        return {}
+
+    server = HttpServer(FREE_PORT, create_app(Views(source=Source(), status=status)), courtesy=courteous)
+    server.start()
+    try:
+        assert server.address is not None
+        with closing(http.client.HTTPConnection(*server.address, timeout=10)) as connection:
+            for question in range(2):
+                connection.request("GET", "/api/v1/status")
+                assert connection.getresponse().read() == b"{}"
+                courteous.wait_for("release")
+                assert words[question][-1] == "hold"
+    finally:
+        assert server.stop()
+
+
+def test_whoever_connects_and_goes_without_a_question_holds_nothing_up():
+    courteous = Courteous()
+    server = HttpServer(FREE_PORT, create_app(Views(source=Source(), status=dict)), courtesy=courteous)
+    server.start()
+    try:
+        assert server.address is not None
+        socket.create_connection(server.address, timeout=10).close()
+        courteous.wait_for("release")
+        assert courteous.words[0] == "hold"
+    finally:
+        assert server.stop()
