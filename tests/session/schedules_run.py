@@ -112,6 +112,7 @@ def told(failure: Failure) -> str:
 
 
 def _share(seeds: Sequence[int]) -> list[Failure]:
+    gc.freeze()  # modules and tables stay: only lives are looked through
     gc.disable()  # a life is a ring of objects that all go at once: looking for rings in between costs a tenth
     try:
         return [failure for seed in seeds if (failure := live(seed)) is not None]
