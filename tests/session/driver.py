@@ -171,6 +171,7 @@ class World(Network):
         self._check_progress()
         self._before(event)
         self.wire.take_note(event)
+        self.disk.heard(event)
         before = self.core.state
         effects = self.core.step(event, self.now, heard_at=self.heard_at, wall=NOON + self.now)
         if self.trace is not None:
@@ -249,6 +250,7 @@ class World(Network):
         self.orders_to_connector.clear()
         self.link_open = None
         self.timers.clear()
+        self.disk.said_no_at = None  # what a new session does not know
         self.sieve = Sieve()
         self.core = Core(self.settings, self.owed)
 

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 
 from backstay.session.intents import HighWater, Intent, IntentKey, JournalPage
 from backstay.session.order_words import LookedUp, LookUp, NotWrittenDown, WriteDown, WrittenDown
+from backstay.session.ordering import JOURNAL_RETRY_SECONDS
 
 if TYPE_CHECKING:
     from driver import World
+
+TINY = 1e-6
 
 
 @dataclass
@@ -23,8 +26,25 @@ class Disk:
     waiting: deque[WriteDown | LookUp] = field(default_factory=deque)
     trouble: str = ""
     life: int = 0
+    said_no_at: float | None = None  # first, and the session has heard it and left the disk alone since
+
+    def heard(self, event: object) -> None:
+        """The session hears an answer."""
+        if isinstance(event, WrittenDown):
+            self.said_no_at = None
+        elif isinstance(event, NotWrittenDown) and self.said_no_at is None:
+            self.said_no_at = self.world.now
+
+    def _check_rest(self, question: WriteDown) -> None:
+        orders, said_no_at = self.world.core.orders, self.said_no_at
+        if said_no_at is not None and all(item.token != question.token for item in orders.unkept):
+            rested = self.world.now - said_no_at >= JOURNAL_RETRY_SECONDS - TINY
+            assert rested, "a full disk is left alone for a while, but for orders"
+            self.said_no_at = None
 
     def ask(self, question: WriteDown | LookUp) -> None:
+        if isinstance(question, WriteDown):
+            self._check_rest(question)
         self.waiting.append(question)
         if len(self.waiting) == 1:
             life = self.life

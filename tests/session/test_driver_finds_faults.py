@@ -77,7 +77,7 @@ def _settled_early(self):
     _settle_action(self)
 
 
-SABOTAGE: dict[str, tuple[Any, str, Callable[..., Any]]] = {
+SABOTAGE: dict[str, tuple[Any, str, Callable[..., Any] | property]] = {
     "clocks without spacing": (Pulse, "earliest_question", lambda _self: float("-inf")),
     "no pace": (Outbox, "wait_seconds", lambda _self, _now, **_: 0.0),
     "no epoch is looked at": (Core, "step", _without_epochs),
@@ -102,6 +102,7 @@ SABOTAGE: dict[str, tuple[Any, str, Callable[..., Any]]] = {
     "fills told as often as they are listed": (Executions, "add", _always_new),
     "an end not told": (ordering, "_tell_end", lambda _core, _intent: None),
     "an order that TWS dropped is not missed": (unspoken, "_doubt", lambda _core, _order_id: None),
+    "a full disk asked without end": (Trades, "disk_rests", property(lambda _self: False, lambda _self, _rests: None)),
     "a cancel that was lost with its socket": (Ledger, "take_cancels_out", lambda _self: []),
     "a cancel that TWS dropped": (unspoken, "_repeat_cancel", lambda _core, _order_id, _sent: None),
 }
