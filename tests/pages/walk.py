@@ -104,13 +104,13 @@ class Terminal:
         assert match[0], f"{line!r} was not to be seen in {seconds:g} s, but:\n" + "\n".join(self.lines)
         return match[0]
 
-    def close(self) -> None:
+    def close(self, stop: signal.Signals = signal.SIGINT) -> None:
         """Ctrl-C, and the end of what is typed."""
         assert self.shell.stdin is not None
         assert self.shell.stdout is not None
         try:
             if self.shell.poll() is None:
-                os.killpg(self.shell.pid, signal.SIGINT)
+                os.killpg(self.shell.pid, stop)
             self.shell.stdin.close()
             self.shell.wait(STOP_SECONDS)
         finally:
