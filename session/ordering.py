@@ -350,8 +350,6 @@ def hear_end(core: Core, number: int, key: int | None) -> None:
 
 def hear_refusal(core: Core) -> None:
     """TWS is set to read-only and does not list orders."""
-    if core.owed.orders is None:
-        return
     for source in (Source.OPEN, Source.ALL_OPEN, Source.COMPLETED):
         _carry_out(core, core.orders.reconciliation.refused(source, core.desk.at()))
 

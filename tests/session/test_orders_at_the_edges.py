@@ -17,10 +17,10 @@ from backstay.protocol.messages import message_id
 from backstay.session.causes import Cause
 from backstay.session.intents import IntentKey, IntentState, JournalPage
 from backstay.session.order_words import LookedUp, LookUp, NotWrittenDown, WriteDown, WrittenDown
-from backstay.session.orders import MAX_COMMISSIONS, MAX_SENT, Orders
+from backstay.session.orders import MAX_COMMISSIONS, MAX_SENT, Journal, Orders, Readiness
 from backstay.session.resend import ResendRule
 from backstay.session.settings import Settings
-from backstay.session.vocabulary import ClientStarted, Deliver, DialFailed, Timer
+from backstay.session.vocabulary import ClientStarted, Count, Deliver, DialFailed, Timer
 
 ORDER, CANCEL = ask(V, 3, 500), ask(V, 4, 500)
 LIVE = replace(intent(500, IntentState.LIVE), perm_id=77)
@@ -138,6 +138,41 @@ def test_a_completed_order_without_an_order_id_is_known_by_its_permanent_id():
     assert script.core.orders.table.open_intents() == ()
 
 
+@pytest.mark.parametrize(("owner_known", "code"), [(False, 2162), (True, 201)], ids=["nobody's", "another one of ours"])
+def test_a_completed_order_that_is_alike_keeps_one_in_doubt_from_being_called_unknown_unless_it_is_known(
+    owner_known, code
+):
+    script = Script(settings=replace(SETTINGS, journal=False)).ready()
+    if owner_known:
+        script.ask(ask(V, 3, 499)).hear(status(V, Told(499, 99, 1, 1, "Filled")))
+    script.ask(ORDER)
+    lose(script).again()
+    script.ring(Timer.RECONCILE, after=11.0).hear(tell(V, 53)).hear(tell(V, 53))
+    done = len(script.effects)
+    alike = completed_order(V, Told(0, 99, 1, 1, "Filled"))
+    script.hear(alike, tell(V, 102), tell(V, 55, question(script)))
+    assert script.codes(script.effects[done:]) == [(500, code)]
+
+
+def test_the_end_of_an_earlier_question_ends_no_round():
+    script = sent(journalled()).hear(error(V, -1, 1102))
+    script.hear(tell(V, 53)).hear(tell(V, 53)).hear(tell(V, 102))
+    early = question(script)
+    script.hear(error(V, -1, 1100)).hear(error(V, -1, 1102))
+    script.hear(tell(V, 53)).hear(tell(V, 53)).hear(tell(V, 102))
+    assert Count("order_reconciliations") not in script.hear(tell(V, 55, early)).new
+    assert Count("order_reconciliations") in script.hear(tell(V, 55, question(script))).new
+
+
+def test_an_order_waits_while_the_journal_is_read_and_not_for_ever():
+    script = Script(settings=SETTINGS).greet().connect().hello().identify().verify().start()
+    assert script.core.orders.journal is Journal.ASKED
+    assert script.core.orders.readiness(link_up=True)[0] is Readiness.SOON
+    script.ask(ORDER)
+    assert (script.written(), script.codes()) == ([], [])
+    assert script.ring(Timer.HELD, after=10.0).codes() == [(500, 201)]
+
+
 def test_an_order_that_can_not_be_read_is_refused():
     payload = ask(V, 3, 500).replace(b"500", b"abc")
     script = journalled().ask(payload)
@@ -190,3 +225,20 @@ def test_commissions_that_were_told_are_remembered_up_to_a_limit():
     assert all(known.tell_commission(str(number)) for number in range(MAX_COMMISSIONS + 1))
     assert not known.tell_commission(str(MAX_COMMISSIONS)), "told"
     assert known.tell_commission("0"), "forgotten"
+
+
+def test_a_change_that_comes_into_doubt_in_a_round_that_has_seen_the_order_leaves_it_as_seen():
+    script = sent(journalled()).hear(status(V, Told(500, 77, 1, 0, "Submitted")))
+    script.ask(ask(V, 3, 501))
+    script.step(WrittenDown(script.core.orders.token))
+    script.hear(tell(V, 49), after=1.0).ring(Timer.VERIFY, after=60.0)
+    assert script.codes() == [(501, 2165)]
+    script.hear(tell(V, 49)).ring(Timer.RECONCILE, after=11.0)
+    script.hear(status(V, Told(500, 77, 1, 0, "Submitted")))
+    sent(script)
+    assert script.written() == [ORDER]
+    script.hear(tell(V, 49), after=1.0).ring(Timer.VERIFY, after=60.0)
+    assert script.codes() == [(500, 2165)]
+    script.hear(tell(V, 53)).hear(tell(V, 53)).hear(tell(V, 102), tell(V, 55, question(script)))
+    assert script.core.orders.table.get(CLIENT_ID, 500).state is IntentState.LIVE
+    assert (500, 2162) not in script.codes(script.effects)

@@ -335,8 +335,8 @@ def test_farms_that_are_named_without_end_are_not_all_remembered():
 def test_streams_that_wait_for_the_pace_to_be_put_back_are_not_judged_meanwhile():
     quotes = [ask(V, 1, key) for key in range(30)]
     script = with_settings(messages_per_second=2).ready()
-    script.ask(quotes[0])
-    script.hear(LOST_DATA).ask(*quotes[1:])
+    assert script.ask(quotes[0], after=1.0).written() == [quotes[0]]
+    script.ask(*quotes[1:]).hear(LOST_DATA)
     repeated = [effect for effect in script.effects if effect == Count("requests_repeated")]
     look(script, 5.0)
     assert [effect for effect in script.effects if effect == Count("requests_repeated")] == repeated
