@@ -14,6 +14,7 @@ from backstay.actors.traffic import Credit, Traffic
 from backstay.metrics.blocks import ConnectionMeter
 from backstay.protocol.handshake import Hello
 from backstay.session.causes import Cause
+from backstay.session.endpoints import NO_MOVES, Moved, Moves
 from backstay.session.owed import Owed, View
 from backstay.session.own_words import OwnWord
 from backstay.session.settings import Settings
@@ -41,6 +42,8 @@ class Outside:
     meter: ConnectionMeter
     show: Callable[[View], object] = _nothing
     remember: Callable[[Hello], object] = _nothing
+    move: Callable[[Moved], object] = _nothing
+    moves: Callable[[], Moves] = lambda: NO_MOVES  # what all connections of this gateway know together
     refund: Callable[[int], object] = _nothing
     present: Callable[[bool], object] = _nothing  # whether the session takes messages
     log: Callable[..., object] = _nothing

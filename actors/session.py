@@ -27,6 +27,7 @@ from backstay.protocol.framing import PREFIX_BYTES
 from backstay.session.causes import Cause
 from backstay.session.census import Census
 from backstay.session.core import Core
+from backstay.session.endpoints import Moved
 from backstay.session.lifecycle import Event
 from backstay.session.order_words import Conceal, Identify, LookedUp, LookUp, NotWrittenDown, WriteDown, WrittenDown
 from backstay.session.own_words import OwnWord
@@ -127,6 +128,7 @@ class Session(Actor):
             BackOff: self._back_off,
             Settle: self._settle,
             Remember: self._remember,
+            Moved: self._move,
             Count: self._count,
             Observe: self._observe,
             FarmChanged: self._farm_changed,
@@ -257,6 +259,7 @@ class Session(Actor):
         now = self.now()
         credit = self._charge.credit
         heard_at = now if credit.waiting else self._charge.traffic.heard_at
+        self._core.endpoints.moved = self._charge.outside.moves()
         for effect in self._core.step(event, now, heard_at=heard_at, wall=time.time()):
             if self.abandoned:
                 return  # it hung in one of them, and a successor owns what the others are about
@@ -349,6 +352,9 @@ class Session(Actor):
 
     def _remember(self, effect: Remember) -> None:
         self._charge.outside.remember(effect.hello)
+
+    def _move(self, effect: Moved) -> None:
+        self._charge.outside.move(effect)
 
     def _count(self, effect: Count) -> None:
         self._meter.count(effect.name, effect.label)

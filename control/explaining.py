@@ -82,6 +82,8 @@ JOURNAL_HELP = (
     "Look at journal.path: is there room on its disk, and may the daemon's user write there? It is tried again then.",
 )
 
+MOVED_HELP = "TWS has moved its API from {} (1300): write {} into endpoints, since a restart of backstay forgets it."
+
 READ_ONLY_HELP = (
     "If orders are to pass, take the tick from Read-Only API (Configure, API, Settings) in the gateway.",
     "If not, set read_only = true for what uses this gateway: orders are then refused at once, with a clear text.",
@@ -102,6 +104,12 @@ def explain(
 
 
 def _explain(row: Mapping[str, Any], hold: Mapping[str, Any] | None, *, now: float) -> Mapping[str, Any]:
+    told = _explain_state(row, hold, now=now)
+    moved = row.get("moved_from", "")
+    return {**told, "todo": [*told["todo"], MOVED_HELP.format(moved, row["endpoint"])]} if moved else told
+
+
+def _explain_state(row: Mapping[str, Any], hold: Mapping[str, Any] | None, *, now: float) -> Mapping[str, Any]:
     name, state, reason = row["name"], row["state"], row["reason"]
     if hold is not None:
         since = datetime.fromtimestamp(hold["since_wall"], UTC).strftime("%Y-%m-%d %H:%M UTC")

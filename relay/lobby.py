@@ -1,4 +1,4 @@
-"""What the relays of one gateway know together: who has which client id, and how the gateway last introduced itself."""
+"""What the connections of one gateway know together: who has which client id, where it is, and how it last answered."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from enum import Enum
 
 from backstay.protocol.framing import Splitter
 from backstay.protocol.handshake import Hello, VersionRange
+from backstay.session.endpoints import NO_MOVES, Moved, Moves, learn
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,8 @@ class Lobby:
         self._claims: dict[int, str] = {}
         self._chairs: dict[int, Chair] = {}
         self._hello: Hello | None = None
+        self.moves: Moves = NO_MOVES
+        """What TWS has said of its port (1300). Replaced as a whole."""
 
     def claim(self, client_id: int, name: str, *, patience_seconds: float = 0.0) -> bool:
         """Take a client id for the connection of this name. False if another one has it and does not give it back."""
@@ -101,6 +104,11 @@ class Lobby:
         with self._lock:
             if self._hello is None or hello.version >= self._hello.version:
                 self._hello = hello
+
+    def move(self, moved: Moved) -> None:
+        """TWS has told one connection where it is; the others will not hear it."""
+        with self._lock:
+            self.moves = learn(self.moves, moved)
 
     def hello_for(self, offer: VersionRange) -> Hello | None:
         """The answer this gateway would give to such an offer, as far as its last one tells; None if it does not.

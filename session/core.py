@@ -21,7 +21,7 @@ from backstay.session.causes import Cause
 from backstay.session.desk import Desk
 from backstay.session.downtime import NOT_YET_LOOKED, keep_calendar, loss_detail, loss_reason
 from backstay.session.endpoints import Endpoints
-from backstay.session.failover import back_off, park, plan_return, return_after_loss
+from backstay.session.failover import back_off, follow, park, plan_return, return_after_loss
 from backstay.session.firsts import NEVER_DUE
 from backstay.session.hearing import HEARINGS, hear_late
 from backstay.session.ledger import Entry
@@ -218,6 +218,7 @@ class Core:
             return  # the client has not greeted yet; its greeting brings us here again
         if self.detour is None:
             self.redirects = 0
+            follow(self)
         self.dialled = self.detour or self.endpoints.present
         self.detour = None
         owed.epoch += 1

@@ -1,11 +1,15 @@
 """Which of a gateway's endpoints is dialled next: in order, then round again, each with its own record of failures.
 
+A port that TWS itself has named (1300) takes the place of the one before, which stays in the list, behind it. What one
+connection heard holds for all of its gateway: `moved` is what they know together.
+
 An endpoint that failed does not make another one wait: what is known of it, and the least delay that its cause asks
 for, is its own. Only where a socket that had been ready breaks is the same one dialled again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from backstay.session.causes import Cause
@@ -14,6 +18,27 @@ Endpoint = tuple[str, int]
 
 MAX_ENDPOINTS = 64
 """Twice as many as can be configured; a gateway that keeps naming new ports replaces the last."""
+
+Moves = Mapping[Endpoint, Endpoint]
+"""Where the gateway is now, by where it was before."""
+
+NO_MOVES: Moves = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The gateway is here now; if both are the same, it has answered where it was thought to have gone from."""
+
+    before: Endpoint
+    after: Endpoint
+
+
+def learn(moves: Moves, moved: Moved) -> Moves:
+    """What is known after one more move. Chains are followed; of too many the oldest is forgotten."""
+    known = {old: moved.after if new == moved.before else new for old, new in moves.items()}
+    known[moved.before] = moved.after
+    known = {old: new for old, new in known.items() if old != new}
+    return dict(list(known.items())[-MAX_ENDPOINTS:])
 
 
 @dataclass(slots=True)
@@ -26,6 +51,9 @@ class Record:
     rest_seconds: float = 0.0
 
 
+NO_RECORD = Record()
+
+
 @dataclass(slots=True)
 class Endpoints:
     """See the module. `index` is that of the present one: dialled now, or next."""
@@ -34,6 +62,7 @@ class Endpoints:
     index: int = 0
     last: Endpoint | None = None
     records: dict[Endpoint, Record] = field(default_factory=dict[Endpoint, Record])
+    moved: Moves = field(default_factory=lambda: NO_MOVES)
 
     @property
     def present(self) -> Endpoint:
@@ -67,12 +96,21 @@ class Endpoints:
         """On to the next one."""
         self.index = (self.index + 1) % len(self.listed)
 
-    def choose(self, endpoint: Endpoint) -> None:
-        """This one is next; the gateway has named it, and those of before stay in the list."""
-        if endpoint not in self.listed:
-            del self.listed[MAX_ENDPOINTS - 1 :]
-            self.listed.append(endpoint)
+    def choose(self, endpoint: Endpoint, before: Endpoint | None = None) -> None:
+        """This one is next; the gateway has named it: it takes the place of the one before, which comes behind it."""
+        if endpoint != before:
+            others = [one for one in self.listed if one != endpoint]
+            place = others.index(before) if before in others else len(others)
+            if len(others) == MAX_ENDPOINTS:
+                del others[min(place, MAX_ENDPOINTS - 1)]
+            self.listed = [*others[:place], endpoint, *others[place:]]
         self.index = self.listed.index(endpoint)
+
+    def follow(self) -> None:
+        """If the gateway has moved from the present one, dial where it is now, unless that has failed since."""
+        after = self.moved.get(self.present)
+        if after is not None and not self.records.get(after, NO_RECORD).streak:
+            self.choose(after, self.present)
 
     def forget(self) -> None:
         """A connection has proved itself: what failed before does not count any more."""

@@ -23,6 +23,17 @@ def back_off(core: Core) -> None:
     core.effects.append(BackOff(wait, delay_cap(core), core.endpoints.index))
 
 
+def follow(core: Core) -> None:
+    """Where the gateway has told another connection that it has moved from the endpoint whose turn it is, go there.
+
+    It is the same gateway: what was sent there before can be proved by it.
+    """
+    before = core.endpoints.present
+    core.endpoints.follow()
+    if core.endpoints.present != before and core.owed.orders is not None:
+        core.orders.endpoint_moved(before, core.endpoints.present)
+
+
 def park(core: Core) -> None:
     """The endpoint that failed rests; another one that does not need a person itself is tried all the same."""
     core.endpoints.rest_last(core.settings.parked_seconds, core.now)

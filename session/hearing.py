@@ -13,6 +13,7 @@ from backstay.protocol.messages import execution_order_id, order_status_client, 
 from backstay.protocol.order_fields import read_order
 from backstay.protocol.responses import HISTORICAL_TICKS
 from backstay.session.causes import Cause
+from backstay.session.endpoints import Moved
 from backstay.session.gate import DUPLICATE_CODES
 from backstay.session.lifecycle import HANDSHAKE_STATES, Event, Link, State
 from backstay.session.ordering import (
@@ -101,6 +102,8 @@ def _on_answered(core: Core, event: Answered) -> None:
     if isinstance(hello, Hello):
         core.desk.version = core.owed.version = hello.version
         core.effects.append(Remember(hello))
+        if core.dialled in core.endpoints.moved:
+            core.effects.append(Moved(core.dialled, core.dialled))
         if core.owed.has_client:
             core.introduce_client(hello)
         else:
@@ -353,7 +356,8 @@ def _code_port_changed(core: Core, error: ErrorMessage) -> None:
     core.fail(Event.LOST, Cause.PORT_CHANGED, error.text)
     if port is not None:
         moved = (core.dialled[0], port)
-        core.endpoints.choose(moved)  # after the failure, which may have turned to the next
+        core.endpoints.choose(moved, core.desk.endpoint)  # after the failure, which may have turned to the next
+        core.effects.append(Moved(core.desk.endpoint, moved))
         if core.owed.orders is not None:
             core.orders.endpoint_moved(core.desk.endpoint, moved)
 

@@ -10,17 +10,10 @@ from enum import Enum, unique
 
 from backstay.protocol.handshake import Hello, VersionRange
 from backstay.session.causes import Cause
+from backstay.session.endpoints import Moved
 from backstay.session.lifecycle import Event
 from backstay.session.notices import Notice
-from backstay.session.order_words import (
-    Conceal,
-    Identify,
-    LookedUp,
-    LookUp,
-    NotWrittenDown,
-    WriteDown,
-    WrittenDown,
-)
+from backstay.session.order_words import Conceal, Identify, LookedUp, LookUp, NotWrittenDown, WriteDown, WrittenDown
 from backstay.session.own_words import TellBack, TellGap, TellHello
 
 
@@ -391,6 +384,7 @@ Effect = (
     | BackOff
     | Settle
     | Remember
+    | Moved
     | Count
     | Observe
     | FarmChanged

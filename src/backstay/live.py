@@ -12,6 +12,7 @@ from backstay.actors.charge import Charge
 from backstay.config import RelayConfig
 from backstay.holds import UP, Hold
 from backstay.metrics.blocks import ConnectionMeter
+from backstay.metrics.listening import Address, open_listener
 from backstay.session.census import take_census
 from backstay.session.owed import View
 from backstay.status import ConnectionStatus
@@ -86,6 +87,12 @@ class Door:
     strangers: dict[str, Callable[[], object]] = field(default_factory=dict[str, Callable[[], object]])  # how to end it
     waiting: set[str] = field(default_factory=set[str])  # have greeted, and there is no gateway to answer them
 
+    def let_in(self, live_id: str, end: Callable[[], object]) -> None:
+        """A stranger has come; `end` ends it, should it be the oldest when there are too many."""
+        while len(self.strangers) >= MAX_STRANGERS:
+            self.strangers.pop(next(iter(self.strangers)))()
+        self.strangers[live_id] = end
+
     def has_greeted(self, live_id: str) -> bool:
         """A stranger turns out to be a client. False if there is no room for another."""
         self.strangers.pop(live_id, None)
@@ -99,6 +106,12 @@ class Door:
         self.clients.discard(live_id)
         self.waiting.discard(live_id)
         self.strangers.pop(live_id, None)
+
+
+def open_door(relay: RelayConfig) -> Door:
+    """Listen where this relay does. Raises ListenError."""
+    sock = open_listener(relay.listen)
+    return Door(relay, sock, str(Address(*sock.getsockname()[:2])))
 
 
 def connection_status(live: Live, restarts: int, hold: Hold | None = None) -> ConnectionStatus:
@@ -127,7 +140,15 @@ def connection_status(live: Live, restarts: int, hold: Hold | None = None) -> Co
         messages_sent=meter.messages_sent,
         admin=hold.wanted if hold is not None else UP,
         downtime=view.downtime,
+        moved_from=_moved_from(live),
     )
+
+
+def _moved_from(live: Live) -> str:
+    """The configured endpoint in whose place the present one is dialled, because TWS has said so; empty if none."""
+    moves = live.charge.outside.moves()
+    before = (old for old in live.charge.settings.endpoints if moves.get(old) == live.view.endpoint)
+    return next((str(Address(*old)) for old in before), "")
 
 
 def look_whether_waiting(

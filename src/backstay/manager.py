@@ -30,9 +30,9 @@ from backstay.holds import Holds
 from backstay.keeping import Keeping
 from backstay.library import Connection, Library
 from backstay.library_line import Place
-from backstay.live import MAX_STRANGERS, Door, Live, connection_status, count_waiting, look_whether_waiting
+from backstay.live import Door, Live, connection_status, count_waiting, look_whether_waiting, open_door
 from backstay.metrics.blocks import ConnectionMeter
-from backstay.metrics.listening import ListenError, open_listener
+from backstay.metrics.listening import ListenError
 from backstay.relay.guests import guest_spec, prepare
 from backstay.relay.intake import Guest
 from backstay.relay.listener import Listener
@@ -204,13 +204,11 @@ class Manager:
     def _open_doors(self) -> None:
         for name, config in self.config.relays.items():
             try:
-                sock = open_listener(config.listen)
+                self._doors[name] = open_door(config)
             except ListenError as error:
                 for door in self._doors.values():
                     door.sock.close()
                 raise StartError(f"relays.{name}.listen: {error}") from error
-            host, port = sock.getsockname()[:2]
-            self._doors[name] = Door(config, sock, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
 
     def _close_doors(self, timeout: float) -> None:
         self._stopping = True
@@ -230,6 +228,7 @@ class Manager:
         return ChildSpec(f"relay-{name}", start)
 
     def _charge(self, live_id: str, gateway: str, *, owed: Owed, read_only: bool, credit: Credit) -> Charge:
+        lobby = self._lobbies[gateway]
         meter = ConnectionMeter(name=live_id, gateway=gateway, mode="relay" if owed.offer is None else "keeper")
         return Charge(
             settings=session_settings(self.config, gateway, read_only=read_only),
@@ -238,7 +237,9 @@ class Manager:
             outside=Outside(
                 meter=meter,
                 show=lambda view: self._show(live_id, view),
-                remember=self._lobbies[gateway].remember,
+                remember=lobby.remember,
+                move=lobby.move,
+                moves=lambda: lobby.moves,
                 log=self.log,
                 journal=self.keeping.send,
                 parked=lambda reason: self._parked(live_id, reason),
@@ -295,7 +296,8 @@ class Manager:
         outlet = guest.outlet
         spec = guest_spec(guest, Parts(live.charge, outlet))
         self._register(live, "")
-        self._let_in_stranger(door, live_id, outlet)
+        with self._changed:
+            door.let_in(live_id, outlet.interrupt)
 
         def answer(refusal: str | None) -> None:
             if refusal is not None:
@@ -345,13 +347,6 @@ class Manager:
                 self._meters = {**self._meters, name: live.meter}
                 live.named = True
             self._changed.notify_all()
-
-    def _let_in_stranger(self, door: Door, live_id: str, outlet: Outlet) -> None:
-        with self._changed:
-            while len(door.strangers) >= MAX_STRANGERS:
-                oldest = next(iter(door.strangers))
-                door.strangers.pop(oldest)()
-            door.strangers[live_id] = outlet.interrupt
 
     def _has_greeted(self, live: Live) -> bool:
         with self._changed:

@@ -14,9 +14,9 @@ from typing import Any, cast
 from backstay.actors.messages import SESSION
 from backstay.actors.traffic import Credit
 from backstay.config import Config, RelayConfig
-from backstay.live import Door, Live
+from backstay.live import Door, Live, open_door
 from backstay.manager import Manager
-from backstay.metrics.listening import Address, open_listener
+from backstay.metrics.listening import Address
 from backstay.relay.lobby import Lobby
 from backstay.session.lifecycle import Event
 from backstay.session.owed import Owed
@@ -123,13 +123,13 @@ class _Doors:
         with ExitStack() as stack:
             opened: dict[str, Door] = {}
             for name in (name for name, relay in fresh.items() if relay.listen not in leaving):
-                opened[name] = _open(fresh[name])
+                opened[name] = open_door(fresh[name])
                 stack.callback(opened[name].sock.close)
             for name in gone:
                 self._close(name)
             for name in fresh:
                 if name not in opened:
-                    opened[name] = _open(fresh[name])
+                    opened[name] = open_door(fresh[name])
             stack.pop_all()
         for name in new.gateways:
             manager._lobbies.setdefault(name, Lobby())
@@ -150,11 +150,6 @@ class _Doors:
         for live_id in set(clients) & set(manager._live):
             self._root.stop_child(f"root/{CONNECTIONS}", live_id, reason=RELOADED)
         manager._doors.pop(name)
-
-
-def _open(relay: RelayConfig) -> Door:
-    sock = open_listener(relay.listen)
-    return Door(relay, sock, str(Address(*sock.getsockname()[:2])))
 
 
 def _replace_keepers(manager: Manager, root: Root, old: Config) -> None:

@@ -26,6 +26,7 @@ class ConnectionStatus:
     operators want of it: up, paused or drained. `state`: one of the public states; `reason` says why, in a sentence.
     `..._wall`: seconds since 1970, 0 where there is none. `epoch` counts the dials. `streams`, `reads`: what the client
     is owed; `held`: what waits for the gateway. `round_trip_seconds`: the last probe, None before the first answer.
+    `moved_from`: the configured endpoint that `endpoint` stands for since TWS moved its port (1300), else empty.
     `messages_per_second`: received in the last few seconds, None where nobody counts or has just begun to.
     """
 
@@ -50,6 +51,7 @@ class ConnectionStatus:
     messages_per_second: float | None = None
     admin: str = "up"
     downtime: str = ""
+    moved_from: str = ""
 
 
 @dataclass(frozen=True, slots=True)

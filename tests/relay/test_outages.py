@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import pytest
 
+from backstay.control.explaining import explain
 from backstay.protocol.framing import text
 
 FAULTS = {
@@ -265,6 +268,20 @@ def test_1300_moves_the_connection_to_the_new_port_and_is_not_passed_on(build, g
     assert (-1, 1300) not in client.errors()
     assert house.told("connection_lost")[0]["code"] == 1300
     assert house.manager.status().connections[0].endpoint.endswith(str(simulator.port))
+
+
+def test_a_newcomer_goes_to_the_port_that_another_client_has_heard_of(build, gateway, simulator):
+    house = build(gateway.address)
+    client = house.client()
+    welcome_both(gateway, client, version=200)
+    house.wait_state("ready")
+    gateway.say(text(4, -1, 1300, f"The port has changed; use {simulator.port}", "", 0))
+    client.expect_error(1102)
+    house.client().connect(8)
+    rows = house.manager.status().connections
+    configured = "{}:{}".format(*gateway.address)
+    assert [(row.endpoint.endswith(str(simulator.port)), row.moved_from) for row in rows] == [(True, configured)] * 2
+    assert configured in explain(asdict(rows[1]), None, now=0.0)["todo"][0]
 
 
 def test_1100_from_the_gateway_is_passed_on_and_keeps_the_socket(build, simulator):

@@ -26,6 +26,7 @@ from backstay.protocol.framing import Splitter
 from backstay.protocol.handshake import VersionRange
 from backstay.protocol.vocabulary import Kind
 from backstay.session.core import Core
+from backstay.session.endpoints import Moved
 from backstay.session.lifecycle import Event, Link, State
 from backstay.session.order_words import Conceal, Identify, LookUp, WriteDown
 from backstay.session.owed import Owed
@@ -458,6 +459,7 @@ _EFFECTS: dict[type, Callable[[World, Any], None]] = {
     BackOff: World._back_off,
     Settle: World._settle,
     Remember: lambda _world, _effect: None,
+    Moved: lambda _world, _effect: None,
     Count: World._count,
     Observe: World._observe,
     Report: World._report,

@@ -8,7 +8,7 @@ from speech import ask, error, tell
 
 from backstay.protocol.framing import text
 from backstay.session.causes import Cause
-from backstay.session.endpoints import MAX_ENDPOINTS, Endpoints
+from backstay.session.endpoints import MAX_ENDPOINTS, NO_MOVES, Endpoints, Moved, learn
 from backstay.session.lifecycle import State
 from backstay.session.vocabulary import BackOff, Dial, DialFailed, Timer
 
@@ -192,3 +192,80 @@ def test_a_port_that_is_named_twice_is_listed_once():
     endpoints.choose(("gw0", 4002))
     assert endpoints.present == ("gw0", 4002)
     assert endpoints.listed == [*ENDPOINTS, ("gw0", 4002)]
+
+
+OLD, NEW = ENDPOINTS[0], ("gw0", 4009)
+
+
+def test_a_port_that_is_named_takes_the_place_of_the_one_before_which_is_next():
+    endpoints = Endpoints(list(ENDPOINTS))
+    endpoints.choose(NEW, OLD)
+    assert (endpoints.listed, endpoints.index) == ([NEW, *ENDPOINTS], 0)
+    endpoints.choose(OLD, NEW)
+    assert (endpoints.listed, endpoints.index) == ([OLD, NEW, ENDPOINTS[1]], 0)
+    endpoints.choose(OLD, OLD)
+    assert (endpoints.listed, endpoints.index) == ([OLD, NEW, ENDPOINTS[1]], 0)
+
+
+def test_of_too_many_named_ports_the_one_before_is_dropped_and_the_configured_one_stays():
+    endpoints, before = Endpoints([OLD]), OLD
+    for port in range(5000, 5000 + 2 * MAX_ENDPOINTS):
+        endpoints.choose(("gw0", port), before)
+        before = ("gw0", port)
+    assert len(endpoints.listed) == MAX_ENDPOINTS
+    assert (endpoints.present, endpoints.listed[-1]) == (before, OLD)
+
+
+def test_moves_are_followed_to_their_end_undone_by_a_return_and_bounded():
+    moves = learn(learn(NO_MOVES, Moved(OLD, NEW)), Moved(NEW, ("gw0", 4010)))
+    assert moves == {OLD: ("gw0", 4010), NEW: ("gw0", 4010)}
+    assert learn(moves, Moved(("gw0", 4010), OLD)) == {NEW: OLD, ("gw0", 4010): OLD}
+    assert learn(learn(NO_MOVES, Moved(OLD, NEW)), Moved(OLD, OLD)) == {}
+    for port in range(5000, 5000 + 2 * MAX_ENDPOINTS):
+        moves = learn(moves, Moved(("gw0", port), ("gw9", port)))
+    assert len(moves) == MAX_ENDPOINTS
+
+
+def test_what_another_connection_has_heard_of_the_port_is_dialled_first_and_the_configured_one_next():
+    script = with_settings(endpoints=(OLD,))
+    script.core.endpoints.moved = {OLD: NEW}
+    script.greet()
+    assert only(script.new, Dial).port == NEW[1]
+    for port in (OLD[1], NEW[1], OLD[1]):
+        fail(script)
+        redial(script)
+        assert only(script.new, Dial).port == port
+
+
+def test_one_that_waits_at_the_old_port_goes_to_the_new_one_once_another_has_heard_of_it():
+    script = with_settings(endpoints=(OLD,)).greet()
+    fail(script)
+    script.core.endpoints.moved = {OLD: NEW}
+    redial(script)
+    assert script.core.dialled == NEW
+
+
+def test_an_order_that_was_sent_before_the_move_is_proved_by_the_gateway_where_it_is_now():
+    script = Script().ready().ask(ORDER)
+    lose(script)
+    script.core.endpoints.moved = {OLD: NEW}
+    redial(script, 1.2)
+    script.connect().hello().identify().verify()
+    for _ in range(3):
+        script.ring(Timer.RECONCILE, after=30.0)
+        script.reconcile()
+    assert script.core.dialled == NEW
+    assert (500, 201) in script.codes(script.effects)
+
+
+def test_the_others_are_told_of_a_move_and_of_an_answer_from_where_it_was_before():
+    script = Script().ready()
+    script.hear(error(V, -1, 1300, "Please reconnect on the new Port - 4009"))
+    assert only(script.new, Moved) == Moved(OLD, NEW)
+    script = with_settings(endpoints=(OLD,))
+    script.core.endpoints.moved = {OLD: NEW}
+    script.greet()
+    fail(script)
+    redial(script)
+    script.connect().hello()
+    assert only(script.new, Moved) == Moved(OLD, OLD)
