@@ -4,15 +4,21 @@ Which of the two a message has on the wire is decided by its row in the protocol
 """
 
 from backstay.protocol.framing import fields
+from backstay.protocol.wire import find_bytes, find_varint
 from backstay.simulator.fields import Fields, Refused
 from backstay.simulator.layout import read, write
 from backstay.simulator.schema_bodies import ByName, InOrder, Named, Ordered, decode, encode
 from backstay.simulator.schema_tables import ANSWER_SCHEMAS, PLACE_ORDER_ID, PLACED, RECORD_SCHEMAS, REQUEST_SCHEMAS
 
+ATTACHED_ORDERS = 4
+"""Of a placeOrder: two orders more, from version 218 on; clients write an empty message when there are none."""
+
 
 def request_to_text(message_id: int, body: bytes, version: int) -> Fields:
     """Return a protobuf request as the text fields behind VERSION; ``Unreadable`` when it is none."""
     if message_id == PLACE_ORDER_ID:
+        if find_bytes(body, ATTACHED_ORDERS):
+            raise Refused(find_varint(body, 1) or 0, 321, "Error validating request. Attached orders are not simulated")
         layout, placed = PLACED
         named = Named()
         decode(placed, body, named)

@@ -210,9 +210,11 @@ class House:
         self.manager = manager
         self.events = events
         self.clients: list[RawClient] = []
+        self.over: Callable[[Any], Any] = lambda sock: sock
 
     def client(self) -> RawClient:
         client = RawClient(self.manager.address("paper"))
+        client.sock = self.over(client.sock)
         self.clients.append(client)
         return client
 

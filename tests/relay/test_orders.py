@@ -1,11 +1,50 @@
-"""Orders over real sockets: written down before they leave, found again after an outage, each fate told once."""
+"""Orders over real sockets: written down before they leave, found again after an outage, each fate told once.
+
+Everything holds in text and in protobuf.
+"""
 
 from __future__ import annotations
 
 import sqlite3
 
+import pytest
+from translated import PROTOBUF, TEXT, Translated
+
+from backstay.simulator import Simulator
+
 APPLE = (0, "AAPL", "STK", "", 0, "", "", "SMART", "", "USD", "", "")
 FILLED, LIVE = "Filled", ("Submitted", "PreSubmitted")
+
+
+@pytest.fixture(params=[TEXT, PROTOBUF])
+def version(request):
+    return request.param
+
+
+@pytest.fixture
+def simulator(version):
+    with Simulator(server_version=version, tick_seconds=0.02) as running:
+        yield running
+
+
+@pytest.fixture
+def simulator_that_forgot(version):
+    """A gateway whose order ids have fallen back to the first."""
+    with Simulator(server_version=version) as running:
+        yield running
+
+
+@pytest.fixture
+def build(build, version):
+    """As everywhere, with clients that speak this version."""
+
+    def make(*args, **over):
+        house = build(*args, **over)
+        if version == PROTOBUF:
+            house.over = Translated
+        return house
+
+    return make
 
 
 def place(client, order_id: int, *, quantity: int = 10, limit: float = 1.0) -> None:

@@ -67,6 +67,7 @@ def test_a_session_above_200_that_speaks_text_is_understood(connect):
         (72, b"", 320, -1),
         (108, varint_field(1, 7), 321, 7),
         (107, varint_field(1, 7), 366, 7),
+        (3, varint_field(1, 7) + bytes_field(4, varint_field(1, 8)), 321, 7),
         (1, varint_field(1, 7) + b"\xff", 320, 7),
         (1, varint_field(1, 7) + varint_field(2, 7), 320, 7),
         (1, varint_field(1, 7) + bytes_field(2, varint_field(2, 7)), 320, 7),
