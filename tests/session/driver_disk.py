@@ -30,7 +30,7 @@ class Disk:
 
     def heard(self, event: object) -> None:
         """The session hears an answer."""
-        if isinstance(event, WrittenDown):
+        if isinstance(event, WrittenDown | LookedUp):
             self.said_no_at = None
         elif isinstance(event, NotWrittenDown) and self.said_no_at is None:
             self.said_no_at = self.world.now
