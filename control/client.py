@@ -20,6 +20,7 @@ from backstay.control.vocabulary import (
     DEFAULT_CONFIG,
     DEFAULT_SOCKET,
     FAILURES,
+    PORT_SUFFIX,
     SOCKET_VARIABLE,
     Exit,
 )
@@ -86,20 +87,24 @@ _ERRORS: dict[Exit, type[ControlError]] = {
 
 
 class ControlClient:
-    """One daemon, by the path of its socket. Each call is a connection of its own; use from any thread."""
+    """One daemon, by the path of its socket. Each call is a connection of its own; use from any thread.
+
+    Where a file beside the path tells of a port and there is no socket, it is asked there.
+    """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
+        self._token = ""
 
     def status(self, *, timeout: float = ANSWER_SECONDS) -> dict[str, Any]:
         """The status as JSON has it (`backstay.status.status_as_dict`). Raises ControlError."""
-        return self._ask(_request("GET", "/v1/status"), timeout)
+        return self._ask("GET", "/v1/status", timeout=timeout)
 
     def command(
         self, name: str, arguments: Mapping[str, object] | None = None, *, timeout: float = ANSWER_SECONDS
     ) -> dict[str, Any]:
         """Have a command carried out and return what it says. `timeout` in seconds. Raises ControlError."""
-        return self._ask(_request("POST", f"/v1/commands/{name}", json.dumps(arguments or {})), timeout)
+        return self._ask("POST", f"/v1/commands/{name}", json.dumps(arguments or {}), timeout=timeout)
 
     def events(self, *, since: int | None = None) -> Iterator[dict[str, Any]]:
         """The events after this number (None: from now on), until the daemon stops. Raises ControlError.
@@ -109,7 +114,7 @@ class ControlClient:
         query = "" if since is None else f"?since={since}"
         with self._connect(ANSWER_SECONDS) as sock, sock.makefile("rb") as lines:
             try:
-                sock.sendall(_request("GET", f"/v1/events{query}"))
+                sock.sendall(_request("GET", f"/v1/events{query}", token=self._token))
                 self._check_head(lines.readline(), lambda: lines.read(CHUNK_BYTES))
                 sock.settimeout(None)  # events come when they come
                 for line in lines:
@@ -121,26 +126,31 @@ class ControlClient:
                 raise UnreachableError(f"the daemon at {self.path} went away", code="unreachable") from error
 
     def _connect(self, timeout: float) -> socket.socket:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            sock.settimeout(timeout)
-            sock.connect(self.path)
+            port, self._token = (0, "") if os.path.exists(self.path) else _port_of(self.path)  # noqa: PTH110  # quick
+            family = socket.AF_INET if port else socket.AF_UNIX
+            sock = socket.socket(family, socket.SOCK_STREAM)
+            try:
+                sock.settimeout(timeout)
+                sock.connect(("127.0.0.1", port) if port else self.path)
+            except OSError:
+                sock.close()
+                raise
         except OSError as error:
-            sock.close()
             if isinstance(error, PermissionError):
                 raise NotPermittedError(f"not permitted to use {self.path}", code="not_permitted") from error
             reason = error.strerror or str(error)
             raise UnreachableError(f"no daemon answers at {self.path}: {reason}", code="unreachable") from error
-        if not is_trusted(owner := peer_uid(sock), os.getuid()):
+        if not port and not is_trusted(owner := peer_uid(sock), os.getuid()):
             sock.close()
             raise NotPermittedError(f"{self.path} is served by another user ({owner})", code="not_permitted")
         return sock
 
-    def _ask(self, request: bytes, timeout: float) -> dict[str, Any]:
+    def _ask(self, method: str, target: str, body: str = "", *, timeout: float) -> dict[str, Any]:
         deadline = time.monotonic() + timeout
         with self._connect(timeout) as sock:
             try:
-                sock.sendall(request)
+                sock.sendall(_request(method, target, body, token=self._token))
                 answer = _read_all(sock, deadline)
             except TimeoutError as error:
                 raise TimedOutError(f"no answer within {timeout:g} s from {self.path}", code="timed_out") from error
@@ -177,6 +187,28 @@ class ControlClient:
 
     def _not_ours(self) -> NoReturn:
         raise UnreachableError(f"what answers at {self.path} is not backstay", code="unreachable")
+
+
+def is_there(path: Path) -> bool:
+    """Whether a daemon of this path has a door, by the look of it."""
+    return path.exists() or path.with_name(path.name + PORT_SUFFIX).exists()
+
+
+def _port_of(path: str) -> tuple[int, str]:
+    """Port and token that the file beside this path tells; no port if there is no file. Raises OSError."""
+    try:
+        with open(path + PORT_SUFFIX, "rb") as file:  # noqa: PTH123  # pathlib costs more than all the rest
+            owner = os.fstat(file.fileno()).st_uid if hasattr(os, "getuid") else None
+            if owner is not None and not is_trusted(owner, os.getuid()):
+                raise PermissionError(f"{path}{PORT_SUFFIX} belongs to another user ({owner})")
+            told = json.loads(file.read())
+            return int(told["port"]), str(told["token"])
+    except FileNotFoundError:
+        if not hasattr(socket, "AF_UNIX"):
+            raise
+        return 0, ""
+    except (ValueError, TypeError, KeyError) as error:
+        raise OSError(f"{path}{PORT_SUFFIX} is none of ours") from error
 
 
 def peer_uid(sock: socket.socket) -> int | None:
@@ -225,9 +257,11 @@ def locate_socket(config: str | None, control: str | None, environ: Mapping[str,
     return file.parent / DEFAULT_SOCKET
 
 
-def _request(method: str, target: str, body: str = "") -> bytes:
+def _request(method: str, target: str, body: str = "", *, token: str = "") -> bytes:
     payload = body.encode()
     head = f"{method} {target} HTTP/1.0\r\nHost: backstay\r\nContent-Length: {len(payload)}\r\n"
+    if token:
+        head += f"Authorization: Bearer {token}\r\n"
     return f"{head}Content-Type: application/json\r\n\r\n".encode() + payload
 
 

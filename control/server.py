@@ -7,6 +7,7 @@ its own, too: it may wait until it is done.
 from __future__ import annotations
 
 import asyncio
+import hmac
 import json
 import logging
 import os
@@ -26,6 +27,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backstay.actors.turnstile import PROCESS_TURNSTILE
+from backstay.control.port import release_port
 from backstay.control.unix_socket import Peer, claim, identity, peer_of, release
 from backstay.control.vocabulary import COMMANDS, FAILURES
 from backstay.metrics.events import EventRing
@@ -76,7 +78,8 @@ class Commands(Protocol):
 class ControlServer:
     """Serves the operator's socket at `path`. `start` and `stop` may be called from any thread, each once.
 
-    `listener`: a socket that was claimed for the path before; it is taken over by `start`.
+    `listener`: a socket that was claimed for the path before; it is taken over by `start`. `token`: it is that of a
+    port, and every request has to bring this.
     """
 
     def __init__(
@@ -86,17 +89,20 @@ class ControlServer:
         events: EventRing | None = None,
         *,
         listener: socket.socket | None = None,
+        token: str | None = None,
     ) -> None:
         self.path = Path(path)
+        self._token = token
         self._listener = listener
-        self._app = create_control_app(commands, events or EventRing())
+        self._app = create_control_app(commands, events or EventRing(), token)
         self._http: HttpServer | None = None
         self._identity = (0, 0)
 
     def start(self) -> None:
         """Listen and answer. Raises ListenError, also when another daemon answers at the path."""
         listener = self._listener or claim(self.path)
-        self._identity = identity(self.path)
+        if self._token is None:
+            self._identity = identity(self.path)
         self._http = HttpServer(listener, self._app, protocol=_PeerProtocol, courtesy=PROCESS_TURNSTILE)
         self._http.start()
 
@@ -106,12 +112,15 @@ class ControlServer:
         if http is None:
             return True
         ended = http.stop()
-        release(self.path, self._identity)
+        if self._token is None:
+            release(self.path, self._identity)
+        else:
+            release_port(self.path, self._token)
         return ended
 
 
-def create_control_app(commands: Commands, events: EventRing) -> Starlette:
-    """The app of the operator's socket."""
+def create_control_app(commands: Commands, events: EventRing, token: str | None = None) -> Starlette:
+    """The app of the operator's socket; with a token, that of the port in its place."""
     desk = _Desk(commands, events)
     app = Starlette(
         routes=[
@@ -119,7 +128,7 @@ def create_control_app(commands: Commands, events: EventRing) -> Starlette:
             Route("/v1/events", desk.events),
             Route("/v1/commands/{name}", desk.command, methods=["POST"]),
         ],
-        middleware=[Middleware(_Owner)],
+        middleware=[Middleware(_Owner) if token is None else Middleware(_Bearer, token=token)],
         exception_handlers={HTTPException: _http_error, CommandError: _command_error, Exception: _unexpected},
     )
     app.state.closing = Closing()
@@ -139,6 +148,22 @@ class _Owner:
             return
         _log.warning("command refused: peer=%s", peer)
         await _failure("not_permitted", f"user {peer.uid} may not command this daemon")(scope, receive, send)
+
+
+class _Bearer:
+    """Turns away whoever does not bring the token. Everybody on this machine can reach a port."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._wanted = b"Bearer " + token.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        given = dict(scope.get("headers", ())).get(b"authorization", b"")
+        if hmac.compare_digest(given, self._wanted):
+            await self._app(scope, receive, send)
+            return
+        _log.warning("command refused: token=%s", "wrong" if given else "missing")
+        await _failure("not_permitted", "the token of the daemon's port file is wanted")(scope, receive, send)
 
 
 class _Desk:

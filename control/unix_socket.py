@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import socket
 import stat
@@ -15,6 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backstay.metrics.listening import BACKLOG, ListenError
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover  # nor are there unix sockets then, which is all that it is needed for
+    fcntl = None  # type: ignore[assignment]
 
 MODE = 0o600
 
@@ -40,7 +44,7 @@ class Peer:
 def peer_of(sock: socket.socket) -> Peer | None:
     """The process that connected; None where the system does not tell."""
     option = getattr(socket, "SO_PEERCRED", None)
-    if option is None or sock.family != socket.AF_UNIX:
+    if option is None or sock.family != getattr(socket, "AF_UNIX", None):
         return None
     return Peer(*_PEER.unpack(sock.getsockopt(socket.SOL_SOCKET, option, _PEER.size)))
 
@@ -49,7 +53,7 @@ def claim(path: Path) -> socket.socket:
     """A listening socket at `path`, in place of one that a dead daemon left. Raises ListenError."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        with _turn(path):
+        with turn(path):
             _remove_stale(path)
             listener.bind(os.fspath(path))
             path.chmod(MODE)  # before listen: until then nobody can get in
@@ -62,10 +66,16 @@ def claim(path: Path) -> socket.socket:
     return listener
 
 
+def refuse_living_socket(path: Path) -> None:
+    """Remove what a dead daemon left at the path. Raises ListenError for a living one, and for what is no socket."""
+    with turn(path):
+        _remove_stale(path)
+
+
 def release(path: Path, listener_id: tuple[int, int]) -> None:
     """Remove the socket file if it is still the one that was bound (device and inode), not a successor's."""
     try:
-        with _turn(path):
+        with turn(path):
             if identity(path) == listener_id:
                 path.unlink()
     except OSError:
@@ -94,8 +104,14 @@ def _remove_stale(path: Path) -> None:
 
 
 @contextmanager
-def _turn(path: Path) -> Generator[None]:
-    """One claim at a time in a folder: between finding a socket stale and replacing it no other may do the same."""
+def turn(path: Path) -> Generator[None]:
+    """One claim at a time in a folder: between finding a door stale and replacing it no other may do the same.
+
+    Without locks of files, where there are no unix sockets either, there is none.
+    """
+    if fcntl is None:
+        yield
+        return
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         _lock(folder, path)
@@ -105,6 +121,7 @@ def _turn(path: Path) -> Generator[None]:
 
 
 def _lock(folder: int, path: Path) -> None:
+    assert fcntl is not None  # noqa: S101  # see `turn`
     pause = threading.Event()  # never set: flock has no timeout of its own
     for _ in range(round(CLAIM_SECONDS / CLAIM_RETRY_SECONDS)):
         try:

@@ -13,6 +13,9 @@ DEFAULT_CONFIG = "backstay.toml"
 CONFIG_VARIABLE = "BACKSTAY_CONFIG"
 SOCKET_VARIABLE = "BACKSTAY_CONTROL__SOCKET"
 
+PORT_SUFFIX = ".port"
+"""Of the file that stands for a control socket where there are none."""
+
 
 @unique
 class Exit(IntEnum):

@@ -16,6 +16,7 @@ from backstay.control.client import (
     ControlError,
     NotReadyError,
     RefusedError,
+    is_there,
     locate_socket,
     require_ready,
 )
@@ -50,9 +51,9 @@ def client_of(config: str | None, control: str | None) -> ControlClient:
     """The daemon meant by these options, or by the environment, or by where it was started. Raises MisusedError."""
     path = locate_socket(config, control, os.environ)
     nowhere_said = not (config or control or os.environ.get(SOCKET_VARIABLE) or os.environ.get(CONFIG_VARIABLE))
-    if nowhere_said and not path.exists():
+    if nowhere_said and not is_there(path):
         simulated = simulator_socket(runtime_folder(os.environ))
-        path = simulated if simulated.exists() else path
+        path = simulated if is_there(simulated) else path
     return ControlClient(Path(path))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket as sockets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar, cast
@@ -312,11 +313,16 @@ class HttpConfig(Section):
         return self
 
 
+DEFAULT_TRANSPORT: Literal["socket", "port"] = "socket" if hasattr(sockets, "AF_UNIX") else "port"
+
+
 class ControlConfig(Section):
     """The operator's socket."""
 
     socket: File = Path("backstay.sock")
     """A unix socket, mode 0600; relative to the configuration file."""
+    transport: Literal["socket", "port"] = DEFAULT_TRANSPORT
+    """`port` where there are no unix sockets: a loopback port, with its token in a file beside (NAME`.port`)."""
     holds: File = Path("backstay.holds")
     """What operators have paused or drained, to be held across a restart; relative to the configuration file."""
 

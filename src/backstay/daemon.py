@@ -74,7 +74,11 @@ class Daemon:
         self._timer_lag = Histogram(LAG_BOUNDS)
         self._draining = threading.Event()
         self._stops = ExitStack()
-        self._doors = Doors(config.control.socket, config.http.listen if config.http.enabled else None)
+        self._doors = Doors(
+            config.control.socket,
+            config.http.listen if config.http.enabled else None,
+            by_port=config.control.transport == "port",
+        )
 
     def start(self) -> None:
         """Open every door. Raises StartError with a sentence; then nothing is left behind."""
@@ -175,7 +179,9 @@ class Daemon:
         from backstay.control.server import ControlServer  # noqa: PLC0415  # see backstay.doors
         from backstay.metrics.exporter import HttpServer, Views, create_app  # noqa: PLC0415
 
-        operators = ControlServer(self.config.control.socket, self, self._events, listener=control)
+        operators = ControlServer(
+            self.config.control.socket, self, self._events, listener=control, token=self._doors.token
+        )
         operators.start()
         if http is None:
             return (operators,)

@@ -13,7 +13,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
 
-from backstay.control.unix_socket import claim, identity, release
+from backstay.control.port import claim_port, refuse_living, release_port
+from backstay.control.unix_socket import claim, identity, refuse_living_socket, release
 from backstay.errors import StartError
 from backstay.metrics.listening import Address, ListenError, open_listener
 
@@ -34,9 +35,15 @@ Serve = Callable[[socket.socket, "socket.socket | None"], Sequence[Server]]
 
 
 class Doors:
-    """The control socket at `path`, and HTTP at `listen` unless None. `open`, `serve`, `close`: once each, in order."""
+    """The control socket at `path`, and HTTP at `listen` unless None. `open`, `serve`, `close`: once each, in order.
 
-    def __init__(self, path: Path, listen: Address | None) -> None:
+    `by_port`: a port and a file take the place of the socket.
+    """
+
+    def __init__(self, path: Path, listen: Address | None, *, by_port: bool = False) -> None:
+        self.token: str | None = None
+        """What is asked for at the port, once it is open."""
+        self._by_port = by_port
         self.address: Address | None = None
         """Where HTTP really listens, once it is open."""
         self._path = path
@@ -50,7 +57,7 @@ class Doors:
         """Bind both. Raises StartError with the key and the address; then neither is left behind."""
         with ExitStack() as stack:
             stack.callback(self.close)
-            self._control = _open("control.socket", lambda: claim(self._path))
+            self._control = _open("control.socket", self._claim)
             if (listen := self._listen) is not None:
                 self._http = _open("http.listen", lambda: open_listener(listen))
                 self.address = Address(*self._http.getsockname()[:2])
@@ -69,12 +76,23 @@ class Doors:
             server.stop()
         self._servers = ()
         if self._control is not None:
-            found = identity(self._path) if self._path.exists() else (0, 0)
+            if self.token is not None:
+                release_port(self._path, self.token)
+            else:
+                release(self._path, identity(self._path) if self._path.exists() else (0, 0))
             self._control.close()
-            release(self._path, found)
         if self._http is not None:
             self._http.close()
         self._control = self._http = None
+
+    def _claim(self) -> socket.socket:
+        if self._by_port:
+            if hasattr(socket, "AF_UNIX"):
+                refuse_living_socket(self._path)
+            listener, self.token = claim_port(self._path)
+            return listener
+        refuse_living(self._path)
+        return claim(self._path)
 
     def _serve(self, start: Serve, failed: Callable[[BaseException], object]) -> None:
         control, http = self._control, self._http
