@@ -17,6 +17,14 @@ DOUBLE = 1
 EXACT_BELOW = 1e15
 """Doubles below this show every whole number exactly; larger ones are shown with an exponent."""
 
+SCALARS_MAX = 4096
+"""Fields kept as they were written: ids, types and prices come again and again."""
+
+KEPT_CHARACTERS_MAX = 32
+"""Values longer than this are not kept: all that are kept take a megabyte at most."""
+
+VARINT_BITS = 64
+
 _DOUBLE = struct.Struct("<d")
 
 
@@ -131,8 +139,11 @@ def _encode_many(item: Many, source: Source, message: Message) -> None:
         _encode(item.items, row, known[at])
 
 
-@lru_cache(4096)
 def _scalar(number: int, kind: str, value: str) -> bytes:
+    return (_kept if len(value) <= KEPT_CHARACTERS_MAX else _written)(number, kind, value)
+
+
+def _written(number: int, kind: str, value: str) -> bytes:
     """Return a field; nothing for a value that is empty, unset, or (what a text client may have written) no number."""
     if not value or value == UNSET_INTEGER:
         return b""
@@ -148,6 +159,9 @@ def _scalar(number: int, kind: str, value: str) -> bytes:
     if kind == "i":
         return varint_field(number, whole)
     return b"" if amount == UNSET_DOUBLE else varint(number << 3 | DOUBLE) + _DOUBLE.pack(amount)
+
+
+_kept = lru_cache(SCALARS_MAX)(_written)
 
 
 class Sink(Protocol):
@@ -269,6 +283,8 @@ def _unpacked(item: Many, values: Parsed) -> list[int | bytes]:
         for byte in value:
             number |= (byte & 0x7F) << shift
             shift += 7
+            if shift > VARINT_BITS + 6:
+                raise Unreadable("a number without an end")
             if byte < 0x80:
                 elements.append(number)
                 shift = number = 0

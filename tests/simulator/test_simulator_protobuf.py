@@ -175,6 +175,11 @@ def test_lists_may_be_packed():
     assert sink.values == ["2", "1", "300"]
 
 
+def test_a_packed_number_without_an_end_is_unreadable():
+    with pytest.raises(Unreadable):
+        decode(parse("9*i"), bytes_field(9, b"\xff" * 11), Ordered())
+
+
 def test_a_list_that_is_too_long_is_unreadable():
     with pytest.raises(Unreadable):
         decode(parse("9*i"), varint_field(9, 1) * 1001, Ordered())
