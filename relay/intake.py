@@ -54,6 +54,9 @@ GREETING_SECONDS = 30.0
 SESSION_SECONDS = 5.0
 """How long a restart of the session may take before the client is better off reconnecting."""
 
+LEAVING_MARGIN_SECONDS = 5.0
+"""Beyond the time a connection may take to drain: for its last bytes (2 s), its actors to end, and a loaded machine."""
+
 RETRY_SECONDS = 0.05
 """Between two tries to tell a session whose inbox is full, or that is about to be found dead."""
 
@@ -73,6 +76,7 @@ class Guest:
     on_left: Callable[[], object]
     outlet: Outlet
     linger_seconds: float
+    leaving_seconds: float  # how long a client that reconnects waits for the end of its own last connection
     log: Callable[..., object]
     window: Credit = field(default_factory=lambda: Credit(REQUEST_WINDOW_BYTES))
     session_up: threading.Event = field(default_factory=threading.Event)
@@ -90,6 +94,15 @@ class Guest:
             self.session_up.set()
         else:
             self.session_up.clear()
+
+    def has_hung_up(self) -> bool:
+        """Whether its client has left, also if nobody has read that far yet. Any thread."""
+        look = select.poll()
+        try:
+            look.register(self.sock, getattr(select, "POLLRDHUP", select.POLLHUP))
+            return bool(look.poll(0))
+        except (OSError, ValueError):  # closed
+            return True
 
     def gone(self) -> None:
         """Nothing is left of this client and its upstream connection: its client id is free again. Twice is no harm."""
@@ -240,14 +253,24 @@ class Intake(Actor):
             return self._refuse(Notice.START_FIRST)
         if not guest.allowed(start.client_id):
             return self._refuse(Notice.ID_NOT_ALLOWED, str(start.client_id))
-        reception = self._look_for_chair(start.client_id, behind)
-        if reception is Reception.TAKEN:
-            return False
-        patience = SESSION_SECONDS if reception is Reception.GIVEN_UP else 0.0
-        self.excused_until = self.now() + patience
-        if not guest.lobby.claim(start.client_id, guest.name, patience_seconds=patience):
+        place = self._find_place(start.client_id, behind)
+        if place is None:
             return self._refuse(Notice.ID_IN_USE, str(start.client_id))
-        return self._begin_session(start)
+        return place is Reception.NONE_KEPT and self._begin_session(start)
+
+    def _find_place(self, client_id: int, behind: tuple[bytes, ...]) -> Reception | None:
+        """A place of its own, or the connection that was kept for it; None if a living client has the id.
+
+        One that has left is waited for, or a client that reconnects at once would be kept out by itself.
+        """
+        guest = self._guest
+        deadline = self.excused_until = self.now() + guest.leaving_seconds
+        while self._look_for_chair(client_id, behind) is not Reception.TAKEN:
+            if guest.lobby.claim(client_id, guest.name, leaves=guest.has_hung_up, patience_seconds=RETRY_SECONDS):
+                return Reception.NONE_KEPT
+            if self.stopping or self.now() >= deadline or not guest.lobby.comes_free(client_id):
+                return None
+        return Reception.TAKEN
 
     # -- leaving and returning ---------------------------------------------------------------------------------------
 
@@ -316,18 +339,10 @@ class Intake(Actor):
                 return True
             if self._guest.parked:
                 deadline = self.now() + SESSION_SECONDS
-                if isinstance(event, ClientLeft) or self._has_hung_up():
+                if isinstance(event, ClientLeft) or self._guest.has_hung_up():
                     return False
             elif self.now() >= deadline:
                 return False
             if up:
                 self._interrupted.wait(RETRY_SECONDS)
         return False
-
-    def _has_hung_up(self) -> bool:
-        look = select.poll()
-        try:
-            look.register(self._guest.sock, getattr(select, "POLLRDHUP", select.POLLHUP))
-            return bool(look.poll(0))
-        except (OSError, ValueError):  # closed
-            return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import socket
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -51,29 +52,57 @@ class Chair:
         self._visits.put(visit)
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who has a client id, and how to find out whether its client has left."""
+
+    name: str
+    leaves: Callable[[], bool]
+
+
 class Lobby:
-    """One for each gateway. Thread-safe; nothing in it waits."""
+    """One for each gateway. Thread-safe; only `claim` waits, and as long as it is told to."""
 
     def __init__(self) -> None:
         self._lock = threading.Condition()
-        self._claims: dict[int, str] = {}
+        self._claims: dict[int, Claim] = {}
         self._chairs: dict[int, Chair] = {}
         self._hello: Hello | None = None
         self.moves: Moves = NO_MOVES
         """What TWS has said of its port (1300). Replaced as a whole."""
 
-    def claim(self, client_id: int, name: str, *, patience_seconds: float = 0.0) -> bool:
-        """Take a client id for the connection of this name. False if another one has it and does not give it back."""
+    def claim(
+        self,
+        client_id: int,
+        name: str,
+        *,
+        leaves: Callable[[], bool] = lambda: False,
+        patience_seconds: float = 0.0,
+    ) -> bool:
+        """Take a client id for the connection of this name. False if another one has it and does not give it back.
+
+        `leaves`: whether the client of this connection has left, and the id will come free.
+        """
         with self._lock:
-            if not self._lock.wait_for(lambda: self._claims.get(client_id, name) == name, patience_seconds):
+            if not self._lock.wait_for(lambda: self._is_free(client_id, name), patience_seconds):
                 return False
-            self._claims[client_id] = name
+            self._claims[client_id] = Claim(name, leaves)
             return True
+
+    def comes_free(self, client_id: int) -> bool:
+        """Whether nobody has this id, or one whose client has left."""
+        with self._lock:
+            claim = self._claims.get(client_id)
+        return claim is None or claim.leaves()
+
+    def _is_free(self, client_id: int, name: str) -> bool:
+        claim = self._claims.get(client_id)
+        return claim is None or claim.name == name
 
     def release(self, name: str) -> None:
         """Give back whatever this connection has claimed."""
         with self._lock:
-            self._claims = {client_id: owner for client_id, owner in self._claims.items() if owner != name}
+            self._claims = {client_id: claim for client_id, claim in self._claims.items() if claim.name != name}
             self._lock.notify_all()
 
     def keep_chair(self, client_id: int, chair: Chair) -> None:

@@ -34,7 +34,7 @@ from backstay.live import Door, Live, connection_status, count_waiting, look_whe
 from backstay.metrics.blocks import ConnectionMeter
 from backstay.metrics.listening import ListenError
 from backstay.relay.guests import guest_spec, prepare
-from backstay.relay.intake import Guest
+from backstay.relay.intake import LEAVING_MARGIN_SECONDS, Guest
 from backstay.relay.listener import Listener
 from backstay.relay.lobby import Lobby
 from backstay.relay.outlet import Outlet
@@ -327,6 +327,7 @@ class Manager:
             on_left=lambda: self._left(live_id),
             outlet=Outlet(sock, credit, live.meter.lose),
             linger_seconds=config.linger_seconds,
+            leaving_seconds=charge.settings.drain_seconds + LEAVING_MARGIN_SECONDS,
             log=self.log,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 
 import pytest
 
@@ -11,6 +12,7 @@ from backstay.errors import StartError
 from backstay.live import MAX_STRANGERS
 from backstay.manager import Manager
 from backstay.protocol.framing import frame, text
+from backstay.relay.lobby import Lobby
 from backstay.simulator import Simulator
 
 
@@ -224,3 +226,54 @@ def test_a_client_that_waited_and_is_answered_counts_under_its_own_name(build, g
         house.wait_state("ready")
         expected = {meter.name: meter.expected for meter in house.manager.meters()}
         assert expected == {"paper/waiting": False, "paper/7": True}
+
+
+def test_a_client_that_reconnects_at_once_waits_for_the_end_of_its_own_last_connection(build, simulator, monkeypatch):
+    """The last connection is held up just before it gives the id back."""
+    house = build(simulator.address)
+    release, held, going_on = Lobby.release, threading.Event(), threading.Event()
+
+    def slow(self, name):
+        held.set()
+        assert going_on.wait(10)
+        release(self, name)
+
+    asked = threading.Event()
+    comes_free = Lobby.comes_free
+    monkeypatch.setattr(Lobby, "release", slow)
+    monkeypatch.setattr(Lobby, "comes_free", lambda self, client_id: (comes_free(self, client_id), asked.set())[0])
+    house.client().connect(7).close()
+    assert held.wait(10)
+    second = house.client()
+    second.greet()
+    second.start(7)
+    assert asked.wait(10)
+    going_on.set()
+    second.expect(9)
+    assert (-1, 326) not in second.errors()
+
+
+def test_a_client_that_left_and_never_ends_keeps_its_id_for_a_bounded_time(build, simulator, monkeypatch):
+    house = build(simulator.address)
+    monkeypatch.setattr("backstay.manager.LEAVING_MARGIN_SECONDS", -1.9)
+    monkeypatch.setattr(Lobby, "release", lambda _self, _name: None)
+    house.client().connect(7).close()
+    house.wait(lambda _status: bool(house.told("client_left")))
+    second = house.client()
+    second.greet()
+    second.start(7)
+    second.expect_error(326, -1)
+    second.expect_closed()
+
+
+@pytest.mark.parametrize("linger_seconds", [0.0, 30.0])
+def test_a_client_whose_end_has_not_been_read_yet_has_left_all_the_same(build, simulator, linger_seconds):
+    house = build(simulator.address, relays={"paper": {"linger_seconds": linger_seconds}})
+    first = house.client().connect(7)
+    first.market_data(11)
+    first.expect(1, 11)
+    for _ in range(20):
+        first.close()
+        first = house.client().connect(7)
+        first.market_data(11)
+    assert not house.told("client_refused")
