@@ -120,7 +120,7 @@ def _on_ordered(core: Core, event: Ordered) -> None:
     if event.event in (Event.PAUSE, Event.RESTART):
         core.trouble = (Cause.OPERATOR, event.reason)
         core.reason = event.reason or "operator"
-    elif event.event is Event.START and core.state is State.STOPPED and core.owed.epoch:
+    elif event.event in (Event.START, Event.RESUME) and core.state is State.STOPPED and core.owed.epoch:
         _take_over(core)
     elif event.event in (Event.STOP, Event.DRAIN):
         core.trouble = (Cause.SHUTDOWN, event.reason)

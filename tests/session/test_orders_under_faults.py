@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from script import ENDPOINTS, Script, lose, size
 from speech import CLIENT_ID, ask, error, next_id, tell
 from speech_orders import Told, completed_order, execution, status
@@ -127,10 +128,11 @@ def test_a_journal_that_is_read_late_still_keeps_ids_that_were_used_from_being_o
     assert next_id(V, 5_001) in [effect.data for effect in script.new if isinstance(effect, Deliver)]
 
 
-def test_a_successor_asks_for_a_journal_that_could_not_be_read():
+@pytest.mark.parametrize("event", [Event.START, Event.RESUME])
+def test_a_successor_asks_for_a_journal_that_could_not_be_read_also_if_it_was_born_paused(event: Event):
     first = without_journal().identify().verify()
     heir = Script(owed=first.owed, settings=first.core.settings)
-    heir.step(Ordered(Event.START, "begun"))
+    heir.step(Ordered(event, "begun"))
     assert any(isinstance(effect, LookUp) for effect in heir.new)
 
 
