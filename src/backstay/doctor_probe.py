@@ -64,6 +64,8 @@ def probe(address: Address, client_id: int, seconds: float) -> Probed:
             clock = _clock(sock, frames, version)
             read_only = _is_read_only(sock, frames, version)
     except _Found as found:
+        if found.cause is Cause.DIALOG and _speaks_http(address, seconds):
+            return Probed(Cause.NOT_TWS.value, f"{Cause.NOT_TWS.row.sentence} (it speaks HTTP)")
         return Probed(found.cause.value, str(found), version)
     except OSError as error:
         return Probed(Cause.RESET.value, f"the socket broke: {error}", version)
@@ -83,6 +85,16 @@ def _connect(address: Address, seconds: float) -> socket.socket:
         raise _Found(Cause.DIAL_TIMEOUT) from error
     except OSError as error:
         raise _Found(Cause.UNREACHABLE, error.strerror or str(error)) from error
+
+
+def _speaks_http(address: Address, seconds: float) -> bool:
+    """Ask who is silent as a browser would: a web server waits for the end of its request line, as TWS for a person."""
+    try:
+        with contextlib.closing(_connect(address, seconds)) as sock:
+            sock.sendall(b"HEAD / HTTP/1.0\r\n\r\n")
+            return sock.recv(RECEIVE_BYTES).startswith(b"HTTP/")
+    except (_Found, OSError):
+        return False
 
 
 def _frames(sock: socket.socket) -> Iterator[bytes]:

@@ -75,6 +75,12 @@ whoever is silent has had its time. They are not counted as clients and can not 
 TROUBLED = ("waiting", "parked", "awaiting_acceptance", "paused")
 """States in which a client that has not been answered waits for something to be put right."""
 
+BRIEF = ("connecting", "handshaking")
+"""States that pass in milliseconds where there is a gateway that answers; a client in them waits if they last."""
+
+BRIEF_SECONDS = 1.0
+"""From here on they last. A healthy start is no trouble, and must not show as any."""
+
 
 @dataclass(slots=True)
 class Door:
@@ -158,9 +164,11 @@ def look_whether_waiting(
 
     Returns the meters, with one more if it took one.
     """
-    if live.charge.owed.introduced or not live.charge.wanted:
+    if live.named or live.charge.owed.introduced or not live.charge.wanted:
         door.waiting.discard(live.id)
-    elif live.view.state in TROUBLED:
+    elif live.view.state in TROUBLED or (
+        live.view.state in BRIEF and time.time() - live.meter.state_since_wall >= BRIEF_SECONDS
+    ):
         door.waiting.add(live.id)
     return count_waiting(door, live, meters)
 
@@ -177,5 +185,5 @@ def count_waiting(door: Door, live: Live, meters: Mapping[str, ConnectionMeter])
     if meter.expected != (expected := bool(waiting) and live.view.expected):
         meter.set_wanted(time.monotonic(), expected=expected, up=False)
         meter.state, meter.state_since_wall = ("waiting" if waiting else "stopped"), time.time()
-        meter.reason = live.view.reason if waiting else ""
+        meter.reason = (live.view.reason or live.view.state) if waiting else ""
     return meters

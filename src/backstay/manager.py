@@ -185,6 +185,7 @@ class Manager:
         """The meters of all connections there are or were, one for each name, as things stand now."""
         for live in list(self._live.values()):
             live.count()
+            self._look_whether_waiting(live)  # a state that lasts raises no event
         return tuple(self._meters.values())
 
     def tree(self) -> TreeNode | None:
@@ -382,15 +383,18 @@ class Manager:
         if live is None:
             return
         before, live.view = live.view, view
-        if live.relay and not live.named:
-            with self._changed:
-                self._meters = look_whether_waiting(self._doors[live.relay], live, self._meters)
+        self._look_whether_waiting(live)
         if (before.state, before.expected) != (view.state, view.expected):
             with self._changed:
                 self._changed.notify_all()
             self._library.changed(live_id)
 
+    def _look_whether_waiting(self, live: Live) -> None:
+        if live.relay and not live.named:
+            with self._changed:
+                if live.id in self._live and (door := self._doors.get(live.relay)) is not None:
+                    self._meters = look_whether_waiting(door, live, self._meters)
+
     def _parked(self, live_id: str, reason: str) -> None:
-        live = self._live.get(live_id)
-        if live is not None:
+        if (live := self._live.get(live_id)) is not None:
             self._show(live_id, replace(live.view, state="parked", reason=reason))

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,15 @@ def test_a_gateway_is_told_by_what_it_does(examine, serve, told, todo):
     assert code == 1
     assert told in found["gateway g"]["text"]
     assert any(todo in line for line in found["gateway g"]["todo"])
+
+
+def test_a_web_server_that_waits_for_a_whole_request_is_told_from_a_dialog(examine):
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        code, found = examine(f"127.0.0.1:{server.server_address[1]}")
+        server.shutdown()
+    assert code == 1
+    assert "it speaks HTTP" in found["gateway g"]["text"]
 
 
 def test_a_port_where_nothing_listens_is_refused(examine):

@@ -212,6 +212,18 @@ def test_clients_that_no_gateway_answers_count_as_one_connection_that_is_wanted_
     assert house.manager.meters() == (meter,)
 
 
+def test_a_client_whose_greeting_a_gateway_does_not_answer_counts_once_that_lasts(build, gateway, monkeypatch):
+    house = build(gateway.address)
+    house.client().sock.sendall(b"API\0" + frame(b"v100..200"))
+    gateway.accept()
+    house.wait_state("handshaking")
+    monkeypatch.setattr("backstay.live.BRIEF_SECONDS", 3600.0)
+    assert house.manager.meters() == ()
+    monkeypatch.setattr("backstay.live.BRIEF_SECONDS", 0.0)
+    (meter,) = house.manager.meters()
+    assert (meter.name, meter.expected, meter.up, meter.reason) == ("paper/waiting", True, False, "handshaking")
+
+
 def test_a_client_that_waited_and_is_answered_counts_under_its_own_name(build, gateway):
     address = gateway.address
     gateway.listener.close()
