@@ -146,8 +146,8 @@ def quick_watchdog(monkeypatch):
         "__kwdefaults__",
         {
             **watchdog_module.Watchdog.__init__.__kwdefaults__,
-            "limit_seconds": 0.2,
-            "period_seconds": 0.02,
+            "limit_seconds": 1.0,  # a machine at its limit keeps a thread waiting for a good part of this
+            "period_seconds": 0.05,
         },
     )
 
