@@ -34,6 +34,9 @@ MAX_CONCLUDED = 5_000
 MAX_ORDER_ID = 2**31 - 2
 """Highest order id (the next number means "not set"); a higher one that is seen does not move the floor."""
 
+HIGHEST_OF_OTHERS = 2**31 - 1_000_000
+"""Another client's order above it does not move our floor: one would be enough to leave us no id, for ever."""
+
 
 class IntentTable:
     """See the module. Belongs to one thread. Order ids are those of the client, never made here."""
@@ -253,7 +256,8 @@ class IntentTable:
             key = self._by_perm_id.get(facts.perm_id)
             return None if key is None else self._get(key)
         for client_id in tuple(self._high):  # an order of anybody: ids have to be above those of all
-            self._raise(client_id, order_id)
+            if client_id == facts.client_id or order_id <= HIGHEST_OF_OTHERS:
+                self._raise(client_id, order_id)
         key = IntentKey(self.connection, facts.client_id, order_id)
         intent = self._get(key)
         if intent is None and facts.client_id in self._high:

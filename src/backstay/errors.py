@@ -46,7 +46,10 @@ class ConnectionLostError(BackstayError):
 
 
 class NotReadyError(ConnectionLostError):
-    """The connection is not there, and the request was not sent."""
+    """The connection is not there, and the request was not sent. `code` is 504 unless a closer one is known."""
+
+    def __init__(self, text: str, *, code: int = 504) -> None:
+        super().__init__(text, code=code)
 
 
 class RequestInDoubtError(BackstayError):
@@ -59,7 +62,9 @@ class RequestInDoubtError(BackstayError):
 
 
 class NoAnswerError(BackstayError, TimeoutError):
-    """There was no answer within the time the caller gave; the request is given up."""
+    """There was no answer within the time the caller gave; the request is given up. `code` is 504, as TWS's."""
+
+    code = 504
 
 
 class StartError(BackstayError):

@@ -196,7 +196,6 @@ class Connection:
         listener.on_drop = self._desk.dropped
         desk = self._desk
         with desk.lock:
-            desk.in_use = True
             desk.listeners = (*desk.listeners, listener)
         listener.start()
         return listener

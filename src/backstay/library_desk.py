@@ -13,12 +13,16 @@ from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 from backstay.errors import ConnectionLostError, MisuseError
+from backstay.library_ids import REQUEST_IDS
 from backstay.library_words import ENDS, CallbackFailed, ConnectAck, Gap, Resumed, blame, notice_of
 from backstay.metrics.blocks import ConnectionMeter
 from backstay.pending import Pending
 from backstay.protocol import events as e
+from backstay.protocol.codes import About, code_info
 from backstay.protocol.events_reading import Read, plain, readers
 from backstay.protocol.responses import HISTORICAL_TICKS
+from backstay.session.notices import NO_ID
+from backstay.session.orders import FIRST_RESERVED_ID
 from backstay.session.own_words import OwnWord, TellBack, TellGap, TellHello
 from backstay.subscription import Subscription
 from backstay.trade import Trade
@@ -30,9 +34,6 @@ Route = tuple[Callable[[Any], object], int, Subscription | None]
 
 MAX_TRADES = 20_000
 """Orders remembered of one connection; the oldest that are done go first."""
-
-FIRST_REQUEST_ID = 1_000_000_000
-"""Request ids of the library begin here, far above order ids: an error says by its id alone what it is about."""
 
 LINK_LOST, LINK_BACK = frozenset({1100, 2110}), frozenset({1101, 1102})
 IB_LINK = "ib_link"
@@ -47,7 +48,6 @@ class Desk:
         self.name = name
         self.log = log
         self.lock = threading.RLock()
-        self.in_use = False
         self.version: int | None = None
         self.table: Table | None = None
         self.epoch = 0
@@ -70,6 +70,7 @@ class Desk:
         self.on_gap: Callable[[TellGap], object] = lambda _: None
         self.on_back: Callable[[], object] = lambda: None
         self.on_trade: Callable[[Trade], object] = lambda _: None
+        self.knows_order: Callable[[int], bool] = self.trades.__contains__
 
     # -- words of the session ----------------------------------------------------------------------------------------
 
@@ -318,12 +319,22 @@ class Desk:
                 if not stream.socket_gap:
                     self._resume(stream, self.epoch)
         owner = self.keyed.get(event.request_id) or self.previews.get(event.request_id)
-        if owner is not None:
-            owner.hear(event)
-        elif 0 <= event.request_id < FIRST_REQUEST_ID:
+        if self._is_about_order(event, asked=owner is not None):
             self.trade(event.request_id).hear(event)
+        elif owner is not None:
+            owner.hear(event)
         else:
             self._error_on_nobody(event)
+
+    def _is_about_order(self, event: e.Error, *, asked: bool) -> bool:
+        """By what is known of the id, and where that leaves it open by the code. `asked`: a request waits under it."""
+        key, about = event.request_id, code_info(event.code).about
+        known = self.knows_order(key)
+        if asked:
+            return known and about is About.ORDER
+        if REQUEST_IDS.has_given(key):  # a late word on a request, unless TWS had an order of that id before
+            return known and about is not About.REQUEST
+        return known or 0 <= key < FIRST_RESERVED_ID or (key < NO_ID and about is About.ORDER)
 
     def _error_on_nobody(self, event: e.Error) -> None:
         """A read without an id is refused without one. Whose it is can be told if only one is out."""

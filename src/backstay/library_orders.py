@@ -11,17 +11,21 @@ from typing import TypeVar
 from backstay.actors.charge import Charge
 from backstay.errors import MisuseError, NotReadyError
 from backstay.library_desk import Desk
+from backstay.library_ids import REQUEST_IDS
 from backstay.library_line import Line
 from backstay.pending import Pending
 from backstay.protocol.builders import HIGHEST_BUILT, FieldError, build
 from backstay.protocol.builders_orders import PLACE_ORDER, place_order
 from backstay.protocol.builders_terms import Contract, Order
+from backstay.session.intent_table import MAX_ORDER_ID
 from backstay.trade import Trade
 
 OPEN_ORDER = 5
 
 LOOKS = 100
 """Times to look at a table that changes under one's eyes; the second mostly does."""
+
+USED_UP = "the order ids of this client are used up; reset them in TWS (API settings), and begin a new journal"
 
 T = TypeVar("T")
 
@@ -35,7 +39,7 @@ class OrderDesk:
         self._lock = threading.Lock()
         self._next_id = 0
         self._suspects: list[Trade] = []
-        desk.on_trade = self._adopt
+        desk.on_trade, desk.knows_order = self._adopt, self._knows
 
     def place(self, contract: Contract, order: Order, trade: Trade | None) -> Trade:
         """Place an order, or (with its trade) change one."""
@@ -87,6 +91,12 @@ class OrderDesk:
             if not known and not trade.acknowledged:
                 trade.fail(NotReadyError(f"order {trade.order_id} was not sent: a part of backstay failed", code=504))
 
+    def _knows(self, order_id: int) -> bool:
+        if order_id in self._desk.trades:
+            return True
+        orders = None if self.line is None else self.line.place.charge.owed.orders
+        return orders is not None and orders.table.get(self._desk.client_id, order_id) is not None
+
     def _charge(self) -> Charge:
         if self.line is None:
             raise NotReadyError("the manager has not been started")
@@ -100,7 +110,11 @@ class OrderDesk:
         if orders is None or version is None:
             raise NotReadyError("the order was not sent: the gateway has not said who we are", code=504)
         with self._lock:
-            number = order_id or max(self._next_id, orders.table.floor(self._desk.client_id))
+            number = order_id
+            if number is None:
+                number = REQUEST_IDS.free_from(max(self._next_id, orders.table.floor(self._desk.client_id)))
+            if number > MAX_ORDER_ID:
+                raise MisuseError(f"the order was not sent: {USED_UP}")
             try:
                 payload = place_order(contract, order, order_id=number, version=version)
             except FieldError as error:

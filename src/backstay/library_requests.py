@@ -6,14 +6,14 @@ given up when its deadline has passed; whichever comes first settles its future,
 
 from __future__ import annotations
 
-import itertools
 import threading
 from collections import deque
 from collections.abc import Mapping
 
 from backstay.deadlines import Deadlines
 from backstay.errors import BackstayError, ConnectionLostError, MisuseError, NoAnswerError, NotReadyError
-from backstay.library_desk import FIRST_REQUEST_ID, Desk
+from backstay.library_desk import Desk
+from backstay.library_ids import FIRST_REQUEST_ID, REQUEST_IDS
 from backstay.library_line import Line, Place
 from backstay.library_orders import OrderDesk
 from backstay.pending import Pending
@@ -34,9 +34,6 @@ RELEASE_SECONDS = 300.0
 
 TAKES_ORDERS = ("ready", "degraded")
 """States in which an order is given to the session; it knows of more reasons to refuse one."""
-
-_numbers = itertools.count(FIRST_REQUEST_ID)
-"""Request ids, never given twice in this process."""
 
 
 class Requests:
@@ -61,7 +58,7 @@ class Requests:
     def read(self, name: str, values: dict[str, object], timeout: float, *, fail_fast: bool) -> Pending:
         """Begin a read. Any thread."""
         request = BUILDERS[name].request
-        key = None if request.key is Key.NONE else next(_numbers)
+        key = None if request.key is Key.NONE else self._new_id()
         pending = Pending(name, request, key=key, values=values)
         pending.fail_fast = fail_fast
         pending.on_end, pending.ask_again, pending.on_late = self._ended, self._ask_again, self._go_on
@@ -79,7 +76,7 @@ class Requests:
     ) -> Subscription:
         """Begin a stream. Any thread."""
         request = BUILDERS[name].request
-        key = None if request.key is Key.NONE else next(_numbers)
+        key = None if request.key is Key.NONE else self._new_id()
         stream = Subscription(name, request=request, key=key, callback=callback, inline=inline, limit=limit)
         stream.values = values
         stream.on_close, stream.on_callback_error = self._closed, self._desk.callback_failed
@@ -106,9 +103,12 @@ class Requests:
             raise NotReadyError(f"{self.name}: the manager has not been started")
         return self.line
 
+    def _new_id(self) -> int:
+        desk = self._desk
+        return REQUEST_IDS.give(lambda number: number in desk.previews or desk.knows_order(number))
+
     def check_up(self) -> None:
         """Raise NotReadyError unless orders may leave: none waits for a gateway that is known to be away."""
-        self._desk.in_use = True
         state = self.place.view().state
         if state not in TAKES_ORDERS or self._desk.over:
             raise NotReadyError(f"the order was not sent: the connection is {state}", code=504)
@@ -118,7 +118,6 @@ class Requests:
         desk = self._desk
         if desk.over:
             raise NotReadyError(f"{name}: not sent, {desk.over}", code=504)
-        desk.in_use = True
         payload = self.build(name, values, FIRST_REQUEST_ID)
         return payload, kind_of(payload, desk.version or HIGHEST_BUILT)
 
@@ -220,7 +219,7 @@ class Requests:
     def _ask_again(self, pending: Pending) -> None:
         """The connection broke within the answer. Under another id: what is left of the first must not mix with it."""
         self._desk.remove(pending)
-        pending.key = next(_numbers)
+        pending.key = self._new_id()
         self._desk.add_read(pending)
         self._write_late(pending)
 

@@ -83,7 +83,7 @@ class LibrarySink:
         desk, life = self._desk, self._lives
         desk.thread = self._running = threading.get_ident()
         try:
-            if desk.in_use and desk.table is not None:
+            if desk.table is not None:
                 self._deliver(data.decode("latin-1"), starts if starts is not None else _starts(data), desk.table)
         finally:
             if life == self._lives:
