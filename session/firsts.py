@@ -100,6 +100,12 @@ class Firsts:
         if entry.repeats:
             self.budget = max(0.0, self.budget - 1.0)
 
+    def refused_unnamed(self, entry: Entry) -> None:
+        """An error that names no request answers it: it is not sent again, and a read ends at its deadline."""
+        entry.repeats = self.settings.repeats
+        if not entry.is_stream:
+            self.plan(entry, entry.born_at + self.settings.deadline_seconds)
+
     def watch(self, entry: Entry, now: float, seconds: float) -> None:
         """It should flow, and perhaps does not: give it so long to show."""
         entry.heard = False

@@ -26,7 +26,15 @@ from backstay.session.ordering import (
     link_changed,
 )
 from backstay.session.own_words import TellHello
-from backstay.session.repair import FARM_CODES, RENEW_SECONDS, farm_changed, pace, renew_on, watch_streams
+from backstay.session.repair import (
+    FARM_CODES,
+    RENEW_SECONDS,
+    farm_changed,
+    pace,
+    refuse_unnamed,
+    renew_on,
+    watch_streams,
+)
 from backstay.session.settings import capped
 from backstay.session.sieve import (
     COMMISSION,
@@ -301,6 +309,7 @@ def _note_error_on_key(core: Core, error: ErrorMessage) -> None:
     """
     ledger = core.owed.ledger
     if error.id < 0:
+        refuse_unnamed(core, error)
         return
     means_order = code_info(error.code).about is About.ORDER or (
         error.code in EITHER_CODES and (ledger.order_unanswered(error.id) or error.id in ledger.previews)

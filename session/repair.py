@@ -58,6 +58,12 @@ PACING_SECONDS = {TOO_FAST: 1.0, 162: 15.0, 420: 15.0}
 JUST_SENT_SECONDS = 2.0
 """Error 100 may come without an id: what was sent so lately and has no answer may be what it is about."""
 
+NOT_READ = frozenset({320, 321, 322})
+"""Codes by which TWS refuses what it was sent, without an id where it could not read that far."""
+
+AT_ONCE_SECONDS = 1.0
+"""A refusal takes TWS milliseconds; only as far back does the pace know all that has left."""
+
 
 def look_after(core: Core) -> None:
     """The time of some requests has come."""
@@ -176,3 +182,17 @@ def pace(core: Core, error: ErrorMessage, payload: bytes) -> None:
     for entry in refused:
         entry.heard = entry.flowed = False
         desk.firsts.plan(entry, now + delay * 2**entry.repeats)
+
+
+def refuse_unnamed(core: Core, error: ErrorMessage) -> None:
+    """A refusal without an id is about the only thing that has left lately: asked again it is refused again.
+
+    Where anything else has left, be it a probe, it may as well be about that, and what has no answer was dropped.
+    """
+    if error.code not in NOT_READ:
+        return
+    lately = [at for at in core.desk.outbox.sent_at if at > core.now - AT_ONCE_SECONDS]
+    epoch, entries = core.owed.epoch, core.owed.ledger.entries.values()
+    asked = [one for one in entries if one.epoch == epoch and not (one.heard or one.queued)]
+    if len(lately) == 1 and [one.sent_at for one in asked] == lately:
+        core.desk.firsts.refused_unnamed(asked[0])

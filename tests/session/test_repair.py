@@ -8,7 +8,7 @@ from speech import VERSIONS, ask, error, payloads, tell
 
 from backstay.protocol.commands import cancel_frame
 from backstay.protocol.framing import PREFIX_BYTES
-from backstay.session.repair import MAX_FARMS
+from backstay.session.repair import MAX_FARMS, NOT_READ
 from backstay.session.settings import VerifySettings
 from backstay.session.vocabulary import ClientAway, ClientReturned, Count, FarmChanged, Resubscribe, Timer
 
@@ -278,6 +278,40 @@ def test_too_fast_without_an_id_has_all_that_was_just_sent_looked_at_soon():
     script.hear(TICK)
     script.hear(error(V, -1, 100))
     assert look(script, 1.1) == [DETAILS]
+
+
+@pytest.mark.parametrize("code", sorted(NOT_READ))
+def test_a_refusal_without_an_id_of_the_only_thing_that_has_left_is_its_answer(code):
+    script = Script().ready()
+    script.now += 2.0
+    script.ask(QUOTES)
+    assert script.hear(error(V, -1, code)).codes() == [(-1, code)]
+    assert [look(script, wait) for wait in (5.0, 10.0, 20.0)] == [[], [], []]
+
+
+def test_a_read_that_was_refused_without_an_id_ends_at_its_deadline():
+    script = Script().ready()
+    script.now += 2.0
+    script.ask(DETAILS)
+    script.hear(error(V, -1, 320))
+    assert look(script, 200.0) == []
+    assert (6, 504) not in script.codes(script.effects)
+    look(script, 40.0)
+    assert (6, 504) in script.codes(script.effects)
+
+
+@pytest.mark.parametrize(
+    ("asked", "code", "after"),
+    [((QUOTES, DETAILS), 320, 0.0), ((ask(V, 59), QUOTES), 320, 0.0), ((QUOTES,), 200, 0.0), ((QUOTES,), 320, 1.5)],
+    ids=["two requests", "a setting beside it", "another code", "too late"],
+)
+def test_a_refusal_without_an_id_that_may_be_about_something_else_stops_no_repeat(asked, code, after):
+    script = Script().ready()
+    script.now += 2.0
+    script.ask(*asked)
+    script.now += after
+    script.hear(error(V, -1, code))
+    assert QUOTES in look(script, 5.0)
 
 
 def test_what_is_too_fast_and_not_ours_to_mend_is_told():
