@@ -245,6 +245,8 @@ class Core:
         self.effects += [HangUp(self.owed.epoch), Hush(self.owed.epoch)]
         cause, detail = self.trouble
         row = cause.row
+        if cause is Cause.SHUTDOWN and not self.was_ready:
+            return  # nobody wants it any more, which is no failure of the gateway's
         if self.was_ready:
             self.effects.append(Count("disconnects", loss_reason(self)))
             self.lost_at = self.now

@@ -4,7 +4,8 @@ import argparse
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import Unpack
 
@@ -40,17 +41,28 @@ def serve(
 
 
 def _serve(simulator: Simulator, control: tuple[str, int] | None, stopping: threading.Event) -> int:
-    with simulator:
-        server = ControlServer(simulator, control) if control else None
+    with ExitStack() as stack:
+        with _naming("--listen", simulator.address):
+            stack.enter_context(simulator)
         line = "backstay simulator listens on {}:{}".format(*simulator.address)
-        if server is not None:
+        if control is not None:
+            with _naming("--control", control):
+                server = ControlServer(simulator, control)
             server.start()
+            stack.callback(server.stop)
             line += ", control on http://{}:{}".format(*server.address)
         print(line, flush=True)  # noqa: T201  (the one line a program that waits for it reads)
         stopping.wait()
-        if server is not None:
-            server.stop()
     return EXIT_OK
+
+
+@contextmanager
+def _naming(option: str, address: tuple[str, int]) -> Generator[None, None, None]:
+    """Say of an error which of the two addresses it is about."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(f"{option} {address[0]}:{address[1]}: {error.strerror or error}") from error
 
 
 def read_address(text: str) -> tuple[str, int]:

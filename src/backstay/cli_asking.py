@@ -57,6 +57,11 @@ def client_of(config: str | None, control: str | None) -> ControlClient:
     return ControlClient(Path(path))
 
 
+def is_pattern(*names: str) -> bool:
+    """Whether one of these is to be matched, not taken as it is."""
+    return any(mark in name for name in names for mark in "*?[")
+
+
 def chosen(connections: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[Mapping[str, Any]]:
     """Those whose names match; all where there are no names. Raises RefusedError for a name that none has."""
     for name in names:

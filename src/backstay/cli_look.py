@@ -19,7 +19,10 @@ from backstay.cli_asking import (
     JsonOption,
     TimeoutOption,
     ask,
+    chosen,
     client_of,
+    is_pattern,
+    readiness,
     tell,
 )
 from backstay.commands import Argument, Option, say
@@ -117,12 +120,23 @@ def explain(
     """See its row."""
 
     def look() -> Answer:
-        found = client_of(config, control).command("explain", {"name": _one(names)}, timeout=timeout)
-        row = found["connection"]
-        code = Exit.NOT_READY if row["wanted"] and row["state"] != "ready" else Exit.OK
-        return Answer(code, json.dumps(found) if as_json else "\n".join(_explanation(found)))
+        client = client_of(config, control)
+        found = [client.command("explain", {"name": name}, timeout=timeout) for name in _meant(client, names, timeout)]
+        texts = [json.dumps(one) if as_json else "\n".join(_explanation(one)) for one in found]
+        return Answer(readiness([one["connection"] for one in found]), "\n".join(texts))
 
     return tell(ask(look, as_json=as_json))
+
+
+def _meant(client: ControlClient, names: list[str] | None, timeout: float) -> list[str]:
+    """Names as they are, patterns as what they match; the one connection there is where nothing is said."""
+    if names and not is_pattern(*names):
+        return names
+    rows = client.status(timeout=timeout)["connections"]
+    if not names and len(rows) != 1:
+        there = ", ".join(str(row["name"]) for row in rows)
+        raise MisusedError(f"name one: {there}" if rows else "there is no connection", code="bad_request")
+    return [str(row["name"]) for row in chosen(rows, names or ())]
 
 
 def _explanation(found: Mapping[str, Any]) -> Iterator[str]:

@@ -24,6 +24,7 @@ from backstay.cli_asking import (
     ask,
     chosen,
     client_of,
+    is_pattern,
     tell,
 )
 from backstay.commands import Argument, Option
@@ -214,8 +215,7 @@ def _meant(rows: Sequence[Mapping[str, Any]], names: Sequence[str], *, everythin
         return [str(row["name"]) for row in rows]
     found: dict[str, None] = {}
     for name in names:
-        is_pattern = any(mark in name for mark in "*?[")
-        found |= dict.fromkeys(str(row["name"]) for row in chosen(rows, [name])) if is_pattern else {name: None}
+        found |= dict.fromkeys(str(row["name"]) for row in chosen(rows, [name])) if is_pattern(name) else {name: None}
     return list(found)
 
 

@@ -231,7 +231,7 @@ def _shared_client_ids(config: Config) -> Iterator[_Contradiction]:
 def _read_toml(file: Path) -> _Tree:
     text = ""
     try:
-        text = file.read_bytes().decode("utf-8")
+        text = file.read_bytes().decode("utf-8-sig")  # editors put a mark in front
         return tomllib.loads(text)
     except OSError as error:
         raise ConfigError([Problem(str(file), "", f"cannot be read: {error.strerror or error}")]) from error

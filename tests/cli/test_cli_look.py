@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from backstay.control.client import ControlClient
 from backstay.control.explaining import HELP_BY_CAUSE, explain
 from backstay.demo_client import QuoteClient
 from backstay.outlook import ORDER_STATES, placed_orders
@@ -84,9 +85,25 @@ def test_what_works_is_told_so(place):
     assert "todo" not in out
 
 
-@pytest.mark.parametrize("names", [(), ("one", "two")])
-def test_one_connection_at_a_time_is_explained(place, names):
-    assert place.run("explain", *names) == (2, "", "backstay: name one connection\n")
+def test_patterns_are_explained_and_without_a_name_the_only_connection(place, client, monkeypatch):
+    code, out, err = place.run("explain")
+    assert (code, out) == (2, "")
+    assert re.fullmatch(r"backstay: name one: (\S+, )+\S+\n", err)
+    assert all(name in err for name in ("one", "lost", "door/3"))
+    code, out, _ = place.run("explain", "l?st", "door/*")
+    assert code == 3
+    assert [line.split(" ")[0] for line in out.splitlines() if line[0] != " "] == ["lost", "door/3"]
+    assert place.run("explain", "no*") == (1, "", "backstay: no connection 'no*'\n")
+    status = ControlClient.status
+    for only, told in (("one", "one on gateway"), ("", "there is no connection")):
+        monkeypatch.setattr(
+            ControlClient,
+            "status",
+            lambda self, only=only, **options: {
+                "connections": [row for row in status(self, **options)["connections"] if row["name"] == only]
+            },
+        )
+        assert told in "".join(map(str, place.run("explain")))
     assert place.run("explain", "nobody") == (1, "", "backstay: no connection 'nobody'\n")
 
 

@@ -521,3 +521,10 @@ def test_config_errors_are_the_callers_and_carry_their_problems():
     assert isinstance(error, BackstayError)
     assert error.problems[0] is problem
     assert str(error) == f"b.toml: http.listen: no{os.linesep}b.toml:1:2: broken"
+
+
+def test_a_mark_of_the_byte_order_in_front_is_no_part_of_the_file(tmp_path):
+    file = tmp_path / "backstay.toml"
+    relay = b'[relays.r]\ngateway = "g"\nlisten = "127.0.0.1:0"\n'
+    file.write_bytes(b"\xef\xbb\xbf" + b'[gateways.g]\nendpoints = ["127.0.0.1:4002"]\n' + relay)
+    assert list(load(file, {}).gateways) == ["g"]

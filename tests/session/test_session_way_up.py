@@ -19,6 +19,7 @@ from backstay.session.vocabulary import (
     Answered,
     BackOff,
     ClientGreeted,
+    ClientLeft,
     ClientStarted,
     Count,
     Deliver,
@@ -311,3 +312,11 @@ def test_an_id_in_use_is_only_heard_while_starting():
 )
 def test_an_offer_is_worth_something_if_it_has_a_version_that_can_be_read(low, high, offered):
     assert offers_something(VersionRange(low, high)) is offered
+
+
+def test_a_client_that_leaves_while_its_gateway_is_dialled_is_no_failure_of_the_gateway():
+    script = Script().greet()
+    script.step(ClientLeft())
+    assert script.core.state is State.STOPPED
+    assert script.reports("connect_failed") == []
+    assert Count("connect_failures", "other") not in script.effects

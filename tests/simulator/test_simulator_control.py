@@ -135,16 +135,20 @@ def test_the_program_prints_one_line_and_stops_on_a_signal(program, number):
     assert (process.returncode, output, errors) == (0, "", "")
 
 
-def test_a_port_in_use_is_told_in_one_line(simulator):
+@pytest.mark.parametrize(
+    "options", [("--listen", "127.0.0.1:{}"), ("--listen", "127.0.0.1:0", "--control", "127.0.0.1:{}")]
+)
+def test_a_port_in_use_is_told_in_one_line_with_its_option(simulator, options):
+    options = [option.format(simulator.port) for option in options]
     ended = subprocess.run(
-        [sys.executable, "-m", "backstay.simulator", "--listen", f"127.0.0.1:{simulator.port}"],
+        [sys.executable, "-m", "backstay.simulator", *options],
         capture_output=True,
         text=True,
         timeout=SECONDS,
         check=False,
     )
     assert ended.returncode == 1
-    assert ended.stderr.startswith("backstay simulator: can not listen: ")
+    assert ended.stderr.startswith(f"backstay simulator: can not listen: {options[-2]} 127.0.0.1:{simulator.port}: ")
     assert ended.stderr.count("\n") == 1
 
 
