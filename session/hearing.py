@@ -52,7 +52,7 @@ from backstay.session.sieve import (
     READ_ONLY_API,
 )
 from backstay.session.tally import count_failed, count_heard, count_word
-from backstay.session.unspoken import CANCEL_TOO_LATE
+from backstay.session.unspoken import CANCEL_TOO_LATE, WORKING
 from backstay.session.upstream import upstream_lost, upstream_restored
 from backstay.session.vocabulary import (
     Answered,
@@ -72,9 +72,6 @@ if TYPE_CHECKING:
     from backstay.session.core import Core
 
 DATA_LOST = 1101
-WORKING = frozenset({"ApiPending", "PendingSubmit", "PreSubmitted", "Submitted", "Inactive"})
-"""Statuses of an order of which no cancel is known."""
-
 EITHER_CODES = frozenset({200, 203, 320, 321, 322, 323})
 """What TWS says of requests and of orders alike."""
 

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 CANCEL_TOO_LATE = frozenset({161, 10148})
 """What TWS says of a cancel that it has had already. The status of the order says all that the client needs."""
 
+WORKING = frozenset({"ApiPending", "PendingSubmit", "PreSubmitted", "Submitted", "Inactive"})
+"""Statuses of an order of which no cancel is known."""
+
 LOOK_SECONDS = 1.0
 """Between two looks: orders come by the dozen a second, and nothing depends on a moment."""
 
