@@ -23,6 +23,7 @@ from backstay.protocol.handshake import Hello, ServerGreeting, VersionRange, ans
 from backstay.protocol.vocabulary import HIGHEST_VERSION, LOWEST_VERSION
 from backstay.relay.lobby import Chair, Lobby, Reception, Visit
 from backstay.relay.outlet import NO_SOCKET, WRITER, Outlet, Pump
+from backstay.session.calling import LEAVING_SECONDS
 from backstay.session.causes import Cause
 from backstay.session.notices import NO_ID, Notice
 from backstay.session.owed import Owed
@@ -59,6 +60,11 @@ LEAVING_MARGIN_SECONDS = 5.0
 
 RETRY_SECONDS = 0.05
 """Between two tries to tell a session whose inbox is full, or that is about to be found dead."""
+
+
+def leaving_seconds(drain_seconds: float) -> float:
+    """How long a client that reconnects has to wait for the end of its own last connection, at the most."""
+    return max(LEAVING_SECONDS, drain_seconds) + LEAVING_MARGIN_SECONDS
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from backstay.session import roll_call
 from backstay.session.causes import Cause
 from backstay.session.downtime import ring_calendar
 from backstay.session.failover import ring_return
-from backstay.session.lifecycle import Event, State
+from backstay.session.lifecycle import LINKED_STATES, Event, State
 from backstay.session.order_words import LookedUp, NotWrittenDown, WrittenDown
 from backstay.session.ordering import (
     look_up,
@@ -27,6 +27,7 @@ from backstay.session.pulse import Verdict
 from backstay.session.repair import look_after, watch_streams
 from backstay.session.upstream import ring_upstream
 from backstay.session.vocabulary import (
+    Arm,
     ClientAsked,
     ClientAway,
     ClientGreeted,
@@ -47,6 +48,13 @@ if TYPE_CHECKING:
 
 MAX_OPTIONS_BYTES = 1024
 """Connect options are a word or two; a client that sends more is not followed."""
+
+LEAVING_SECONDS = 60.0
+"""How long the orders and cancels of a client that has left may take to get out: twice what its window holds of them
+at the pace of TWS, and about as long as a gateway takes to start again."""
+
+_LETS_OUT = frozenset({State.WAITING, State.CONNECTING, *LINKED_STATES})
+"""States from which what waits gets out, now or soon. A paused or parked connection has nothing to wait for."""
 
 
 def _on_client_greeted(core: Core, event: ClientGreeted) -> None:
@@ -84,7 +92,12 @@ def _on_client_refused(core: Core, event: ClientRefused) -> None:
 
 def _on_client_left(core: Core, _event: ClientLeft) -> None:
     core.trouble = (Cause.SHUTDOWN, "the client left")
-    core.move(Event.DRAIN)
+    core.desk.forget_questions()
+    if core.state in _LETS_OUT and core.desk.has_trades:
+        core.leaving = True
+        core.effects.append(Arm(Timer.LEAVING, LEAVING_SECONDS))
+    else:
+        core.move(Event.DRAIN)
 
 
 def _on_client_away(core: Core, _event: ClientAway) -> None:
@@ -170,6 +183,12 @@ def _ring_roll_call(core: Core) -> None:
     roll_call.ring(core)
 
 
+def _ring_leaving(core: Core) -> None:
+    if core.leaving:
+        core.leaving = False
+        core.move(Event.STOP)
+
+
 def _ring_pulse(core: Core) -> None:
     verdict, wait = core.pulse.look(core.now, core.heard_at)
     if verdict is Verdict.QUIET:
@@ -224,4 +243,5 @@ _RINGS: dict[Timer, Callable[[Core], None]] = {
     Timer.CALENDAR: ring_calendar,
     Timer.UPSTREAM: ring_upstream,
     Timer.PREFER: ring_return,
+    Timer.LEAVING: _ring_leaving,
 }

@@ -63,7 +63,7 @@ from backstay.session.vocabulary import (
     Write,
 )
 
-LASTING_TIMERS = (Timer.STATE, Timer.RETRY, Timer.STABLE, Timer.HELD, Timer.JOURNAL, Timer.CALENDAR)
+LASTING_TIMERS = (Timer.STATE, Timer.RETRY, Timer.STABLE, Timer.HELD, Timer.JOURNAL, Timer.CALENDAR, Timer.LEAVING)
 SOCKET_TIMERS = tuple(timer for timer in Timer if timer not in LASTING_TIMERS)
 """Timers of what goes on over a socket."""
 
@@ -108,6 +108,7 @@ class Core:
         self.cached: Hello | None = None
         self.round_trip: float | None = None
         self.clock_skew = 0.0
+        self.leaving = False  # the client has left, and orders or cancels of it wait
         self.reconcile_due: float | None = None
         self.to_ask: list[Source] = []
         self.own_key: int | None = None
@@ -352,7 +353,8 @@ class Core:
 
     def _end(self) -> None:
         self.desk.open = False
-        self.desk.farewell()
+        self.desk.farewell(self.trouble[1] or self.trouble[0].row.sentence)
+        keep_changes(self)
         self.effects.append(Leave())
 
     def _settle_queue(self) -> None:
@@ -361,6 +363,9 @@ class Core:
         asking = orders is not None and orders.reconciliation.phase is Phase.ASKING and orders.table.open_intents()
         if self.state is State.SYNCING and self.desk.open and not self.desk.restoring and not asking:
             self.move(Event.SYNCED)
+        if self.leaving and not self.desk.has_trades:
+            self.leaving = False
+            self.move(Event.DRAIN)
         if self.state is State.DRAINING and self.desk.open and self.desk.idle:
             self.move(Event.DRAINED)
 

@@ -14,9 +14,10 @@ from backstay.protocol.framing import PREFIX_BYTES
 from backstay.protocol.messages import body_fields, is_protobuf, kind_of, message_id, request_key
 from backstay.protocol.requests import REQUESTS
 from backstay.protocol.vocabulary import Kind, Request
-from backstay.session.gate import GLOBAL_CANCEL, REQ_CURRENT_TIME, Gate
+from backstay.session.gate import REQ_CURRENT_TIME, Gate
 from backstay.session.notices import Notice
 from backstay.session.pacing import Item, Lane
+from backstay.session.trades import GLOBAL_CANCEL
 
 MARKET_DATA_TYPE, LIVE = 59, 1
 ACCOUNT_SUMMARY = 62
@@ -144,10 +145,21 @@ class Desk(Gate):
         # A second startApi or a verify exchange: the official server knows neither here. It is not passed on.
         self._refuse(item, Notice.NOT_SENT, None, detail="handshake messages are not expected now")
 
+    def forget_questions(self) -> None:
+        """Nobody is there any more to hear an answer: streams and reads give way to orders and cancels."""
+        for entry in list(self.ledger.entries.values()):
+            self.ledger.drop(entry)
+        for line in (*self.outbox.lanes, self.clocks):
+            kept = [item for item in line if item.entry is None]
+            self.refund += sum(item.refund for item in line if item.entry is not None)
+            self.restoring -= sum(item.restores for item in line if item.entry is not None)
+            line.clear()
+            line.extend(kept)
+
     def forget_client(self) -> None:
         """The client has left and its connection is kept: end what it had asked for, as a closed socket would.
 
-        Cancels of orders still go out; what TWS knows of streams and settings is undone.
+        Orders and their cancels still go out; what TWS knows of streams and settings is undone.
         """
         for entry in list(self.ledger.entries.values()):
             if self.open and entry.is_known_in(self.epoch):
@@ -156,7 +168,7 @@ class Desk(Gate):
         if self.ledger.settings.pop(MARKET_DATA_TYPE, None) is not None and self.open:
             self.outbox.push(Lane.SETTINGS, Item(market_data_type(self.version, LIVE)[PREFIX_BYTES:]))
         self.ledger.settings.clear()
-        for item in (*self.clocks, *self._take_from_trades(lambda item: item.is_order)):
+        for item in self.clocks:
             self.refund += item.refund
         self.clocks.clear()
 

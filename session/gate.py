@@ -13,7 +13,7 @@ from backstay.protocol.codes import CANCEL_CODES, USUAL_CANCEL_CODES
 from backstay.protocol.commands import cancel_frame
 from backstay.protocol.framing import PREFIX_BYTES, frame
 from backstay.protocol.historical import LIMITED, historical_query
-from backstay.protocol.messages import kind_of, message_id, request_key
+from backstay.protocol.messages import message_id, request_key
 from backstay.protocol.requests import REQUESTS
 from backstay.protocol.vocabulary import Kind
 from backstay.session.firsts import NEVER_DUE, Firsts
@@ -21,7 +21,7 @@ from backstay.session.ledger import FORGOTTEN, NEVER, UNSEEN, Entry
 from backstay.session.notices import Notice
 from backstay.session.pacing import Item, Lane
 from backstay.session.tally import ORDER, ORDER_CANCEL, count_failed, count_order_sent, count_sent
-from backstay.session.trades import Trades
+from backstay.session.trades import GLOBAL_CANCEL, Trades
 from backstay.session.unspoken import Unspoken
 from backstay.session.vocabulary import Arm, Await, Count, Mute, Observe, PassClock, Swallow, Timer, Write
 
@@ -30,7 +30,6 @@ ORDERS = frozenset(request.id for request in REQUESTS.values() if request.kind i
 SILENCE_SAYS_NOTHING = frozenset({REQ_CURRENT_TIME, 12})
 """The time, whose silence the pulse judges; news bulletins, of which there may be none for days."""
 
-GLOBAL_CANCEL = 58
 CANCEL_ORDER, MARKET_DEPTH = 4, 10
 
 DUPLICATE_CODES = frozenset({102, 322, 385, 386, 10278, 10281})
@@ -319,8 +318,7 @@ class Gate(Trades):
     @property
     def idle(self) -> bool:
         """Whether nothing waits to be written."""
-        unkept = self.orders is not None and self.orders.unkept
-        return not len(self.outbox) and not self.clocks and not unkept and not self.trades
+        return not len(self.outbox) and not self.clocks and not self.has_trades
 
     def break_off(self, detail: str, now: float) -> None:
         """The socket is gone: close the gate, settle what cannot be put back, keep what can."""
@@ -365,14 +363,13 @@ class Gate(Trades):
     def _settle_queued(self, item: Item) -> None:
         """A queued frame without an entry did not leave: an order is refused, a cancel kept, a setting replayed."""
         item.refund = 0
-        request = REQUESTS.get(message_id(item.payload, self.version))
-        kind = kind_of(item.payload, self.version) if request is not None else None
-        if request is not None and (kind is Kind.ORDER_CANCEL or request.id == GLOBAL_CANCEL):
+        kind = self.kind_of_queued(item)
+        if kind is Kind.ORDER_CANCEL:
             if not item.repeats or request_key(item.payload, self.version) not in self.ledger.cancels_out:
                 self._hold_trade(item)  # the other ones are held for what they repeat
         elif kind is Kind.ORDER:
             self._unsend(item, "the gateway went away before it could be sent")
-        elif kind is Kind.COMMAND or request is None:
+        elif kind is Kind.COMMAND or kind is None:
             self._refuse(item, Notice.NOT_SENT, request_key(item.payload, self.version), detail="the gateway went away")
 
     def _cancel_ourselves(self, entry: Entry, lane: Lane = Lane.INTERACTIVE) -> None:
@@ -384,16 +381,6 @@ class Gate(Trades):
                 self.effects.append(Mute(self.epoch, entry.key, codes))
             # Before whatever the client may ask for under the same id from now on.
             self.outbox.push(lane, Item(cancel[PREFIX_BYTES:]))
-
-    def farewell(self) -> None:
-        """Nothing will be sent any more: give back all credit."""
-        unkept = self.orders.unkept if self.orders is not None else []
-        for item in (*self.outbox.clear(), *self.clocks, *self.trades, *unkept):
-            self.refund += item.refund
-        unkept.clear()
-        self.clocks.clear()
-        self.historical.clear()
-        self.trades.clear()
 
 
 def _signs(entry: Entry) -> frozenset[int]:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter as Counts
 from dataclasses import dataclass
 
+from backstay.protocol.messages import kind_of, message_id, request_key
+from backstay.protocol.requests import REQUESTS
+from backstay.protocol.vocabulary import Kind
 from backstay.session.counter import Counter
 from backstay.session.intents import Intent, IntentState, PlaceRefusal
+from backstay.session.notices import Notice
 from backstay.session.order_words import WriteDown
 from backstay.session.orders import Journal, Orders, Readiness
 from backstay.session.pacing import Item, Lane
+from backstay.session.vocabulary import Report
+
+GLOBAL_CANCEL = 58
 
 
 @dataclass(slots=True)
@@ -16,6 +24,44 @@ class Trades(Counter):
     """Between the counter, where they are held and refused, and the gate, where everything leaves."""
 
     disk_rests: bool = False  # it has kept a page from us: changes that nobody waits for wait a little
+
+    @property
+    def has_trades(self) -> bool:
+        """Whether orders, their cancels or what goes with them wait, in whatever line."""
+        unkept = self.orders is not None and self.orders.unkept
+        return bool(self.trades or self.outbox.lanes[Lane.ORDERS] or unkept)
+
+    def kind_of_queued(self, item: Item) -> Kind | None:
+        """What a frame is that waits; a global cancel counts as a cancel. None: a message nobody knows."""
+        request = REQUESTS.get(message_id(item.payload, self.version))
+        if request is None:
+            return None
+        return Kind.ORDER_CANCEL if request.id == GLOBAL_CANCEL else kind_of(item.payload, self.version)
+
+    def farewell(self, detail: str) -> None:
+        """Nothing will be sent any more: what has not left is refused or given up, and all credit given back."""
+        unkept = self.orders.unkept if self.orders is not None else []
+        kept_back: Counts[str] = Counts()
+        for item in (*self.outbox.clear(), *unkept, *self.trades):
+            kind = None if item.entry is not None else self.kind_of_queued(item)
+            if item.is_order or kind is Kind.ORDER:
+                kept_back["orders"] += 1
+                self._unsend(item, detail)
+            elif kind is Kind.ORDER_CANCEL:
+                kept_back["cancels"] += 1
+                self._refuse_cancel(item, detail)
+            elif kind is Kind.COMMAND:
+                self._refuse(item, Notice.NOT_SENT, request_key(item.payload, self.version), detail=detail)
+            else:
+                self.refund += item.refund
+        for item in self.clocks:
+            self.refund += item.refund
+        for line in (unkept, self.clocks, self.trades):
+            line.clear()
+        self.historical.clear()
+        if kept_back:
+            fields = (("orders", kept_back["orders"]), ("cancels", kept_back["cancels"]), ("reason", detail))
+            self.effects.append(Report("orders_not_sent", fields))
 
     def release_trades(self) -> None:
         """Let out the orders and cancels that wait, in their order, as far as they may leave now."""

@@ -34,6 +34,7 @@ class Timer(Enum):
     CALENDAR = "calendar"
     UPSTREAM = "upstream"
     PREFER = "prefer"
+    LEAVING = "leaving"
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,6 +128,11 @@ GROUPS: Mapping[str, Mapping[str, Row]] = {
             "connection epoch order_id",
             "warning",
         ),
+        "orders_not_sent": Row(
+            "A connection has ended before these could leave; their client was told so, if it was still there.",
+            "connection orders cancels reason",
+            "warning",
+        ),
         "order_alarm": Row(
             "TWS says something of an order that had been given up or was never sent.",
             "connection epoch order_id state",

@@ -34,7 +34,7 @@ from backstay.live import Door, Live, connection_status, count_waiting, look_whe
 from backstay.metrics.blocks import ConnectionMeter
 from backstay.metrics.listening import ListenError
 from backstay.relay.guests import guest_spec, prepare
-from backstay.relay.intake import LEAVING_MARGIN_SECONDS, Guest
+from backstay.relay.intake import Guest, leaving_seconds
 from backstay.relay.listener import Listener
 from backstay.relay.lobby import Lobby
 from backstay.relay.outlet import Outlet
@@ -51,7 +51,7 @@ from backstay.supervisor.root import COMMAND_SECONDS, Root
 from backstay.supervisor.specs import ChildSpec, Context, Log, Restart, no_log
 from backstay.supervisor.supervisor import start_root, supervisor_child
 from backstay.supervisor.tree import TreeNode
-from backstay.trunk import RELAYS, root_spec
+from backstay.trunk import RELAYS, STOP_MARGIN_SECONDS, root_spec
 from backstay.watching import CONNECTIONS, restarts_below
 
 STOPPING = "backstay is stopping"
@@ -110,7 +110,7 @@ class Manager:
         self._close_doors(COMMAND_SECONDS if timeout is None else timeout)
         for live in self._live.values():
             self.order(live.id, Event.DRAIN, STOPPING)
-        seconds = self.config.lifecycle.drain_seconds
+        seconds = self.config.lifecycle.drain_seconds + STOP_MARGIN_SECONDS
         self.wait_until(lambda status: all(c.state == "stopped" for c in status.connections), seconds)
         root, self._root = self._root, None
         stopped = root is None or root.stop(timeout)
@@ -328,7 +328,7 @@ class Manager:
             on_left=lambda: self._left(live_id),
             outlet=Outlet(sock, credit, live.meter.lose),
             linger_seconds=config.linger_seconds,
-            leaving_seconds=charge.settings.drain_seconds + LEAVING_MARGIN_SECONDS,
+            leaving_seconds=leaving_seconds(charge.settings.drain_seconds),
             log=self.log,
         )
 

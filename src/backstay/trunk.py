@@ -11,6 +11,9 @@ from backstay.supervisor.specs import ChildSpec, Intensity, SupervisorSpec
 from backstay.supervisor.supervisor import supervisor_child
 from backstay.watching import CONNECTIONS
 
+STOP_MARGIN_SECONDS = 0.5
+"""Beyond the time to drain, for connections to say what has become of the orders that did not leave."""
+
 RELAYS = "relays"
 """The top-level supervisor with one child a listening socket."""
 

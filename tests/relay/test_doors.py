@@ -267,7 +267,8 @@ def test_a_client_that_reconnects_at_once_waits_for_the_end_of_its_own_last_conn
 
 def test_a_client_that_left_and_never_ends_keeps_its_id_for_a_bounded_time(build, simulator, monkeypatch):
     house = build(simulator.address)
-    monkeypatch.setattr("backstay.manager.LEAVING_MARGIN_SECONDS", -1.9)
+    monkeypatch.setattr("backstay.relay.intake.LEAVING_SECONDS", 0.0)
+    monkeypatch.setattr("backstay.relay.intake.LEAVING_MARGIN_SECONDS", -1.9)
     monkeypatch.setattr(Lobby, "release", lambda _self, _name: None)
     house.client().connect(7).close()
     house.wait(lambda _status: bool(house.told("client_left")))
