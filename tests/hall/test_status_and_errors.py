@@ -44,6 +44,6 @@ def test_errors_carry_what_a_program_needs_to_branch_on():
         "no security definition (code 200)",
     )
     assert errors.ConnectionLostError("gone", code=507).code == 507
-    assert errors.NotReadyError("away").code == -1
+    assert errors.NotReadyError("away").code == 504
     assert isinstance(errors.NotReadyError("away"), errors.ConnectionLostError)
     assert errors.RequestInDoubtError(5, "sent, unanswered").request_id == 5
