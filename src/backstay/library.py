@@ -54,6 +54,8 @@ class Connection:
         self._desk = Desk(log, name)
         self._requests = Requests(name, self._desk, deadlines)
         self._listeners: tuple[Callable[[], object], ...] = ()
+        self._changed = threading.Condition()
+        self._desk.on_settled = self._state_changed
 
     def _attach(self, place: Place, client_id: int) -> tuple[LibrarySink, Line]:
         """Begin to stand for this place in the tree; what was asked for at an earlier one has ended."""
@@ -81,12 +83,13 @@ class Connection:
 
     @property
     def is_ready(self) -> bool:
-        """Whether requests leave at once."""
-        return self._requests.place.view().state == "ready"
+        """Whether requests leave at once, and what was found out about orders meanwhile has been told here."""
+        return self._requests.place.view().state == "ready" and not self._desk.down
 
     def wait_ready(self, timeout: float) -> bool:
         """Wait up to `timeout` seconds until requests leave at once. False if they do not by then."""
-        return self._requests.place.wait(lambda: self.is_ready, timeout)
+        with self._changed:
+            return self._changed.wait_for(lambda: self.is_ready, timeout)
 
     def wait_connect_ack(self, timeout: float) -> bool:
         """Wait up to `timeout` seconds until the gateway has answered the greeting (for `start = "manual"`)."""
@@ -108,6 +111,8 @@ class Connection:
                 self._listeners = tuple(one for one in self._listeners if one is not listener)
 
     def _state_changed(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
         for listener in self._listeners:
             listener()
 
@@ -156,8 +161,8 @@ class Connection:
             return done
         if kind not in READS:
             raise MisuseError(f"{name}: {_ELSEWHERE.get(kind, 'not a request')}")
-        if fail_fast and not self.is_ready:
-            raise NotReadyError(f"{name}: not sent, the connection is {self._requests.place.view().state}")
+        if fail_fast and (state := self._requests.place.view().state) != "ready":
+            raise NotReadyError(f"{name}: not sent, the connection is {state}", code=504)
         return self._requests.read(name, values, timeout, fail_fast=fail_fast).future
 
     def subscribe(

@@ -12,9 +12,10 @@ from collections import deque
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
+from backstay import library_gaps as gaps
 from backstay.errors import ConnectionLostError, MisuseError
 from backstay.library_ids import REQUEST_IDS
-from backstay.library_words import ENDS, CallbackFailed, ConnectAck, Gap, Resumed, blame, notice_of
+from backstay.library_words import ENDS, CallbackFailed, ConnectAck, Gap, blame, notice_of
 from backstay.metrics.blocks import ConnectionMeter
 from backstay.pending import Pending
 from backstay.protocol import events as e
@@ -24,6 +25,7 @@ from backstay.protocol.responses import HISTORICAL_TICKS
 from backstay.session.notices import NO_ID
 from backstay.session.orders import FIRST_RESERVED_ID
 from backstay.session.own_words import OwnWord, TellBack, TellGap, TellHello
+from backstay.session.repair import FARM_CODES
 from backstay.subscription import Subscription
 from backstay.trade import Trade
 
@@ -35,8 +37,6 @@ Route = tuple[Callable[[Any], object], int, Subscription | None]
 MAX_TRADES = 20_000
 """Orders remembered of one connection; the oldest that are done go first."""
 
-LINK_LOST, LINK_BACK = frozenset({1100, 2110}), frozenset({1101, 1102})
-IB_LINK = "ib_link"
 _REFUSED = frozenset({320, 321, 322, 323})
 _DONE_FLAGS = ("", "0", "false")
 
@@ -69,6 +69,8 @@ class Desk:
         self.on_hello: Callable[[], object] = lambda: None
         self.on_gap: Callable[[TellGap], object] = lambda _: None
         self.on_back: Callable[[], object] = lambda: None
+        self.on_settled: Callable[[], object] = lambda: None
+        self.on_identified: Callable[[], object] = lambda: None
         self.on_trade: Callable[[Trade], object] = lambda _: None
         self.knows_order: Callable[[int], bool] = self.trades.__contains__
 
@@ -84,7 +86,8 @@ class Desk:
             self.on_hello()
         elif isinstance(word, TellGap):
             self.down = True  # first: a stream that begins at this moment is either told or waits
-            self._open_gaps(Gap(word.epoch, time.time(), word.cause.value, word.cause.row.tws_code), socket_gap=True)
+            gap = Gap(word.epoch, time.time(), word.cause.value, word.cause.row.tws_code)
+            gaps.open_gaps(self, gap, (*self.streams(), *self.listeners), socket_gap=True)
             self.on_gap(word)
         else:
             self._back(word)
@@ -92,47 +95,15 @@ class Desk:
     def _back(self, word: TellBack) -> None:
         self.down = False
         for stream in (*self.streams(), *self.listeners):
-            self._resume(stream, word.epoch)
+            gaps.resume(self, stream, word.epoch)
         self.on_back()
+        self.on_settled()
 
     def streams(self) -> list[Subscription]:
         """All streams that are open."""
         with self.lock:
             keyed = [owner for owner in self.keyed.values() if isinstance(owner, Subscription)]
             return [*keyed, *dict.fromkeys(self.unkeyed.values())]
-
-    def _open_gaps(self, gap: Gap, *, socket_gap: bool) -> None:
-        for stream in (*self.streams(), *self.listeners):
-            if stream.gap is None and not stream.socket_gap:
-                stream.gap = gap
-                stream.say(gap)
-            if socket_gap and not stream.socket_gap:
-                stream.socket_gap = True
-                self._route(stream)
-
-    def _resume(self, stream: Subscription, epoch: int) -> None:
-        gap, stream.gap = stream.gap, None
-        if stream.socket_gap:
-            stream.socket_gap = False
-            self._route(stream)
-        if gap is not None:
-            stream.say(Resumed(epoch, gap.began, time.time(), gap.cause, gap.code))
-
-    def _route(self, stream: Subscription) -> None:
-        """The shortest way for the messages of a stream; behind a gap, by way of the word that it is over."""
-        with self.lock:
-            key = stream.key
-            if key is None or self.keyed.get(key) is not stream:
-                return
-            if not stream.socket_gap:
-                self.hot[str(key)] = stream.put, key, stream
-                return
-
-            def resume(event: Any) -> None:
-                self._resume(stream, self.epoch)
-                stream.put(event)
-
-            self.hot[str(key)] = resume, key, stream
 
     # -- who waits ---------------------------------------------------------------------------------------------------
 
@@ -144,7 +115,7 @@ class Desk:
             stream.socket_gap = self.down
             if stream.key is not None:
                 self.keyed[stream.key] = stream
-                self._route(stream)
+                gaps.route(self, stream)
                 return True
             numbers = request.rows | request.answers
             if numbers & self.unkeyed.keys():
@@ -197,12 +168,13 @@ class Desk:
 
     def trade(self, order_id: int) -> Trade:
         """The order of this id; one that this process has not placed is taken up."""
-        trade = self.trades.get(order_id)
-        if trade is None:
-            trade = Trade(order_id, self.trades_changed, client_id=self.client_id)
-            self.on_trade(trade)
-            self.add_trade(trade)
-        return trade
+        with self.lock:
+            trade = self.trades.get(order_id)
+            if trade is None:
+                trade = Trade(order_id, self.trades_changed, client_id=self.client_id)
+                self.on_trade(trade)
+                self.add_trade(trade)
+            return trade
 
     def add_trade(self, trade: Trade) -> None:
         """Remember an order."""
@@ -299,7 +271,7 @@ class Desk:
 
     def _to_stream(self, stream: Subscription, event: Any) -> None:
         if stream.socket_gap:
-            self._resume(stream, self.epoch)
+            gaps.resume(self, stream, self.epoch)
         stream.say(event)
 
     def _take_unkeyed(self, number: int, event: Any) -> None:
@@ -311,13 +283,13 @@ class Desk:
             self._to_stream(stream, event)
 
     def _error(self, _number: int, event: e.Error) -> None:
-        if event.code in LINK_LOST:
-            self._open_gaps(Gap(self.epoch, time.time(), IB_LINK, event.code), socket_gap=False)
+        if event.code in gaps.LINK_LOST:
+            gaps.link_lost(self, event.code)
+        elif event.code in FARM_CODES:
+            gaps.farm_changed(self, event)
         self._tell_all(event)
-        if event.code in LINK_BACK:
-            for stream in (*self.streams(), *self.listeners):
-                if not stream.socket_gap:
-                    self._resume(stream, self.epoch)
+        if event.code in gaps.LINK_BACK:
+            gaps.link_back(self)
         owner = self.keyed.get(event.request_id) or self.previews.get(event.request_id)
         if self._is_about_order(event, asked=owner is not None):
             self.trade(event.request_id).hear(event)
@@ -372,6 +344,8 @@ class Desk:
         self._tell_all(event)
 
     def _common(self, number: int, event: Any) -> None:
+        if number == NEXT_ID:
+            self.on_identified()
         self._tell_all(event)
         self._take_unkeyed(number, event)
 

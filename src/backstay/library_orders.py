@@ -40,6 +40,7 @@ class OrderDesk:
         self._next_id = 0
         self._suspects: list[Trade] = []
         desk.on_trade, desk.knows_order = self._adopt, self._knows
+        desk.on_identified = self._take_up
 
     def place(self, contract: Contract, order: Order, trade: Trade | None) -> Trade:
         """Place an order, or (with its trade) change one."""
@@ -70,12 +71,16 @@ class OrderDesk:
 
     def all(self) -> tuple[Trade, ...]:
         """What is known; orders that the journal has of an earlier life among it."""
-        charge = self._charge()
+        self._charge()
+        self._take_up()
         with self._desk.lock:
             known = dict(self._desk.trades)
-        for order_id in _kept(charge) - known.keys():
-            known[order_id] = self._desk.trade(order_id)
         return tuple(known[order_id] for order_id in sorted(known))
+
+    def _take_up(self) -> None:
+        """Orders of an earlier life: before TWS is asked about them, for then they may be over at once."""
+        for order_id in _kept(self._charge()) - self._desk.trades.keys():
+            self._desk.trade(order_id)
 
     def suspect(self) -> None:
         """The session has died; what it had in hand is gone, and an order may be among it."""

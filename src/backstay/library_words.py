@@ -22,7 +22,8 @@ class Gap(NamedTuple):
     """From here on something may be missing. `began`: seconds since 1970. `code`: the one a TWS programmer knows.
 
     `cause` is a word of `backstay explain`, such as eof, reset or silent; `ib_link` where TWS has lost IB's servers
-    (1100, 2110): then the socket stays, and what still arrives is delivered.
+    (1100, 2110), `farm NAME` where TWS has lost a farm of the kind that serves the stream (2103, 2105): then the socket
+    stays, and what still arrives is delivered.
     """
 
     epoch: int

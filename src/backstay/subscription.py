@@ -57,7 +57,7 @@ class Subscription:
         self.known_to_tws = True
         self.callback_errors = 0
         self.gap: Gap | None = None  # open now; written by the connection's thread, like the next
-        self.socket_gap = False  # it will flow with the next socket
+        self.socket_gap = False  # its next event is the first behind the gap
         self.on_close: Callable[[Subscription], object] = _nobody
         self.on_callback_error: Callable[[CallbackFailed], object] = _nobody
         self.on_drop: Callable[[], object] = lambda: None

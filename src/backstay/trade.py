@@ -145,6 +145,7 @@ class Trade:
     def _hear_execution(self, event: Execution) -> None:
         self._settle_doubt()
         self._fills[event.exec_id] = event
+        self.contract = self.contract or event.contract
         if len(self._fills) > MAX_FILLS:
             del self._fills[next(iter(self._fills))]
         self.filled = max(self.filled, event.cumulative)

@@ -177,3 +177,21 @@ def test_startapi_goes_out_when_the_application_says_so(build, simulator):
         simulator.faults.eof()
         assert isinstance(until(told, backstay.Resumed)[-1], backstay.Resumed), "from now on by itself"
         assert connection.server_version == 200
+
+
+def test_what_became_of_orders_while_the_process_was_away_is_there_when_it_is_ready(build, simulator):
+    first = build(simulator.address)
+    ids = [first.ready().place_order(AAPL, CHEAP).wait(timeout=PATIENCE).order_id for _ in range(4)]
+    first.manager.stop()
+    simulator.faults.fill_order(7, ids[0])
+    simulator.faults.cancel_order(7, ids[1])
+    simulator.faults.fill_order(7, ids[2], quantity=4)
+    found = {trade.order_id: trade for trade in build(simulator.address).ready().orders()}
+    assert sorted(found) == ids
+    assert [found[order_id].wait("Filled", timeout=PATIENCE).filled for order_id in ids[:1]] == [Decimal(10)]
+    assert found[ids[1]].wait("Cancelled", timeout=PATIENCE).done
+    for order_id, filled in zip(ids[2:], (4, 0), strict=True):
+        trade = found[order_id].wait(timeout=PATIENCE)
+        assert (trade.status, trade.filled, trade.contract.symbol) == ("Submitted", Decimal(filled), "AAPL")
+    assert found[ids[0]].contract.symbol == "AAPL"
+    assert [fill.shares for fill in found[ids[0]].fills] == [Decimal(10)]

@@ -63,6 +63,48 @@ def test_1100_is_a_gap_that_ends_with_1101_or_1102(house, simulator, data_lost):
         assert codes == [1100, 1101 if data_lost else 1102]
 
 
+def test_a_farm_that_breaks_is_a_gap_of_its_streams_until_they_flow_again(house, simulator):
+    connection = house.ready()
+    with (
+        connection.events() as told,
+        connection.subscribe("market_data", contract=AAPL) as ticks,
+        connection.subscribe("market_data", contract=AAPL) as others,
+        connection.subscribe("pnl", account="DU1234567") as pnl,
+    ):
+        until(ticks, events.TickPrice)
+        until(others, events.TickPrice)
+        simulator.faults.farm("usfarm", False)
+        (gap,) = (event for event in until(ticks, Gap) if isinstance(event, Gap))
+        assert (gap.cause, gap.code) == ("farm usfarm", 2103)
+        simulator.faults.farm("usfarm", False)  # said again
+        simulator.faults.farm("ushmds", False)
+        simulator.faults.farm("ushmds", True)
+        simulator.faults.farm("usfarm", True)
+        for stream in (ticks, others):
+            seen = [event for event in until(stream, Resumed) if isinstance(event, Gap | Resumed)]
+            seen += [event for event in until(stream, events.TickPrice) if isinstance(event, Gap | Resumed)]
+            assert [(event.cause, event.code) for event in seen][-1] == ("farm usfarm", 2103)
+            assert [type(event) for event in seen][-1] is Resumed
+            assert len(seen) == (1 if stream is ticks else 2)
+        simulator.faults.eof()
+        assert until(pnl, Gap)[-1].cause == "eof", "no farm serves it"
+        marks = [event for event in until(told, Resumed) if isinstance(event, Gap | Resumed)]
+        assert [mark.cause for mark in marks] == ["eof", "eof"], "the connection itself was up"
+
+
+def test_a_farm_that_breaks_while_ib_is_away_is_no_second_gap_and_is_over_when_ticks_come(house, simulator):
+    connection = house.ready()
+    with connection.subscribe("market_data", contract=AAPL) as stream:
+        until(stream, events.TickPrice)
+        simulator.faults.farm("usfarm", False)
+        simulator.faults.upstream_lost()
+        simulator.faults.farm("usfarm", True)
+        simulator.faults.upstream_restored(data_lost=False)
+        marks = [event for event in until(stream, Resumed) if isinstance(event, Gap | Resumed)]
+        assert [(type(mark), mark.cause) for mark in marks] == [(Gap, "farm usfarm"), (Resumed, "farm usfarm")]
+        until(stream, events.TickPrice)
+
+
 def test_a_stream_asked_for_within_an_outage_hears_of_no_gap(house, simulator):
     connection = house.ready()
     simulator.faults.refuse()
