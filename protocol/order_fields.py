@@ -62,7 +62,10 @@ class OrderFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionFacts:
-    """One fill. ``request_id`` is -1 for a fill as it happens, ``order_id`` 0 for one that was not made by an API."""
+    """One fill. ``request_id`` is -1 for a fill as it happens, ``order_id`` 0 for one that was not made by an API.
+
+    ``time`` is as TWS writes it; see `moment_of`.
+    """
 
     request_id: int
     order_id: int
@@ -72,6 +75,7 @@ class ExecutionFacts:
     order_ref: str = ""
     account: str = ""
     shares: Decimal = Decimal(0)
+    time: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +170,7 @@ _COMPLETED_ORDER: _Layout = (
 )
 _ORDER_STATUS: _Layout = ("order_id", "status", 3, "perm_id", 2, "client_id")
 _EXECUTION: _Layout = (
-    *("request_id", "order_id", 11, "exec_id", 1, "account", 2, "shares", 1, "perm_id", "client_id", 3),
+    *("request_id", "order_id", 11, "exec_id", "time", "account", 2, "shares", 1, "perm_id", "client_id", 3),
     "order_ref",
 )
 
@@ -198,6 +202,7 @@ _PROTOBUF_ANSWERS: dict[int, dict[_Path, str]] = {
         (1,): "request_id",
         (3, 1): "order_id",
         (3, 2): "exec_id",
+        (3, 3): "time",
         (3, 4): "account",
         (3, 7): "shares",
         (3, 9): "perm_id",
@@ -248,6 +253,7 @@ def read_execution(payload: bytes, version: int) -> ExecutionFacts | None:
         order_ref=_text(values, "order_ref"),
         account=_text(values, "account"),
         shares=_decimal(_text(values, "shares").encode()) or Decimal(0),
+        time=_text(values, "time"),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from backstay.protocol.codes import is_warning
 from backstay.protocol.order_fields import ExecutionFacts, OrderFacts, PlacedOrder
 from backstay.session.intents import (
     HighWater,
@@ -50,6 +51,7 @@ class IntentTable:
         self._by_perm_id: dict[int, IntentKey] = {}
         self._strangers: dict[IntentKey, None] = {}  # orders TWS spoke of that no intent is for, oldest first
         self._high: dict[int, int] = {}  # of the client ids that are ours
+        self._seen: dict[int, int] = {}  # the highest order id of each client id that TWS has shown to know
         self._unsaved: dict[IntentKey, None] = {}
         self._unsaved_high: set[int] = set()
 
@@ -74,6 +76,10 @@ class IntentTable:
     def high_water(self, client_id: int) -> int:
         """The highest order id that was used or seen; 0 if there is none. Only rises."""
         return self._high.get(client_id, 0)
+
+    def highest_seen(self, client_id: int) -> int:
+        """The highest order id of this client that TWS has shown to know: it takes no new order up to it (103)."""
+        return self._seen.get(client_id, 0)
 
     def floor(self, client_id: int) -> int:
         """The lowest order id that may be used next. Only rises."""
@@ -175,6 +181,7 @@ class IntentTable:
     def note_next_id(self, client_id: int, order_id: int) -> None:
         """TWS names the next valid order id; the floor takes it over if it is higher."""
         self._raise(client_id, order_id - 1)
+        self._saw(client_id, order_id - 1)
 
     def hear_order(self, facts: OrderFacts, at: Moment) -> Moved | None:
         """An openOrder, orderStatus or completedOrder arrived."""
@@ -192,6 +199,8 @@ class IntentTable:
 
     def hear_error(self, client_id: int, order_id: int, code: int, *, at: Moment) -> Moved | None:
         """An error arrived on the id of an order."""
+        if not is_warning(code):
+            self._saw(client_id, order_id)
         intent = self.get(client_id, order_id)
         event = None if intent is None else error_event(intent, code)
         return None if intent is None or event is None else self._move(intent, event, at)
@@ -258,6 +267,7 @@ class IntentTable:
         for client_id in tuple(self._high):  # an order of anybody: ids have to be above those of all
             if client_id == facts.client_id or order_id <= HIGHEST_OF_OTHERS:
                 self._raise(client_id, order_id)
+        self._saw(facts.client_id, order_id)
         key = IntentKey(self.connection, facts.client_id, order_id)
         intent = self._get(key)
         if intent is None and facts.client_id in self._high:
@@ -314,6 +324,10 @@ class IntentTable:
         if self._high.setdefault(client_id, 0) < order_id <= MAX_ORDER_ID:
             self._high[client_id] = order_id
             self._unsaved_high.add(client_id)
+
+    def _saw(self, client_id: int, order_id: int) -> None:
+        if client_id in self._high:  # of others nothing is sent
+            self._seen[client_id] = max(order_id, self._seen.get(client_id, 0))
 
 
 def _says_nothing_new(intent: Intent, event: IntentEvent) -> bool:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from backstay.protocol.commands import all_open_orders, completed_orders, executions, open_orders
 from backstay.protocol.framing import PREFIX_BYTES, frame
-from backstay.protocol.order_fields import read_execution, read_order
+from backstay.protocol.order_fields import ExecutionFacts, read_execution, read_order
 from backstay.protocol.rewriting import commission_execution, with_request_id, write_order_status
 from backstay.session.evidence import VERDICT_EVENTS, Verdict, VerdictKind
 from backstay.session.intents import Intent, IntentState, Moved, Outcome
 from backstay.session.lifecycle import Link
 from backstay.session.notices import Notice
 from backstay.session.order_words import Conceal, LookedUp, LookUp, NotWrittenDown, WriteDown, WrittenDown
-from backstay.session.orders import Journal, Orders, day_begins
+from backstay.session.orders import Journal, Orders, day_begins, moment_of
 from backstay.session.pacing import Item, Lane
 from backstay.session.reconcile import Ask, Judged, Phase, ReconcileEffect, Source
 from backstay.session.resend import ResendCase, resend_refusal
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 COMPLETED_SINCE = 150
 JOURNAL_RETRY_SECONDS = 5.0
 """Between two attempts to read a journal that could not be read, or to write to one whose disk is full."""
+
+CLOCK_STEP_SECONDS = 1.0
+"""TWS gives the time of a fill, and its own, in whole seconds."""
 
 QUESTIONS: dict[Source, tuple[int, int]] = {
     Source.OPEN: (5, OPEN_ORDER_END),
@@ -134,6 +137,8 @@ def begin_round(core: Core) -> None:
     link_up = core.link is not Link.DOWN
     first = orders.rounds == 0
     orders.rounds += 1
+    if first:
+        orders.watched_since = at.wall + core.clock_skew - CLOCK_STEP_SECONDS
     if core.settings.read_only or (first and not orders.table.open_intents()):
         orders.reconciliation.nothing_owed(core.owed.epoch, at, link_up=link_up)
         return
@@ -246,7 +251,13 @@ def _sends_again(core: Core, verdict: Verdict) -> bool:
     orders, at = core.orders, core.desk.at()
     intent = orders.table.get(verdict.key.client_id, verdict.key.order_id)
     case = ResendCase(
-        verdict, core.owed.epoch, core.link is not Link.DOWN, core.desk.version, at, bool(core.desk.closed)
+        verdict,
+        core.owed.epoch,
+        core.link is not Link.DOWN,
+        core.desk.version,
+        at,
+        vetoed=bool(core.desk.closed),
+        highest_seen=orders.table.highest_seen(verdict.key.client_id),
     )
     if intent is None or resend_refusal(intent, case, core.settings.resend) is not None:
         return False
@@ -316,7 +327,8 @@ def hear_execution(core: Core, payload: bytes, passed: bool) -> None:
     if known is None and not passed and orders.journal in (Journal.ASKED, Journal.BROKEN):
         return  # it is listed again once the journal can say whether it was missed
     of_this_round = known is not None and any(ended.key == known.key for ended in orders.ended)
-    missed = orders.rounds > 1 or of_this_round or (known is not None and not known.is_concluded)
+    is_open = known is not None and not known.is_concluded
+    missed = of_this_round or is_open or (orders.rounds > 1 and _was_watched(core, facts))
     moved = orders.table.hear_execution(facts, core.desk.at())
     is_new = orders.reconciliation.hear_execution(facts)
     if moved is not None:
@@ -327,6 +339,12 @@ def hear_execution(core: Core, payload: bytes, passed: bool) -> None:
         core.effects.append(Deliver(frame(with_request_id(payload, core.desk.version, -1))))
     else:
         orders.tell_commission(facts.exec_id)  # of before this client's time: nor does it hear of the commission
+
+
+def _was_watched(core: Core, facts: ExecutionFacts) -> bool:
+    """Whether a fill was made since this client's session began; it may be, if its time can not be read."""
+    made = moment_of(facts.time, core.settings.time_zone)
+    return made is None or made >= core.orders.watched_since
 
 
 def hear_commission(core: Core, payload: bytes, passed: bool) -> None:

@@ -5,10 +5,11 @@ It outlives sockets and restarts of the session. Nothing leaves through it: `ord
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, unique
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from backstay.protocol.order_fields import read_placed
 from backstay.session.intent_table import IntentTable
@@ -25,6 +26,8 @@ MAX_SENT = 20_000
 
 MAX_COMMISSIONS = 50_000
 """Commission reports remembered as told; as many as fills."""
+
+_FILL_TIME = re.compile(r"(\d{8})(?: +|(-))(\d\d:\d\d:\d\d)(?: ([A-Za-z0-9/_+-]+))?")
 
 
 @unique
@@ -58,6 +61,7 @@ class Orders:
     token: int = 0
     questions: int = 0
     rounds: int = 0
+    watched_since: float = 0.0  # seconds since the epoch, by the gateway's clock
     unkept: list[Item] = field(default_factory=list[Item])  # being written down, and what is behind
     pages: dict[int, JournalPage] = field(default_factory=dict[int, JournalPage])  # being written down
     ended: list[Intent] = field(default_factory=list[Intent])  # in this round, and the client has not seen it
@@ -143,6 +147,23 @@ class Orders:
         if len(self.commissions) > MAX_COMMISSIONS:
             del self.commissions[next(iter(self.commissions))]
         return True
+
+
+def moment_of(time: str, time_zone: str) -> float | None:
+    """When a fill was made, in seconds since the epoch, to the second; None if that can not be read.
+
+    TWS writes `20260401 09:30:00 US/Eastern`, `20260401-13:30:00` in UTC, and of old `20260401  09:30:00` in its own
+    zone, which is the one given.
+    """
+    found = _FILL_TIME.fullmatch(time)
+    if found is None:
+        return None
+    digits, dash, clock, zone = found.groups()
+    try:
+        made = datetime.strptime(digits + clock, "%Y%m%d%H:%M:%S")  # noqa: DTZ007  # it gets its zone below
+        return made.replace(tzinfo=ZoneInfo(zone or ("UTC" if dash else time_zone))).timestamp()
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        return None
 
 
 def day_begins(wall: float, time_zone: str) -> float:

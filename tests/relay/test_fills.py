@@ -130,3 +130,29 @@ def test_a_fill_while_nobody_looks_is_told_once(
     assert set(told[COMMISSION].values()) == {1}
     assert len(told[COMMISSION]) == 2
     assert told[STATUS][b"Filled"] == 1
+
+
+@pytest.mark.parametrize("version", [TEXT, PROTOBUF])
+def test_a_fill_of_an_earlier_session_is_not_told_after_a_cut(version: int, build, simulator, monkeypatch) -> None:
+    monkeypatch.setattr("backstay.session.ordering.CLOCK_STEP_SECONDS", -3600.0)  # as if it had been made long before
+    house = build(simulator.address)
+    for session in range(2):
+        client = house.client()
+        assert client.greet(b"v100..226") == version
+        client.sock.sendall(start_api(version, 7))
+        client.expect(9)
+        if session == 0:
+            client.sock.sendall(placed(version))
+            while told_of(client.next_frame(), version) != (STATUS, b"Submitted"):
+                pass
+            simulator.faults.fill_order(7, 1)
+            while told_of(client.next_frame(), version) != (STATUS, b"Filled"):
+                pass
+            client.close()
+    simulator.faults.eof()
+    client.expect_error(1102)
+    simulator.faults.eof()
+    client.expect_error(1102)
+    client.sock.sendall(current_time(version))
+    client.expect(49)
+    assert not [payload for payload in client.seen if told_of(payload, version)[0] in (EXECUTION, COMMISSION)]

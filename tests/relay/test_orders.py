@@ -209,3 +209,17 @@ def test_a_list_of_orders_that_the_client_asks_for_reaches_it_whole(build, simul
     while not ((-1, 1102) in client.errors() and client.count(53) and client.count(102)):
         client.next_frame()  # in which order they come depends on how soon the gateway is back
     assert (client.count(53), client.count(102)) == (1, 1)
+
+
+def test_with_resend_settled_an_id_below_one_that_tws_has_seen_is_not_sent_again(build, simulator):
+    house = build(simulator.address, orders={"settle_seconds": 1.0, "resend": "settled"})
+    client = house.client().connect(7)
+    simulator.faults.lose_orders(1, where="request")
+    place(client, 1)
+    place(client, 2)
+    await_status(client, 2, *LIVE)
+    simulator.faults.eof()
+    client.expect_error(2165, 1)
+    assert "never had this order" in client.expect_error(201, 1).text
+    assert [order["order_id"] for order in simulator.state()["orders"]] == [2]
+    assert not house.told("order_sent_again")

@@ -112,15 +112,20 @@ def status(version: int, told: Told) -> bytes:
 
 
 @lru_cache(4096)
-def execution(version: int, told: Told, exec_id: str, shares: int, *, key: int = -1) -> bytes:
+def execution(version: int, told: Told, exec_id: str, shares: int, *, key: int = -1, time: str = "") -> bytes:
     row = RESPONSES[11]
     if _is_raw(row, version):
         inner = varint_field(1, told.order_id) + bytes_field(2, exec_id.encode()) + bytes_field(4, ACCOUNT.encode())
-        inner += bytes_field(7, b"%d" % shares) + varint_field(9, told.perm_id) + varint_field(10, told.client_id)
+        inner += (
+            bytes_field(3, time.encode())
+            + bytes_field(7, b"%d" % shares)
+            + varint_field(9, told.perm_id)
+            + varint_field(10, told.client_id)
+        )
         inner += bytes_field(14, told.order_ref.encode())
         return raw(11 + PROTOBUF_OFFSET, varint_field(1, key % 2**64) + bytes_field(3, inner))
     blanks = ("",) * 11
-    values = (key, told.order_id, *blanks, exec_id, "", ACCOUNT, "", "", shares, "", told.perm_id, told.client_id)
+    values = (key, told.order_id, *blanks, exec_id, time, ACCOUNT, "", "", shares, "", told.perm_id, told.client_id)
     return text_message(version, 11, *_versioned(row, version, (*values, "", "", "", told.order_ref, "", "", "")))
 
 

@@ -44,6 +44,8 @@ ROWS = [
     ({"perm_id": 77}, {}, ResendRefusal.KNOWN),
     ({"changes": 1}, {}, ResendRefusal.KNOWN),
     ({"life": 2}, {}, ResendRefusal.KNOWN),
+    ({}, {"highest_seen": KEY.order_id}, ResendRefusal.PASSED),
+    ({}, {"highest_seen": KEY.order_id + 1}, ResendRefusal.PASSED),
     ({"cancel_wanted": True}, {}, ResendRefusal.CANCEL_WANTED),
     ({}, {"version": 199}, ResendRefusal.OTHER_VERSION),
     ({"attempt": 3}, {"verdict": Verdict(KEY, VerdictKind.UNKNOWN, 2, 3)}, ResendRefusal.TOO_OFTEN),

@@ -1,0 +1,102 @@
+"""A fill is told as new once, and only if this session could have missed it; an id that TWS has passed stays away."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from script import Script, lose, with_settings
+from speech import CLIENT_ID, error, next_id, order_status, tell
+from speech_orders import Told, execution
+from test_ordering import ORDER, OTHER, V
+from test_orders_under_faults import fills_told, question
+
+from backstay.protocol.order_fields import read_execution
+from backstay.session.orders import moment_of
+from backstay.session.resend import ResendRule
+from backstay.session.vocabulary import Timer
+
+STRANGER = Told(400, 70, 1, 1, "Filled")
+
+
+def written(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y%m%d-%H:%M:%S")
+
+
+def listed(script: Script, *times: str) -> int:
+    """So many fills are told that are found in the list after a cut, made at these times."""
+    lose(script).ring(Timer.RETRY, after=1.2).connect().hello().identify()
+    script.hear(tell(V, 49)).hear(tell(V, 53)).hear(tell(V, 53))
+    key = question(script)
+    script.hear(*(execution(V, STRANGER, f"e.{place}.01", 1, key=key, time=at) for place, at in enumerate(times)))
+    return len(fills_told(script))
+
+
+def test_fills_of_before_this_session_are_not_told_after_a_cut_and_those_of_since_are():
+    script = Script().ready()
+    since = script.core.orders.watched_since
+    assert listed(script, written(since - 3600), written(since - 1), written(since + 2), written(since + 60)) == 2
+    assert listed(script, written(since - 3600), written(since + 2)) == 0, "each once"
+
+
+def test_a_fill_whose_time_can_not_be_read_may_have_been_missed():
+    assert listed(Script().ready(), "yesterday") == 1
+
+
+@pytest.mark.parametrize(
+    ("time", "moment"),
+    [
+        ("20260401 09:30:00 US/Eastern", 1_775_050_200.0),
+        ("20260401-13:30:00", 1_775_050_200.0),
+        ("20260401  15:30:00", 1_775_050_200.0),
+        ("20260401 13:30:00 UTC", 1_775_050_200.0),
+        ("20260401 13:30:00 Nowhere/AtAll", None),
+        ("20260401 13:30:00 ../etc", None),
+        ("20261341 13:30:00", None),
+        ("", None),
+    ],
+)
+def test_the_time_of_a_fill_is_read_in_all_its_forms(time, moment):
+    assert moment_of(time, "Europe/Berlin") == moment
+
+
+@pytest.mark.parametrize("version", [200, 226])
+def test_an_execution_carries_its_time(version):
+    facts = read_execution(execution(version, STRANGER, "e.1.01", 1, time="20260401-13:30:00")[4:], version)
+    assert facts is not None
+    assert facts.time == "20260401-13:30:00"
+
+
+# -- ids that TWS has passed -------------------------------------------------------------------------------------------
+
+
+def allowed() -> Script:
+    return with_settings(resend=ResendRule(enabled=True)).ready()
+
+
+def settled(script: Script) -> Script:
+    lose(script).again()
+    return script.ring(Timer.RECONCILE, after=11.0).reconcile()
+
+
+def test_an_order_below_one_that_tws_has_seen_is_not_sent_again_but_told_as_unknown():
+    script = settled(allowed().ask(ORDER, OTHER).hear(order_status(V, 501)))
+    assert ORDER not in script.written()
+    assert (500, 201) in script.codes()
+
+
+def test_an_order_of_which_an_error_was_passed_on_is_not_sent_again():
+    script = settled(allowed().ask(ORDER).hear(error(V, 500, 103)))
+    assert ORDER not in script.written()
+    assert (500, 201) in script.codes()
+
+
+def test_a_warning_about_an_order_does_not_show_that_tws_has_passed_its_id():
+    script = allowed().ask(ORDER).hear(error(V, 500, 2109))
+    assert script.core.orders.table.highest_seen(CLIENT_ID) < 500
+
+
+def test_the_next_id_that_tws_names_shows_what_it_has_passed():
+    script = allowed().hear(next_id(V, 900))
+    assert script.core.orders.table.highest_seen(CLIENT_ID) == 899
+    assert script.core.orders.table.highest_seen(CLIENT_ID + 1) == 0
