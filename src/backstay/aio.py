@@ -35,7 +35,10 @@ __all__ = ["Connection", "Manager", "Subscription"]
 
 
 class Subscription:
-    """A stream to iterate over with `async for`; what it yields is as in `backstay.Subscription`."""
+    """A stream to iterate over with `async for`; what it yields is as in `backstay.Subscription`.
+
+    It lasts as long as its `async with`; without one it begins and ends with the `async for`, however that is left.
+    """
 
     def __init__(self, begin: Callable[[], PlainSubscription]) -> None:
         self._begin = begin
@@ -70,17 +73,47 @@ class Subscription:
         if self._stream is not None:
             self._stream.close()
 
-    async def __aiter__(self) -> AsyncIterator[Any]:
+    def __aiter__(self) -> AsyncIterator[Any]:
+        begun = self._stream is not None
         stream = self.stream
+        return _Round(self, stream, None if begun else asyncio.get_running_loop())
+
+    async def _next(self, stream: PlainSubscription) -> Any:
         while True:
             self._filled.clear()
             self._signalled = False
             closed = stream.closed  # before the last look: what came before it was closed is in there
-            while (event := stream.poll()) is not None:
-                yield event
+            if (event := stream.poll()) is not None:
+                return event
             if closed:
-                return
+                raise StopAsyncIteration
             await self._filled.wait()
+
+    def _forget(self, stream: PlainSubscription) -> None:
+        if self._stream is stream:
+            self._stream = None
+
+
+class _Round:
+    """One `async for`. `loop`: it has begun the stream, which ends with it, however it is left."""
+
+    def __init__(
+        self, subscription: Subscription, stream: PlainSubscription, loop: asyncio.AbstractEventLoop | None
+    ) -> None:
+        self._subscription = subscription
+        self._stream = stream
+        self._loop = loop
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        return await self._subscription._next(self._stream)
+
+    def __del__(self) -> None:
+        if self._loop is not None:  # may run anywhere, within a lock too: the event loop closes it
+            self._subscription._forget(self._stream)
+            _from_thread(self._loop, self._stream.close)
 
 
 class Connection:
@@ -152,6 +185,10 @@ class Connection:
     def modify_order(self, trade: Trade, order: Order) -> Trade:
         """As `backstay.Connection.modify_order`."""
         return self.plain.modify_order(trade, order)
+
+    def exercise_options(self, contract: Contract, **values: Any) -> Trade:
+        """As `backstay.Connection.exercise_options`."""
+        return self.plain.exercise_options(contract, **values)
 
     def cancel_order(self, trade: Trade | int) -> None:
         """As `backstay.Connection.cancel_order`."""

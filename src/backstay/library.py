@@ -151,6 +151,8 @@ class Connection:
 
         Callbacks of the future run in the connection's thread, and must not block. Raises what can be told at once.
         """
+        if name in _ORDERS:
+            raise MisuseError(f"{name}: {_ORDERS[name]}")
         payload, kind = self._requests.try_(name, values)
         if kind in UNANSWERED:
             if kind is Kind.COMMAND and self._desk.version is None:
@@ -160,7 +162,8 @@ class Connection:
             done.set_result(None)
             return done
         if kind not in READS:
-            raise MisuseError(f"{name}: {_ELSEWHERE.get(kind, 'not a request')}")
+            elsewhere = _BY_NAME.get(name) or _ELSEWHERE.get(kind, "not a request")
+            raise MisuseError(f"{name}: {elsewhere}")
         if fail_fast and (state := self._requests.place.view().state) != "ready":
             raise NotReadyError(f"{name}: not sent, the connection is {state}", code=504)
         return self._requests.read(name, values, timeout, fail_fast=fail_fast).future
@@ -228,6 +231,18 @@ class Connection:
         order_id = trade if isinstance(trade, int) else trade.order_id
         self._requests.sender.send(self._requests.build("cancel_order", {}, order_id))
 
+    def exercise_options(
+        self, contract: Contract, *, action: int, quantity: int, account: str, **values: object
+    ) -> Trade:
+        """Exercise options (`action` 1) or let them lapse (2); further values as in the table of requests.
+
+        It has an order's id and is kept like an order: on disk first, never sent twice. Raises as `place_order`. TWS
+        answers with an error on the id, or with what the position and the executions show; `Trade.wait` tells which.
+        """
+        self._requests.check_up()
+        asked = {"contract": contract, "action": action, "quantity": quantity, "account": account, **values}
+        return self._requests.orders.exercise(asked)
+
     def preview(self, contract: Contract, order: Order, *, timeout: float = REQUEST_SECONDS) -> Preview:
         """Ask what an order would cost in margin and commission, without placing it; see `Preview`."""
         answer: Preview = self.submit_preview(contract, order, timeout=timeout).result(timeout + GRACE_SECONDS)
@@ -251,6 +266,9 @@ _ELSEWHERE = {
     Kind.ORDER: "an order, `place_order` places it",
     Kind.ORDER_CANCEL: "`cancel_order` cancels an order",
 }
+
+_ORDERS = dict.fromkeys(("placeOrder", "place_order", "modify_order"), "an order, `place_order` places it")
+_BY_NAME = {**_ORDERS, "exercise_options": "kept like an order, `connection.exercise_options` sends it"}
 
 
 class Library:

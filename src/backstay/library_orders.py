@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -28,6 +28,8 @@ LOOKS = 100
 USED_UP = "the order ids of this client are used up; reset them in TWS (API settings), and begin a new journal"
 
 T = TypeVar("T")
+Writer = Callable[[int, int], bytes]
+"""Makes the payload, of an order id and a server version."""
 
 
 class OrderDesk:
@@ -54,7 +56,21 @@ class OrderDesk:
                 self._desk.add_trade(placed)
             return placed
 
-        return self._send(contract, order, prepare, order_id=None if trade is None else trade.order_id)
+        return self._send(_placing(contract, order), prepare, order_id=None if trade is None else trade.order_id)
+
+    def exercise(self, values: Mapping[str, object]) -> Trade:
+        """Exercise an option, or let it lapse: a command that has an order's id, and is kept like one."""
+
+        def write(order_id: int, version: int) -> bytes:
+            return build("exercise_options", values, version=version, key=order_id)
+
+        def prepare(order_id: int) -> Trade:
+            trade = self._desk.trade(order_id)
+            contract = values["contract"]
+            trade.contract = contract if isinstance(contract, Contract) else None
+            return trade
+
+        return self._send(write, prepare, order_id=None)
 
     def preview(self, contract: Contract, order: Order) -> Pending:
         """Ask what an order would cost; its id is used up."""
@@ -67,7 +83,7 @@ class OrderDesk:
             self._desk.previews[order_id] = pending
             return pending
 
-        return self._send(contract, asked, prepare, order_id=None)
+        return self._send(_placing(contract, asked), prepare, order_id=None)
 
     def all(self) -> tuple[Trade, ...]:
         """What is known; orders that the journal has of an earlier life among it."""
@@ -107,7 +123,7 @@ class OrderDesk:
             raise NotReadyError("the manager has not been started")
         return self.line.place.charge
 
-    def _send(self, contract: Contract, order: Order, prepare: Callable[[int], T], *, order_id: int | None) -> T:
+    def _send(self, write: Writer, prepare: Callable[[int], T], *, order_id: int | None) -> T:
         """Number it, remember it, send it; one at a time, so that ids rise on the wire as well."""
         charge, line = self._charge(), self.line
         assert line is not None  # noqa: S101  # `_charge` has looked
@@ -121,7 +137,7 @@ class OrderDesk:
             if number > MAX_ORDER_ID:
                 raise MisuseError(f"the order was not sent: {USED_UP}")
             try:
-                payload = place_order(contract, order, order_id=number, version=version)
+                payload = write(number, version)
             except FieldError as error:
                 raise MisuseError(str(error)) from error
             if line.is_full:
@@ -140,6 +156,10 @@ class OrderDesk:
             raise NotReadyError("the manager has not been started")
         payload = build("cancel_order", {}, version=self._desk.version or HIGHEST_BUILT, key=trade.order_id)
         line.send(payload)
+
+
+def _placing(contract: Contract, order: Order) -> Writer:
+    return lambda order_id, version: place_order(contract, order, order_id=order_id, version=version)
 
 
 def _kept(charge: Charge) -> set[int]:

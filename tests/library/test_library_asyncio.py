@@ -136,3 +136,23 @@ def test_waiting_for_a_gateway_that_does_not_come_ends_in_time(tree, simulator):
             assert await connection.wait_ready(PATIENCE)
 
     asyncio.run(main())
+
+
+def test_a_stream_without_async_with_ends_with_its_loop_and_the_next_one_begins_anew(house, simulator):
+    connection = aio.Connection(house.ready())
+
+    async def scene() -> list[str]:
+        ticks = connection.subscribe("market_data", contract=AAPL)
+        seen = []
+        for _ in range(2):
+            async for tick in ticks:
+                seen.append(type(tick).__name__)
+                break
+        await asyncio.to_thread(simulator.wait_for, lambda state: cancels(state) == 2)
+        return seen
+
+    def cancels(state) -> int:
+        return state["clients"]["7"]["requests"].get("cancelMktData", 0)
+
+    assert len(asyncio.run(scene())) == 2
+    assert not connection.plain._desk.keyed

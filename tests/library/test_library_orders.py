@@ -195,3 +195,31 @@ def test_what_became_of_orders_while_the_process_was_away_is_there_when_it_is_re
         assert (trade.status, trade.filled, trade.contract.symbol) == ("Submitted", Decimal(filled), "AAPL")
     assert found[ids[0]].contract.symbol == "AAPL"
     assert [fill.shares for fill in found[ids[0]].fills] == [Decimal(10)]
+
+
+def test_an_option_is_exercised_like_an_order_on_disk_first_and_tells_what_tws_says(house, simulator, tmp_path):
+    connection = house.ready()
+    option = replace(AAPL, sec_type="OPT", expiry="20270115", strike=190.0, right="C", multiplier="100")
+    with pytest.raises(backstay.MisuseError, match=r"connection\.exercise_options"):
+        connection.request("exercise_options", contract=option, action=1, quantity=1, account="DU1234567")
+    with pytest.raises(backstay.MisuseError, match="place_order"):
+        connection.request("placeOrder")
+    trade = connection.exercise_options(option, action=1, quantity=1, account="DU1234567")
+    with pytest.raises(backstay.RemoteError) as told:
+        trade.wait(timeout=PATIENCE)
+    assert told.value.code == 322
+    house.manager.stop()
+    with sqlite3.connect(tmp_path / "backstay.db") as db:
+        assert db.execute("SELECT order_id FROM intents").fetchall() == [(trade.order_id,)]
+
+
+def test_who_is_told_to_wait_or_got_no_answer_has_the_code_of_a_connection_that_is_not_there(house, simulator):
+    connection = house.ready()
+    simulator.faults.refuse()
+    simulator.faults.eof()
+    house.wait_state("waiting")
+    with pytest.raises(backstay.NotReadyError) as away:
+        connection.request("contract_details", contract=AAPL, fail_fast=True)
+    with pytest.raises(backstay.NoAnswerError) as late:
+        connection.request("contract_details", contract=AAPL, timeout=0.01)
+    assert (away.value.code, late.value.code) == (504, 504)
