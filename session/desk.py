@@ -168,8 +168,7 @@ class Desk(Gate):
         if self.ledger.settings.pop(MARKET_DATA_TYPE, None) is not None and self.open:
             self.outbox.push(Lane.SETTINGS, Item(market_data_type(self.version, LIVE)[PREFIX_BYTES:]))
         self.ledger.settings.clear()
-        for item in self.clocks:
-            self.refund += item.refund
+        self.refund += sum(item.refund for item in self.clocks)
         self.clocks.clear()
 
     def ask_for_client(self, payload: bytes) -> None:

@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 import pytest
 from script import Script, lose, with_settings
 from speech import CLIENT_ID, error, next_id, order_status, tell
-from speech_orders import Told, execution
+from speech_orders import Told, execution, status
 from test_ordering import ORDER, OTHER, V
 from test_orders_under_faults import fills_told, question
 
 from backstay.protocol.order_fields import read_execution
+from backstay.session.intent_table import HIGHEST_OF_OTHERS
 from backstay.session.orders import moment_of
 from backstay.session.resend import ResendRule
 from backstay.session.vocabulary import Timer
@@ -94,6 +95,13 @@ def test_an_order_of_which_an_error_was_passed_on_is_not_sent_again():
 def test_a_warning_about_an_order_does_not_show_that_tws_has_passed_its_id():
     script = allowed().ask(ORDER).hear(error(V, 500, 2109))
     assert script.core.orders.table.highest_seen(CLIENT_ID) < 500
+
+
+def test_an_order_of_somebody_else_with_an_id_near_the_end_leaves_room_for_ours():
+    script = Script().ready()
+    floor = script.core.orders.table.floor(CLIENT_ID)
+    script.hear(status(V, Told(HIGHEST_OF_OTHERS + 1, 77, 0, 0, "Submitted", client_id=CLIENT_ID + 1)))
+    assert script.core.orders.table.floor(CLIENT_ID) == floor
 
 
 def test_the_next_id_that_tws_names_shows_what_it_has_passed():

@@ -187,6 +187,12 @@ def test_a_client_that_goes_while_the_gateway_is_away_leaves_only_its_cancels():
     assert script.codes()[-1:] == [(-1, 1102)]
 
 
+def test_a_client_that_goes_gets_its_credit_back_for_questions_for_the_time_that_wait():
+    script = Script().ready().ask(ask(V, 49), ask(V, 49))
+    script.step(ClientAway())
+    assert script.refunded() == 2 * (len(ask(V, 49)) + PREFIX_BYTES)
+
+
 def test_orders_of_a_client_that_went_before_they_could_leave_still_leave():
     script = Script().greet().connect().hello().start().ask(ask(V, 3, 500))
     script.step(ClientAway())
