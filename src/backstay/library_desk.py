@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 from backstay import library_gaps as gaps
-from backstay.errors import ConnectionLostError, MisuseError
+from backstay.errors import BackstayError, ConnectionLostError, MisuseError
 from backstay.library_ids import REQUEST_IDS
 from backstay.library_words import ENDS, CallbackFailed, ConnectAck, Gap, blame, notice_of
 from backstay.metrics.blocks import ConnectionMeter
@@ -72,6 +72,7 @@ class Desk:
         self.on_settled: Callable[[], object] = lambda: None
         self.on_identified: Callable[[], object] = lambda: None
         self.on_trade: Callable[[Trade], object] = lambda _: None
+        self.fate_of: Callable[[Trade, BackstayError], BackstayError] = lambda _, error: error
         self.knows_order: Callable[[int], bool] = self.trades.__contains__
 
     # -- words of the session ----------------------------------------------------------------------------------------
@@ -196,7 +197,7 @@ class Desk:
             owner.give_up(error)
         for trade in trades:
             if not trade.done:
-                trade.fail(trade.error if trade.in_doubt and trade.error else error)
+                trade.fail(trade.error if trade.in_doubt and trade.error else self.fate_of(trade, error))
 
     # -- what arrives ------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from backstay.actors.charge import Charge
-from backstay.errors import MisuseError, NotReadyError
+from backstay.errors import BackstayError, MisuseError, NotReadyError, RequestInDoubtError
 from backstay.library_desk import Desk
 from backstay.library_ids import REQUEST_IDS
 from backstay.library_line import Line
@@ -18,6 +18,8 @@ from backstay.protocol.builders import HIGHEST_BUILT, FieldError, build
 from backstay.protocol.builders_orders import PLACE_ORDER, place_order
 from backstay.protocol.builders_terms import Contract, Order
 from backstay.session.intent_table import MAX_ORDER_ID
+from backstay.session.intents import IntentState
+from backstay.session.notices import Notice
 from backstay.trade import Trade
 
 OPEN_ORDER = 5
@@ -42,7 +44,7 @@ class OrderDesk:
         self._next_id = 0
         self._suspects: list[Trade] = []
         desk.on_trade, desk.knows_order = self._adopt, self._knows
-        desk.on_identified = self._take_up
+        desk.on_identified, desk.fate_of = self._take_up, self._fate_of
 
     def place(self, contract: Contract, order: Order, trade: Trade | None) -> Trade:
         """Place an order, or (with its trade) change one."""
@@ -111,6 +113,18 @@ class OrderDesk:
             known = orders is not None and orders.table.get(self._desk.client_id, trade.order_id) is not None
             if not known and not trade.acknowledged:
                 trade.fail(NotReadyError(f"order {trade.order_id} was not sent: a part of backstay failed", code=504))
+
+    def _fate_of(self, trade: Trade, ended: BackstayError) -> BackstayError:
+        """Why nothing more will be heard of it: it was not sent, or nobody knows, or TWS has it and we are gone."""
+        if trade.acknowledged or self.line is None:
+            return ended
+        orders = self.line.place.charge.owed.orders
+        intent = None if orders is None else orders.table.get(self._desk.client_id, trade.order_id)
+        if intent is None or intent.state is IntentState.INTENT:
+            return NotReadyError(f"order {trade.order_id} was not sent: {ended}")
+        trade.in_doubt = True
+        text = f"order {trade.order_id} was sent, and had no answer: {ended}"
+        return RequestInDoubtError(trade.order_id, text, code=Notice.ORDER_IN_DOUBT.value.code)
 
     def _knows(self, order_id: int) -> bool:
         if order_id in self._desk.trades:

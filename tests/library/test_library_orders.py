@@ -223,3 +223,17 @@ def test_who_is_told_to_wait_or_got_no_answer_has_the_code_of_a_connection_that_
     with pytest.raises(backstay.NoAnswerError) as late:
         connection.request("contract_details", contract=AAPL, timeout=0.01)
     assert (away.value.code, late.value.code) == (504, 504)
+
+
+def test_a_stop_tells_an_order_without_an_answer_from_one_that_was_not_sent(build, lines):
+    house = build(lines.address, pacing={"messages_per_second": 2})
+    lines.welcome()
+    connection = house.ready()
+    trades = [connection.place_order(AAPL, CHEAP) for _ in range(40)]
+    lines.receive(3)
+    house.manager.stop()
+    with pytest.raises(backstay.RequestInDoubtError):
+        trades[0].wait(timeout=0.0)
+    with pytest.raises(backstay.NotReadyError, match="not sent"):
+        trades[-1].wait(timeout=0.0)
+    assert (trades[0].in_doubt, trades[-1].in_doubt) == (True, False)
