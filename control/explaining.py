@@ -112,9 +112,7 @@ def _explain(row: Mapping[str, Any], hold: Mapping[str, Any] | None, *, now: flo
 def _explain_state(row: Mapping[str, Any], hold: Mapping[str, Any] | None, *, now: float) -> Mapping[str, Any]:
     name, state, reason = row["name"], row["state"], row["reason"]
     if hold is not None:
-        since = datetime.fromtimestamp(hold["since_wall"], UTC).strftime("%Y-%m-%d %H:%M UTC")
-        why = f"An operator has {hold['wanted']} it, {since}" + (f": {hold['reason']}" if hold["reason"] else ".")
-        return {"why": why, "next": "Nothing, until it is resumed.", "todo": [f"backstay resume {name}"]}
+        return _explain_hold(name, hold)
     cause = str(reason).partition(":")[0]
     why, following = _BY_STATE.get(state, (reason or state, "It is tried again."))
     if state in {"waiting", "parked", "paused"} and reason:
@@ -140,6 +138,17 @@ def _explain_state(row: Mapping[str, Any], hold: Mapping[str, Any] | None, *, no
     elif state == "degraded":
         todo = ["Look at IB's system status, and at the network of the gateway's machine."]
     return {"why": why, "next": following, "todo": todo}
+
+
+def _explain_hold(name: str, hold: Mapping[str, Any]) -> Mapping[str, Any]:
+    since = datetime.fromtimestamp(hold["since_wall"], UTC).strftime("%Y-%m-%d %H:%M UTC")
+    if until := hold.get("until_wall", 0.0):
+        why = f"An operator drains it, since {since}" + (f": {hold['reason']}" if hold["reason"] else ".")
+        at = datetime.fromtimestamp(until, UTC).strftime("%H:%M:%S UTC")
+        following = f"It is held down once nothing is under way, at {at} at the latest."
+        return {"why": why, "next": following, "todo": [f"To let it stay up: backstay resume {name}"]}
+    why = f"An operator has {hold['wanted']} it, {since}" + (f": {hold['reason']}" if hold["reason"] else ".")
+    return {"why": why, "next": "Nothing, until it is resumed.", "todo": [f"backstay resume {name}"]}
 
 
 def _attempt(wall: float, now: float) -> str:

@@ -92,7 +92,8 @@ COMMANDS = {
     ),
     "drain": Command(
         "Let what is under way finish, then take connections down and hold them down.",
-        "Waits until no read and no order is without its answer, for as long as --within says; then as pause does.",
+        "Waits until no read and no order is without its answer, for as long as --within says; then as pause does, and "
+        "with code 5 when not everything had finished. New requests are still taken while it waits; resume ends it.",
         goal="down",
         down=True,
         stays=True,

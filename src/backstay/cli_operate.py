@@ -29,7 +29,7 @@ from backstay.cli_asking import (
 )
 from backstay.commands import Argument, Option
 from backstay.control.client import ControlClient, ControlError, MisusedError, RefusedError
-from backstay.control.goals import GOALS, UP_STATES
+from backstay.control.goals import DOWN_STATES, GOALS, UP_STATES
 from backstay.control.vocabulary import COMMANDS, Command, Exit
 
 LOOK_SECONDS = 0.1
@@ -135,7 +135,7 @@ def drain(  # noqa: PLR0913  # each is an option
     control: ControlOption = None,
 ) -> int:
     """See its row."""
-    arguments = {"reason": reason, "seconds": within}
+    arguments = {"reason": reason, "seconds": within, "wait": not no_wait}
     turn = Turn(
         "drain",
         arguments,
@@ -253,8 +253,10 @@ def _all_at_once(turn: Turn, client: ControlClient, names: Sequence[str]) -> Ite
 
 def _give(turn: Turn, client: ControlClient, name: str) -> Mapping[str, Any] | Outcome:
     """Give the order for one connection; what the daemon answered, or that it said no."""
+    begun = time.monotonic()
     try:
-        return client.command(turn.name, {"name": name, **turn.arguments}, timeout=turn.answer_seconds)
+        arguments = {"name": name, **turn.arguments}
+        return {**client.command(turn.name, arguments, timeout=turn.answer_seconds), "begun": begun}
     except ControlError as error:
         return Outcome(connection=name, ok=False, detail=str(error), code=error.code, exit=error.exit)
 
@@ -271,22 +273,21 @@ def _wait(turn: Turn, client: ControlClient, order: Mapping[str, Any]) -> Outcom
     while True:
         rows = client.status(timeout=ANSWER_SECONDS)["connections"]
         row = next((one for one in rows if one["name"] == name), None)
-        seconds = round(time.monotonic() - begun, 3)
-        if row is None or reached(row, order) or seconds >= turn.timeout:
+        seconds = round(time.monotonic() - order["begun"], 3)
+        if row is None or reached(row, order) or time.monotonic() - begun >= turn.timeout:
             break
         _progress(turn, f"{render.printable(name)}: {row['state']} {seconds:.0f}s")
         pause_between.wait(LOOK_SECONDS)
     _progress(turn, "")
     if row is None:
         return Outcome(connection=name, ok=True, detail="its client has left", seconds=seconds)
-    if reached(row, order):
-        detail = detail or ("" if order.get("quiet", True) else "not everything had finished")
+    if reached(row, order) and order.get("quiet", True):
         return Outcome(connection=name, ok=True, state=row["state"], detail=detail, seconds=seconds)
     return Outcome(
         connection=name,
         ok=False,
         state=row["state"],
-        detail=row["reason"],
+        detail="; ".join(filter(None, (row["reason"], detail))),
         seconds=seconds,
         code="timed_out",
         exit=Exit.TIMED_OUT,
@@ -312,7 +313,7 @@ _DONE = {
 
 def _line(turn: Turn, one: Outcome) -> str:
     name, detail = render.printable(one.connection), render.printable(one.detail)
-    if one.ok:
+    if one.ok or (turn.command.goal == "down" and one.state in DOWN_STATES):
         parts = [part for part in (one.state, f"{one.seconds:.1f}s" if one.state else "", detail) if part]
         return f"{name}: {_DONE[turn.name]}" + (f" ({', '.join(parts)})" if parts else "")
     if one.code == "timed_out" and one.state:

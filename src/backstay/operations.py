@@ -1,11 +1,13 @@
 """What operators can have done, one method a command of `backstay.control.vocabulary`, and who may not be told no.
 
 Called in threads of the control socket. A command that changes something gives the order and answers at once with what
-the connection was like before; whoever gave it waits by looking at the status. So nothing here waits for an actor.
+the connection was like before; whoever gave it waits by looking at the status. So nothing here waits for an actor;
+a drain alone answers when what was under way has finished, unless it is told not to wait.
 """
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -19,13 +21,14 @@ from backstay.commanding import PARTS, restart_part, resubscribe
 from backstay.config import Config
 from backstay.control.explaining import explain
 from backstay.control.goals import UP_STATES
+from backstay.draining import Drains
 from backstay.errors import ConfigError
 from backstay.holds import DRAINED, PAUSED, Hold, Holds
 from backstay.logs import EventLog
 from backstay.manager import Manager
 from backstay.metrics.events import EventRing
 from backstay.metrics.listening import ListenError, parse_address
-from backstay.outlook import UNDECIDED, bundle, journal_trouble, owed_requests, placed_orders, tree_of
+from backstay.outlook import bundle, journal_trouble, owed_requests, placed_orders, tree_of
 from backstay.reloading import difference, move_endpoint, take_over, with_client_id
 from backstay.session.lifecycle import Event
 from backstay.status import ConnectionStatus, status_as_dict
@@ -39,9 +42,6 @@ SCHEMA = 1
 
 MAX_REASON = 500
 """Characters of a reason that are kept; it is a sentence for the next person on duty."""
-
-LOOK_SECONDS = 0.05
-"""Between two looks at whether a connection still waits for answers."""
 
 LONGEST_DRAIN_SECONDS = 3600.0
 DRAIN_SECONDS = 30.0
@@ -60,6 +60,7 @@ class Operations:
         self.accounts = Accounts(manager.config)
         self._load = load
         self._reloading = threading.Lock()
+        self._drains = Drains(manager, holds)
         self._manager = manager
         self._holds = holds
         self._log = log
@@ -116,31 +117,33 @@ class Operations:
 
     def drain(self, arguments: Arguments, peer: Peer | None) -> Result:
         """Hold a connection down once nothing is under way on it, or once that has taken too long."""
-        name, reason = _name_and_reason(arguments, "seconds")
-        given = arguments.get("seconds", DRAIN_SECONDS)
+        name, reason = _name_and_reason(arguments, "seconds", "wait")
+        given, waits = arguments.get("seconds", DRAIN_SECONDS), arguments.get("wait", True)
         if not isinstance(given, int | float) or isinstance(given, bool) or not 0 <= given <= LONGEST_DRAIN_SECONDS:
             raise _error("bad_request", f"seconds must be 0 to {LONGEST_DRAIN_SECONDS:g}")
-        self._find(name)
-        quiet = self._wait_quiet(name, float(given))
-        trouble = self._holds.put(name, Hold(DRAINED, reason, time.time()))
-        answer = self._order(Event.PAUSE, "drain", name, reason=reason, peer=peer, warning=trouble)
+        if not isinstance(waits, bool):
+            raise _error("bad_request", "wait must be true or false")
+        before, hold = self._find(name), Hold(DRAINED, reason, time.time())
+        try:
+            trouble = self._drains.begin(name, hold, given)
+        except ValueError as error:
+            raise _error("refused", str(error)) from error
+        self._tell("drain", name, reason=reason, peer=peer)
+        answer: dict[str, object] = {"schema": SCHEMA, "command": "drain", "connection": name, "present": True}
+        answer |= {**_before(before), "warning": trouble}
+        if not waits:
+            looking_on = functools.partial(self._drain_unwatched, name, hold, given)
+            threading.Thread(target=looking_on, name=f"drain {name}", daemon=True).start()
+            return answer
+        quiet, refused = self._drains.finish(name, hold, given)
+        if refused:
+            raise _error("refused", refused)
         return {**answer, "quiet": quiet}
 
-    def _wait_quiet(self, name: str, seconds: float) -> bool:
-        """Wait until no read and no order is without its answer on a connection that could bring one."""
-        deadline, pause_between = time.monotonic() + seconds, threading.Event()  # never set; nobody tells of answers
-        while self._owes_an_answer(name):
-            if time.monotonic() >= deadline:
-                return False
-            pause_between.wait(LOOK_SECONDS)
-        return True
-
-    def _owes_an_answer(self, name: str) -> bool:
-        charge = self._manager.charge(name)
-        row = next((one for one in self._manager.status().connections if one.name == name), None)
-        if charge is None or row is None or row.state not in UP_STATES:
-            return False
-        return row.reads > 0 or any(order["state"] in UNDECIDED for order in placed_orders(charge))
+    def _drain_unwatched(self, name: str, hold: Hold, seconds: float) -> None:
+        _, refused = self._drains.finish(name, hold, seconds)
+        if refused:
+            self._tell("drain", name, reason=refused, peer=None)
 
     def resume(self, arguments: Arguments, peer: Peer | None) -> Result:
         """Let a connection up again, or the next one of that name."""
@@ -149,9 +152,10 @@ class Operations:
         there = any(one.name == name for one in self._manager.status().connections)
         if not there and not held:
             raise _unknown(name)
-        trouble = self._holds.put(name, None)
-        if there:
-            return self._order(Event.RESUME, "resume", name, reason=reason, peer=peer, warning=trouble)
+        with self._drains.lifting:
+            trouble = self._holds.put(name, None)
+            if there:
+                return self._order(Event.RESUME, "resume", name, reason=reason, peer=peer, warning=trouble)
         self._tell("resume", name, reason=reason, peer=peer)
         return {"schema": SCHEMA, "command": "resume", "connection": name, "warning": trouble, "present": False}
 
@@ -253,7 +257,8 @@ class Operations:
         hold = self._holds.get(one.name)
         charge = self._manager.charge(one.name)
         journal = journal_trouble(charge) if charge is not None else ""
-        told = explain(asdict(one), None if hold is None else asdict(hold), now=time.time(), journal=journal)
+        held = None if hold is None else {**asdict(hold), "until_wall": self._drains.until_wall(one.name)}
+        told = explain(asdict(one), held, now=time.time(), journal=journal)
         return {"schema": SCHEMA, "connection": asdict(one), **told}
 
     def tree(self, arguments: Arguments, _peer: Peer | None) -> Result:
