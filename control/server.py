@@ -202,7 +202,7 @@ class _Desk:
             raise CommandError("internal", f"{name} failed: {error!r}") from error
         finally:
             self._under_way -= 1
-        _log.info("command done: command=%s peer=%s", name, peer)
+        _log.debug("command done: command=%s peer=%s", name, peer)  # what changes something has an event of its own
         return JSONResponse(result)
 
 

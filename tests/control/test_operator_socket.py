@@ -206,10 +206,20 @@ def test_a_status_that_cannot_be_made_is_an_error_in_the_same_form(path):
 
 
 def test_the_kernel_says_who_asked_and_it_is_logged(path, caplog):
-    with caplog.at_level(logging.INFO, logger="backstay.control.server"), serving(path, restart=dict) as client:
+    with caplog.at_level(logging.DEBUG, logger="backstay.control.server"), serving(path, restart=dict) as client:
         client.command("restart")
     assert f"pid={os.getpid()}, uid={os.getuid()}, gid={os.getgid()}" in caplog.text
     assert "command=restart" in caplog.text
+
+
+def test_a_command_that_succeeds_is_no_message_of_level_info(path, caplog):
+    refuse = raising(CommandError("refused", "no"))
+    with caplog.at_level(logging.INFO, logger="backstay"), serving(path, explain=dict, pause=refuse) as client:
+        client.command("explain")
+        assert not caplog.records
+        with pytest.raises(RefusedError):
+            client.command("pause")
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
 def test_only_unix_sockets_have_peers():
