@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 
 from backstay.commands import NotPlainError, read
 from backstay.control.vocabulary import COMMANDS as OPERATIONS
 
 RUN, LOOK, OPERATE, TRY = "Run", "Look at a running daemon", "Operate a running daemon", "Try it out"
+
+DEAF_AT_FIRST = ("SIGHUP", "SIGUSR1")
+"""What a daemon that is still loading must not end by, as it would by default; later they have their meaning."""
 
 INTERRUPTED = 130
 """What shells report for Ctrl-C."""
@@ -57,6 +62,25 @@ COMMANDS = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code where it does not end the process itself."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    with _deaf_at_first() if given[:1] == ["run"] else nullcontext():
+        return _main(given)
+
+
+@contextmanager
+def _deaf_at_first() -> Generator[None]:
+    """Ignore what would end a daemon before it listens for signals itself."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {name: signal.signal(signal.Signals[name], signal.SIG_IGN) for name in DEAF_AT_FIRST}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(signal.Signals[name], handler)
+
+
+def _main(given: Sequence[str]) -> int:
     commands = _wanted(given)
     if len(commands) == 1 and commands[0].quick:
         with suppress(NotPlainError):

@@ -1,6 +1,7 @@
 """`backstay run` as a process: what it prints, what it opens, how it ends."""
 
 import json
+import os
 import re
 import signal
 import stat
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from backstay import cli
 from backstay.control.client import ControlClient
 from backstay.demo_client import QuoteClient
 from backstay.simulator import Simulator
@@ -274,3 +276,16 @@ def test_the_simulator_refuses_what_it_cannot_do(command, taken):
     busy = command("simulator", "--listen", taken)
     assert busy.returncode == 1
     assert len(busy.stderr.splitlines()) == 1
+
+
+def test_signals_that_come_while_it_still_loads_do_not_end_it(monkeypatch):
+    def loading() -> int:
+        for name in ("SIGHUP", "SIGUSR1"):
+            os.kill(os.getpid(), signal.Signals[name])
+            assert signal.getsignal(signal.Signals[name]) is signal.SIG_IGN
+        return 7
+
+    before = [signal.getsignal(one) for one in (signal.SIGHUP, signal.SIGUSR1)]
+    monkeypatch.setattr(cli, "load", lambda _: loading)
+    assert cli.main(["run"]) == 7
+    assert [signal.getsignal(one) for one in (signal.SIGHUP, signal.SIGUSR1)] == before
