@@ -14,13 +14,14 @@ from backstay.commands import Option, complain, say
 from backstay.control.client import (
     ControlClient,
     ControlError,
+    MisusedError,
     NotReadyError,
     RefusedError,
     is_there,
     locate_socket,
     require_ready,
 )
-from backstay.control.vocabulary import CONFIG_VARIABLE, SOCKET_VARIABLE, Exit
+from backstay.control.vocabulary import CONFIG_VARIABLE, DEFAULT_CONFIG, DEFAULT_SOCKET, SOCKET_VARIABLE, Exit
 from backstay.places import runtime_folder, simulator_socket
 
 SCHEMA = 1
@@ -49,12 +50,29 @@ TimeoutOption = Annotated[float, Option("--timeout", metavar="SECONDS", least=0.
 
 def client_of(config: str | None, control: str | None) -> ControlClient:
     """The daemon meant by these options, or by the environment, or by where it was started. Raises MisusedError."""
-    path = locate_socket(config, control, os.environ)
+    path = _located(config, control)
     nowhere_said = not (config or control or os.environ.get(SOCKET_VARIABLE) or os.environ.get(CONFIG_VARIABLE))
     if nowhere_said and not is_there(path):
         simulated = simulator_socket(runtime_folder(os.environ))
         path = simulated if is_there(simulated) else path
     return ControlClient(Path(path))
+
+
+def _located(config: str | None, control: str | None) -> Path:
+    """Where the socket is; beside a file that cannot be read, where a daemon that was started before it broke has it.
+
+    A slip of the pen in the file must not lock out whoever has to look at the daemon that still runs. Raises
+    MisusedError where there is no such file, or no socket either.
+    """
+    try:
+        return locate_socket(config, control, os.environ)
+    except MisusedError as error:
+        file = Path(config or os.environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG)
+        path = file.parent / DEFAULT_SOCKET
+        if not file.is_file() or not is_there(path):
+            raise
+        complain(f"backstay: {error}; asking the daemon at {path}")
+        return path
 
 
 def is_pattern(*names: str) -> bool:

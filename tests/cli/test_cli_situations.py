@@ -327,6 +327,20 @@ def test_clocks_that_differ_are_found_by_the_doctor(tmp_path, run):
     assert "by NTP" in said
 
 
+def test_a_slip_in_the_file_does_not_lock_out_whoever_looks_at_the_daemon(tmp_path, run, capsys):
+    with simulated(lambda _: None) as endpoint, running(tmp_path, endpoint, run) as desk:
+        desk.until(lambda row: row.state == "ready")
+        file = tmp_path / "backstay.toml"
+        file.write_text("gateways = [\n")
+        assert main(["status"]) == 0
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1
+        assert "backstay.toml" in said
+        assert "asking the daemon at backstay.sock" in said
+        assert run("explain", "k")[0] == 0
+    assert run("status")[0] == 2  # there is nobody to ask: the file is to be mended
+
+
 def test_one_that_crashed_too_often_says_so_and_names_the_way_back():
     row = {
         "name": "k",
