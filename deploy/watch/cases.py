@@ -51,6 +51,8 @@ def _file(cases: Sequence[Case], intervals: tuple[str, str], links: Links) -> st
         f"{HEADER}# Its cases are in deploy/watch/cases*.py.",
         "rule_files: [backstay.records.yml, backstay.alerts.yml]",
         f"evaluation_interval: {evaluations}",
+        # Without it promtool takes them in any order, and alerts may look for records of one evaluation ago.
+        "group_eval_order: [backstay-records, backstay-alerts]",
         "tests:",
     ]
     for case in cases:
