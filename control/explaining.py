@@ -6,7 +6,8 @@ reason begins.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -90,17 +91,67 @@ READ_ONLY_HELP = (
 )
 
 
+SLACK_SECONDS = 1.0
+"""A probe that is just out, and answered at once, is no silence to speak of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What is heard of a connection. `heard_wall`: the last byte, 0 for none; `broken_wall`: since when a farm is down.
+
+    `idle_seconds`: so long without a byte, and it is asked; `patience_seconds`: so long, and it is given up.
+    """
+
+    heard_wall: float
+    idle_seconds: float
+    patience_seconds: float
+    farms: Sequence[str] = ()
+    broken_wall: float = 0.0
+
+
 def explain(
-    row: Mapping[str, Any], hold: Mapping[str, Any] | None, *, now: float, journal: str = ""
+    row: Mapping[str, Any],
+    hold: Mapping[str, Any] | None,
+    *,
+    now: float,
+    journal: str = "",
+    line: Line | None = None,
 ) -> Mapping[str, object]:
     """`why`, `next` and `todo` (a list) for a connection of the status.
 
     `now`: seconds since 1970. `journal`: why orders cannot be written down, and are refused therefore; else empty.
+    `line`: what is heard of it, which tells whether one that is ready has trouble all the same.
     """
     told = _explain(row, hold, now=now)
+    if line is not None and hold is None and row["state"] == "ready":
+        told = {**told, **_explain_line(line, now=now)}
     if not journal or hold is not None:
         return told
     return {**told, "why": f"{told['why']} Orders are refused: {journal}.", "todo": [*told["todo"], *JOURNAL_HELP]}
+
+
+def _explain_line(line: Line, *, now: float) -> Mapping[str, Any]:
+    """What is the matter with one that is ready all the same; empty if nothing is."""
+    silent = now - line.heard_wall
+    if line.heard_wall > 0.0 and silent > line.idle_seconds + SLACK_SECONDS:
+        left = max(0.0, line.patience_seconds - silent)
+        return {
+            "why": f"The gateway has been silent for {silent:.0f} s, since {_clock(line.heard_wall)}, and was asked.",
+            "next": f"If it goes on saying nothing, it is given up in {left:.0f} s and dialled anew.",
+            "todo": list(HELP_BY_CAUSE["silent"]),
+        }
+    if line.farms:
+        since = f" since {_clock(line.broken_wall)}" if line.broken_wall > 0.0 else ""
+        return {
+            "why": f"IB's data farm {', '.join(line.farms)} is down{since}: what it serves stands still.",
+            "next": "It comes back by itself; streams that stay silent then are asked for again.",
+            "todo": ["Wait, and look at IB's system status."],
+        }
+    return {}
+
+
+def _clock(wall: float) -> str:
+    return datetime.fromtimestamp(wall, UTC).strftime("%H:%M:%S UTC")
 
 
 def _explain(row: Mapping[str, Any], hold: Mapping[str, Any] | None, *, now: float) -> Mapping[str, Any]:

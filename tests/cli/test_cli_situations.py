@@ -341,6 +341,31 @@ def test_a_slip_in_the_file_does_not_lock_out_whoever_looks_at_the_daemon(tmp_pa
     assert run("status")[0] == 2  # there is nobody to ask: the file is to be mended
 
 
+def told_of(run, word: str) -> dict:
+    end = time.monotonic() + PATIENCE
+    told = {}
+    while word not in told.get("why", "") and time.monotonic() < end:
+        told = json.loads(run("explain", "k", "--json")[1])
+    return told
+
+
+def test_a_farm_that_is_down_and_a_silent_gateway_are_told_although_it_is_ready(tmp_path, run):
+    more = "[pulse]\nidle_seconds = 0.5\nprobe_seconds = 10\n"
+    with Simulator() as simulator, running(tmp_path, "{}:{}".format(*simulator.address), run, more) as desk:
+        desk.until(lambda row: row.state == "ready")
+        assert "It works" in told_of(run, "It works")["why"]
+        simulator.faults.farm("usfarm", up=False)
+        told = told_of(run, "usfarm")
+        assert "usfarm is down since" in told["why"]
+        assert any("system status" in line for line in told["todo"])
+        simulator.faults.farm("usfarm", up=True)
+        assert "It works" in told_of(run, "It works")["why"]
+        simulator.faults.freeze()
+        told = told_of(run, "silent")
+        assert "silent for" in told["why"]
+        assert "given up in" in told["next"]
+
+
 def test_one_that_crashed_too_often_says_so_and_names_the_way_back():
     row = {
         "name": "k",
