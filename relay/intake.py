@@ -260,6 +260,7 @@ class Intake(Actor):
         if not guest.allowed(start.client_id):
             return self._refuse(Notice.ID_NOT_ALLOWED, str(start.client_id))
         place = self._find_place(start.client_id, behind)
+        self.excused_until = self.now()  # whatever takes long from here on is not that wait
         if place is None:
             return self._refuse(Notice.ID_IN_USE, str(start.client_id))
         return place is Reception.NONE_KEPT and self._begin_session(start)

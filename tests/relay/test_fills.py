@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from trader import limit_order
 
-from backstay.protocol.commands import current_time, start_api
+from backstay.protocol.commands import current_time, next_ids, start_api
 from backstay.protocol.framing import LAST_TEXT_VERSION, PROTOBUF_OFFSET, raw
 from backstay.protocol.messages import body_fields, is_protobuf, message_id
 from backstay.protocol.wire import bytes_field, find_bytes, varint, varint_field
@@ -148,6 +148,9 @@ def test_a_fill_of_an_earlier_session_is_not_told_after_a_cut(version: int, buil
             simulator.faults.fill_order(7, 1)
             while told_of(client.next_frame(), version) != (STATUS, b"Filled"):
                 pass
+            for _ in range(2):  # two round trips: what came before them has been noted
+                client.sock.sendall(next_ids(version))
+                client.expect(9)
             client.close()
     simulator.faults.eof()
     client.expect_error(1102)
