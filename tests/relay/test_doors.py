@@ -6,6 +6,7 @@ import socket
 import threading
 
 import pytest
+from trader import limit_order
 
 from backstay.config import Config
 from backstay.errors import StartError
@@ -156,9 +157,9 @@ def test_an_order_sent_just_before_the_client_closes_reaches_the_gateway(build, 
     house.wait_state("ready")
     client.market_data(11)
     client.send(49, 1)
-    client.market_data(12)
+    client.sock.sendall(limit_order(1, ref="last"))
     client.close()
-    simulator.wait_for(lambda state: state["clients"]["7"]["requests"].get("reqMktData") == 2)
+    simulator.wait_for(lambda state: state["clients"]["7"]["requests"].get("placeOrder") == 1)
 
 
 def test_sockets_that_say_nothing_keep_no_client_out_and_the_oldest_of_them_yields(build, simulator):
