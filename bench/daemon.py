@@ -1,13 +1,14 @@
 """`backstay run` as the thing measured: a configuration in a temporary folder, a process of its own."""
 
 import shutil
-import socket
 import sys
 import tempfile
 from pathlib import Path
 from typing import Final, Self
 
 from processes import MEASURED_CORE, Child
+
+from backstay.simulator.ports import free_ports
 
 _START_SECONDS: Final = 20.0
 
@@ -47,7 +48,7 @@ class RelayDaemon:
 
     def __init__(self, upstream: int) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="backstay-bench-"))
-        self.port, self.http_port = _free_port(), _free_port()
+        self.port, self.http_port = free_ports(2)
         path = self._folder / "backstay.toml"
         path.write_text(
             _CONFIGURATION.format(upstream=upstream, listen=self.port, http=self.http_port, folder=self._folder),
@@ -68,9 +69,3 @@ class RelayDaemon:
     def pid(self) -> int:
         """Process whose CPU time counts."""
         return self._child.pid
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port

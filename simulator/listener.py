@@ -3,11 +3,16 @@
 import selectors
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 
 from backstay.simulator.loop import Loop
+from backstay.simulator.ports import free_port
 
 BACKLOG = 128
 """Connections the kernel keeps waiting: four times what TWS serves."""
+
+TRIES = 5
+"""Free ports tried before the system's choice is taken: others may bind one between our look and our bind."""
 
 
 class Listener:
@@ -25,14 +30,14 @@ class Listener:
         return self._sock is not None
 
     def open(self) -> None:
-        """Listen; ``OSError`` when the port is taken. Port 0 becomes the one the system chose."""
+        """Listen; ``OSError`` when the port is taken. Port 0 becomes a free one, ours even while we do not listen."""
         if self._sock is not None:
             return
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind((self.host, self.port))
+            self._bind(sock)
             sock.listen(BACKLOG)
         except OSError:
             sock.close()
@@ -41,6 +46,13 @@ class Listener:
         self.port = sock.getsockname()[1]
         self._sock = sock
         self._loop.watch(sock, selectors.EVENT_READ, self._ready)
+
+    def _bind(self, sock: socket.socket) -> None:
+        for _ in range(TRIES if self.port == 0 else 0):
+            with suppress(OSError):  # taken since it was looked at
+                sock.bind((self.host, free_port()))
+                return
+        sock.bind((self.host, self.port))
 
     def move(self, port: int) -> None:
         """Listen on another port from now on; the old one is given up last, so that a free one is a different one."""

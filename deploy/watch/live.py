@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
+from backstay.simulator.ports import free_ports
 from deploy.watch.draw import draw
 from deploy.watch.live_breaks import (
     BREAKS,
@@ -31,7 +32,7 @@ from deploy.watch.live_breaks import (
     relayed,
 )
 from deploy.watch.live_panels import empty_panels
-from deploy.watch.live_stack import Call, LiveError, Stage, free_ports, stage, until
+from deploy.watch.live_stack import Call, LiveError, Stage, stage, until
 from deploy.watch.model import Pace
 
 PACE = Pace(10)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -24,6 +23,7 @@ from urllib.error import URLError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
+from backstay.simulator.ports import free_ports
 from deploy.watch import rule_files
 from deploy.watch.model import Pace
 
@@ -49,15 +49,6 @@ T = TypeVar("T")
 
 class LiveError(Exception):
     """Something did not come about in time."""
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that are free now; held together, so that they differ."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind((HOST, 0))
-        return [one.getsockname()[1] for one in sockets]
 
 
 def until(condition: Callable[[], bool], seconds: float, what: str) -> None:

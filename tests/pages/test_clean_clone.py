@@ -17,7 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from walk import Block, Walk, blocks, free_port
+from walk import Block, Walk, blocks
+
+from backstay.simulator.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_SECONDS = 300.0

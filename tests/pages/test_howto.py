@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from walk import Terminal, blocks, free_port
+from walk import Terminal, blocks
 
 from backstay import load
 from backstay.simulator import Simulator
+from backstay.simulator.ports import free_port
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = sorted(page for page in DOCS.glob("*.md") if "```toml" in page.read_text(encoding="utf-8"))

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from walk import Block, Walk, blocks, expectation, free_port
+from walk import Block, Walk, blocks, expectation
+
+from backstay.simulator.ports import free_port
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = DOCS / "quickstart.md"

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from walk import Block, Terminal, Walk, blocks, free_port
+from walk import Block, Terminal, Walk, blocks
 
 from backstay.simulator import Simulator
+from backstay.simulator.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import threading
 from collections.abc import Mapping
@@ -28,11 +27,6 @@ class Block:
     language: str
     title: str
     text: str
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 def blocks(page: Path) -> list[Block]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
 import sys
+
+from backstay.simulator.ports import free_port
 
 DIALS_WHILE_AWAY = 12
 
@@ -30,11 +31,6 @@ class GatewayProcess:
         self.process.wait(10)
         if self.process.stdout is not None:
             self.process.stdout.close()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
 
 
 def test_a_gateway_killed_and_started_again_is_found_without_help_and_dialled_with_jittered_capped_delays(build):
