@@ -14,12 +14,19 @@ from scene import WINDOW_FRAMES
 _PAGE_MB: Final = os.sysconf("SC_PAGE_SIZE") / 1024 / 1024
 _BURN_SECONDS: Final = 150e-6 * WINDOW_FRAMES
 """What the slow consumer computes for each window: 150 us a frame, about 6,000 frames a second."""
+SCRAPE_INTERVAL_SECONDS: Final = 10
+"""Between two scrapes, as `deploy/prometheus/prometheus.yml` asks for."""
 _WARM_UP_PARTS: Final = 10  # the first tenth of the stamped frames is not counted
 
 
 def is_scraped(monotonic: float) -> bool:
-    """Whether this second is one with a scrape in it; the same for all processes of a machine."""
-    return int(monotonic) % 2 == 1
+    """Whether this interval is one with a scrape in it; the same for all processes of a machine."""
+    return int(monotonic) // SCRAPE_INTERVAL_SECONDS % 2 == 1
+
+
+def is_scraped_now(monotonic: float) -> bool:
+    """Whether this second is the one of the interval in which the scrape is made."""
+    return is_scraped(monotonic) and int(monotonic) % SCRAPE_INTERVAL_SECONDS == SCRAPE_INTERVAL_SECONDS // 2
 
 
 def cpu_seconds(pid: int) -> float:
@@ -97,16 +104,20 @@ class Meter:
         self._scrapes = seconds
 
     def _scraped(self, first: int) -> dict[str, float]:
-        """The delays of seconds with and without a scrape, and what one costs."""
+        """The delays of intervals with and without a scrape, of the very second of the scrape, and what one costs."""
         found: tuple[list[int], list[int]] = ([], [])
+        second: list[int] = []
         for sent, delay in zip(self._sent[first:], self._delays[first:], strict=True):
             found[is_scraped(sent / 1e9)].append(delay)
+            if is_scraped_now(sent / 1e9):
+                second.append(delay)
         without, with_scrapes = (_percentiles(delays)["p99_us"] for delays in found)
         return {
             "scrape_cpu_ms": statistics.median(self._scrapes) * 1e3,
             "p99_us": without,
             "p99_us_scraped": with_scrapes,
             "p99_ratio": with_scrapes / without,
+            "p99_us_second": _percentiles(second)["p99_us"],
         }
 
     def ready(self) -> None:

@@ -16,7 +16,7 @@ class Suite(StrEnum):
     LATENCY = "latency"  # stamped frames at a fixed rate
     RECOVERY = "recovery"  # end of file until ready again
     SLOW = "slow"  # more than the consumer takes: what piles up, and where
-    SCRAPE = "scrape"  # latency with many clients, while somebody scrapes the metrics every other second
+    SCRAPE = "scrape"  # latency with many clients, while somebody scrapes the metrics in every other interval
     MANY = "many"  # memory of a relay with many clients
 
 

@@ -115,7 +115,7 @@ def _plans(size: Size, path: Path, suites: list[str] | None) -> Iterator[tuple[s
         ),
         ("recovery", Plan(suite=Suite.RECOVERY, cycles=size.cycles)),
         ("slow", Plan(suite=Suite.SLOW, stream=str(path), windows=windows, rate=20_000, seconds=10.0)),
-        ("scrape", Plan(suite=Suite.SCRAPE, rate=1_000, frames=int(10_000 * size.seconds), connections=32)),
+        ("scrape", Plan(suite=Suite.SCRAPE, rate=1_000, frames=int(25_000 * size.seconds), connections=32)),
         *((f"many {count}", Plan(suite=Suite.MANY, connections=count)) for count in (1, 32, 256)),
     ]
     wanted = suites or size.suites

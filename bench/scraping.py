@@ -1,6 +1,6 @@
 """Scrapes the metrics of a running relay as Prometheus does, and what that costs its process.
 
-Usage: scraping.py PLAN. Scrapes once in every other second until it is ended.
+Usage: scraping.py PLAN. Scrapes once in every other interval until it is ended.
 """
 
 import sys
@@ -9,7 +9,7 @@ from contextlib import closing
 from http.client import HTTPConnection
 from typing import Final
 
-from measure import cpu_seconds, is_scraped
+from measure import SCRAPE_INTERVAL_SECONDS, cpu_seconds, is_scraped_now
 from plan import Plan
 
 _HEADERS: Final = {
@@ -41,13 +41,14 @@ def scrape_seconds(plan: Plan) -> list[float]:
 
 
 def main() -> None:
-    """Scrape in every other second."""
+    """Scrape in every other interval."""
     plan = Plan.from_argument(sys.argv[1])
-    done = 0
+    done = -1
     while True:
         now = time.monotonic()
-        if is_scraped(now) and int(now) != done and now % 1 > _INTO_THE_SECOND:
-            done = int(now)
+        interval = int(now) // SCRAPE_INTERVAL_SECONDS
+        if is_scraped_now(now) and interval != done and now % 1 > _INTO_THE_SECOND:
+            done = interval
             scrape(plan)
         time.sleep(_LOOK_SECONDS)
 
