@@ -16,6 +16,8 @@ settings.register_profile(
 )
 settings.load_profile("backstay")
 
+CHECKOUT = (Path(__file__).parents[1] / "src" / "backstay").is_dir()
+
 ON_DEMAND = {
     Path(__file__).parent / "browser": "--browser",  # needs a package of the system
     Path(__file__).parent / "pages" / "test_clean_clone.py": "--clean-clone",  # installs everything anew
@@ -62,6 +64,12 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """Leave alone what is asked for by an option of its own."""
     option = ON_DEMAND.get(collection_path)
     return True if option and not config.getoption(option) else None
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Against a wheel, leave out what looks at the tree it was made from."""
+    if item.get_closest_marker("checkout") and not CHECKOUT:
+        pytest.skip("there is no source tree beside these tests")
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

@@ -23,10 +23,6 @@ FUNCTION_LINES_MAX = 70  # with its docstring: one screen
 NOTES = re.compile(r"\b(?:" + "|".join(("TO" + "DO", "FIX" + "ME", "X" + "XX", "HA" + "CK")) + r")\b")
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
-needs_checkout = pytest.mark.skipif(
-    not (ROOT / "src" / "backstay").is_dir(), reason="looks at the source tree; these tests run without one"
-)
-
 
 def product(root: Path) -> Iterator[Path]:
     yield from sorted((root / "src" / "backstay").glob("*.py"))
@@ -119,7 +115,7 @@ def broken_links(root: Path) -> list[str]:
 RULES = [long_modules, long_functions, notes_to_self, sleeps, missing_docstrings, broken_links]
 
 
-@needs_checkout
+@pytest.mark.checkout
 @pytest.mark.parametrize("rule", RULES)
 def test_the_tree_keeps_the_rule(rule):
     assert rule(ROOT) == []

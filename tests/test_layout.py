@@ -16,10 +16,6 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 NOT_ROOMS = {"src", "tests"}
 
-needs_checkout = pytest.mark.skipif(
-    not (ROOT / "src" / "backstay").is_dir(), reason="looks at the source tree; these tests run without one"
-)
-
 
 def setuptools_table(root: Path) -> dict[str, object]:
     return tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
@@ -108,17 +104,17 @@ def made_up_tree(root: Path, *rooms: str) -> Path:
     return root
 
 
-@needs_checkout
+@pytest.mark.checkout
 def test_folders_map_packages_and_links_agree():
     assert layout_problems(ROOT) == []
 
 
-@needs_checkout
+@pytest.mark.checkout
 def test_every_room_is_banned_under_its_bare_name():
     assert banned_problems(ROOT) == []
 
 
-@needs_checkout
+@pytest.mark.checkout
 def test_the_marker_of_typed_packages_is_declared():
     assert "py.typed" in setuptools_table(ROOT)["package-data"]["backstay"]
 
@@ -208,7 +204,7 @@ def test_a_room_that_is_not_banned_by_its_bare_name_is_found(tmp_path: Path):
     assert banned_problems(tree) == ["two"]
 
 
-@needs_checkout
+@pytest.mark.checkout
 def test_pyright_is_told_every_link_by_name():
     include = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pyright"]["include"]
     assert sorted(include) == sorted(["src/backstay", *(f"src/backstay/{name}" for name in links(ROOT))])

@@ -12,11 +12,6 @@ import pytest
 from backstay.event_names import EVENTS, reference
 from backstay.logs import LEVELS
 
-needs_checkout = pytest.mark.skipif(
-    not (Path(__file__).parents[2] / "src" / "backstay").is_dir(),
-    reason="looks at the source tree; these tests run without one",
-)
-
 ROOT = Path(__file__).parents[2]
 ROOMS = ("actors", "control", "metrics", "relay", "session", "supervisor", "src/backstay")
 TELLING = {"log", "_log", "Report"}
@@ -47,7 +42,7 @@ def told() -> Iterator[tuple[str, frozenset[str], str]]:
 TOLD = tuple(told())
 
 
-@needs_checkout
+@pytest.mark.checkout
 def test_whatever_is_logged_is_in_the_table_with_its_fields():
     assert len(TOLD) > 20
     for event, fields, place in TOLD:
@@ -55,7 +50,7 @@ def test_whatever_is_logged_is_in_the_table_with_its_fields():
         assert fields - {"fields"} <= set(EVENTS[event].fields.split()) | OF_SUPERVISORS, f"{place}: {event}"
 
 
-@needs_checkout
+@pytest.mark.checkout
 def test_whatever_is_in_the_table_is_logged_somewhere():
     source = "\n".join((ROOT / room / "x").parent.joinpath(f).read_text() for room in ROOMS for f in files(room))
     for event in EVENTS:
@@ -75,6 +70,6 @@ def test_a_row_is_complete(name):
     assert len(set(row.fields.split())) == len(row.fields.split())
 
 
-@needs_checkout
+@pytest.mark.checkout
 def test_the_documentation_is_what_the_table_gives():
     assert (ROOT / "docs" / "events.md").read_text(encoding="utf-8") == reference()  # python -m backstay.event_names

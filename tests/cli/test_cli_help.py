@@ -90,9 +90,7 @@ def test_a_mistake_is_told_with_code_2(command, arguments, told):
     assert "Traceback" not in ended.stderr
 
 
-@pytest.mark.skipif(
-    not (Path(__file__).parents[2] / "src" / "backstay").is_dir(), reason="the documentation is not in the wheel"
-)
+@pytest.mark.checkout
 def test_the_reference_of_the_documentation_is_what_the_commands_declare():
     written = Path(__file__).parents[2] / "docs" / "commands.md"
     assert written.read_text(encoding="utf-8") == reference()  # python -m backstay.cli_reference

@@ -22,11 +22,6 @@ from backstay.metrics.listening import parse_address
 from backstay.session.settings import HeldSettings, PulseSettings, Settings
 from backstay.settings_of import session_settings
 
-needs_checkout = pytest.mark.skipif(
-    not (Path(__file__).parents[2] / "src" / "backstay").is_dir(),
-    reason="looks at the source tree; these tests run without one",
-)
-
 EXAMPLE = """
 [gateways.paper]
 endpoints = ["127.0.0.1:4002"]
@@ -491,7 +486,7 @@ def test_the_schema_is_json_and_knows_every_key_with_its_meaning():
     assert schema["$defs"]["HttpConfig"]["properties"]["listen"]["default"] == "127.0.0.1:9464"
 
 
-@needs_checkout
+@pytest.mark.checkout
 def test_the_reference_of_the_documentation_is_the_one_that_the_sections_give():
     written = Path(__file__).parents[2] / "docs" / "configuration.md"
     assert written.read_text(encoding="utf-8") == reference(), (

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 60.0
 
-pytestmark = pytest.mark.skipif(not (ROOT / "docs").is_dir(), reason="reads pages and examples of the source tree")
+pytestmark = pytest.mark.checkout
 
 
 def blocks(page: str) -> list[str]:

@@ -20,7 +20,7 @@ SECONDS = 60.0
 LOST = "1100 backstay: connection to the gateway lost (507, the gateway closed the socket); it is being restored"
 BACK = "1102 backstay: connection to the gateway restored; settings and streams were put back"
 
-pytestmark = pytest.mark.skipif(not EXAMPLES.is_dir(), reason="runs files of the source tree")
+pytestmark = pytest.mark.checkout
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ PAGES = sorted(page for page in DOCS.glob("*.md") if "```toml" in page.read_text
 BIN = Path(sys.executable).parent
 SECONDS = 60.0
 
-pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="reads pages of the source tree")
+pytestmark = pytest.mark.checkout
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -17,7 +17,7 @@ PAGE = DOCS / "quickstart.md"
 BIN = Path(sys.executable).parent
 FIRST_STEP = 2  # its command and what it shows
 
-pytestmark = pytest.mark.skipif(not PAGE.is_file(), reason="reads a page of the source tree")
+pytestmark = pytest.mark.checkout
 
 
 def test_the_quickstart_and_the_page_about_nights_do_what_they_say(tmp_path):

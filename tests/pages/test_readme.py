@@ -20,7 +20,7 @@ README = ROOT / "README.md"
 BIN = Path(sys.executable).parent
 SECONDS = 60.0
 
-pytestmark = pytest.mark.skipif(not README.is_file(), reason="reads the README; these tests run without it")
+pytestmark = pytest.mark.checkout
 
 RUN_BY = {
     "make run": "test_both_commands_are_run_by_what_a_change_has_to_pass",
