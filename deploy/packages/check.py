@@ -2,21 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from pathlib import Path
 
-from deploy.watch.check import PACKAGES, Check, run
-
-PACKAGES |= {
-    "hadolint": "the dependency group deploy",
-    "check-jsonschema": "the dependency group deploy",
-    "kubernetes-validate": "the dependency group deploy",
-    "kubectl": "kubectl 1.27 or newer",
-    "systemd-analyze": "Debian's systemd",
-    "buildah": "Debian's buildah",
-    "debootstrap": "Debian's debootstrap",
-}
+from deploy.checks import Check, exit_code
 
 COMPOSE = "deploy/compose/compose.yaml"
 
@@ -35,11 +23,5 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def main() -> int:
-    """Exit code 1 if a check has failed, or could not be made where BACKSTAY_CI is set."""
-    os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-    return int(bool(run(CHECKS, strict="BACKSTAY_CI" in os.environ)))
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(CHECKS))

@@ -11,16 +11,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from deploy.typescript import compiled, types
+
 OVERLAYS = Path(__file__).resolve().parents[1] / "kubernetes" / "overlays"
 OPERATOR = "monitoring.coreos.com/v1"
-NPM = ("@kubernetes-models/prometheus-operator@6", "typescript@5")
-OPTIONS = ("--noEmit", "--strict", "--skipLibCheck", "--module", "nodenext", "--target", "es2022")
+OPERATOR_TYPES = "@kubernetes-models/prometheus-operator"
+OPERATOR_VERSION = "6"
 MISTAKES = (("StatefulSet", '"serviceName"', '"servicName"'), ("PodMonitor", '"podMetricsEndpoints"', '"podMetric"'))
 """What is put wrong, in which kind, to see that it is found."""
 
@@ -47,12 +48,13 @@ def of_kubernetes(folder: Path, manifests: list[Manifest]) -> str:
 
 def of_operator(folder: Path, manifests: list[Manifest]) -> str:
     """What the compiler has to say; empty if all fit."""
-    for number, manifest in enumerate(manifests):
-        kind, text = manifest["kind"], json.dumps(manifest)
-        source = f'import type {{ I{kind} }} from "@kubernetes-models/prometheus-operator/{OPERATOR}/{kind}";\n'
-        (folder / f"object{number}.ts").write_text(f"{source}({text}) satisfies I{kind};\n", encoding="utf-8")
-    command = ("node_modules/.bin/tsc", *OPTIONS, *(f"object{number}.ts" for number in range(len(manifests))))
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False).stdout  # noqa: S603
+    sources = {f"object{number}": _typed(manifest["kind"], manifest) for number, manifest in enumerate(manifests)}
+    return compiled(folder, sources)
+
+
+def _typed(kind: str, manifest: Manifest) -> str:
+    source = f'import type {{ I{kind} }} from "{OPERATOR_TYPES}/{OPERATOR}/{kind}";'
+    return f"{source}\n({json.dumps(manifest)}) satisfies I{kind};\n"
 
 
 def problems(folder: Path, manifests: list[Manifest]) -> str:
@@ -65,10 +67,7 @@ def problems(folder: Path, manifests: list[Manifest]) -> str:
 def main() -> int:
     """Exit code 1 if an object does not fit, or if one that cannot fit is taken for good."""
     found = ""
-    with tempfile.TemporaryDirectory(prefix="backstay-kubernetes-") as name:
-        folder = Path(name)
-        install = ("npm", "install", "--no-audit", "--no-fund", "--silent", *NPM)
-        subprocess.run(install, cwd=folder, check=True, stdin=subprocess.DEVNULL)  # noqa: S603
+    with types(f"{OPERATOR_TYPES}@{OPERATOR_VERSION}") as folder:
         for overlay in sorted(OVERLAYS.iterdir()):
             manifests = render(overlay)
             found += problems(folder, manifests)

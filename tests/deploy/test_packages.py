@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from backstay.config import Config
+from deploy import checks
 from deploy.packages import check
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,4 +44,4 @@ def test_the_image_is_built_from_every_room_and_from_nothing_else():
 
 @pytest.mark.parametrize("one", check.CHECKS, ids=lambda one: one.name)
 def test_a_missing_tool_says_where_it_is_to_be_had(one):
-    assert one.tools == () or set(one.tools) <= set(check.PACKAGES) | {"npm"}
+    assert one.tools == () or set(one.tools) <= set(checks.PACKAGES)

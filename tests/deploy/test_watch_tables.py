@@ -10,7 +10,8 @@ import pytest
 from backstay.cli import COMMANDS, load
 from backstay.commands import Option, parameters
 from backstay.metrics.catalogue import CATALOGUE, Kind
-from deploy.watch import check, generate
+from deploy import checks
+from deploy.watch import generate
 from deploy.watch.alerts import ALERTS, INHIBITIONS
 from deploy.watch.cases import CASES, uncovered
 from deploy.watch.model import REAL_TIME, Links, Pace
@@ -172,10 +173,10 @@ def test_compressed_time_divides_windows_holds_and_seconds_but_leaves_names():
 
 
 def test_a_check_that_fails_or_lacks_its_tool_fails_where_that_counts(capfd):
-    passes = check.Check("passes", ("true",))
-    fails = check.Check("fails", ("false",))
-    lacks = check.Check("lacks its tool", ("true",), ("no-such-tool",))
-    assert check.run([passes, fails], strict=False) == ["fails"]
-    assert check.run([passes, lacks], strict=False) == []
+    passes = checks.Check("passes", ("true",))
+    fails = checks.Check("fails", ("false",))
+    lacks = checks.Check("lacks its tool", ("true",), ("no-such-tool",))
+    assert checks.run([passes, fails], strict=False) == ["fails"]
+    assert checks.run([passes, lacks], strict=False) == []
     assert "lacks its tool: NOT CHECKED, needs no-such-tool" in capfd.readouterr().out
-    assert check.run([passes, lacks], strict=True) == ["lacks its tool"]
+    assert checks.run([passes, lacks], strict=True) == ["lacks its tool"]
