@@ -73,9 +73,9 @@ class Connector(Actor):
 
     def _dial(self, dial: Dial) -> None:
         self._hang_up()
-        self.excused_until = self.now() + dial.timeout_seconds
         try:
-            sock = self._connect(dial)
+            with self.excused(dial.timeout_seconds):
+                sock = self._connect(dial)
         except StaleDialError:
             self._wire.close(self._grip)
             return
@@ -126,15 +126,14 @@ class Connector(Actor):
 
     def _send(self, data: bytes) -> None:
         assert self._sock is not None  # noqa: S101  # both callers have looked
-        self.excused_until = self.now() + WRITE_SECONDS
         try:
-            self._sock.sendall(data)
+            with self.excused(WRITE_SECONDS):
+                self._sock.sendall(data)
         except OSError as error:
             # The Reader tells the session, behind everything it has read: one loss, and in order.
             self._wire.shut((Cause.WRITE_FAILED, _words(error)), self._grip)
         else:
             self._meter.sent_bytes += len(data)
-        self.excused_until = 0.0
 
     def _hang_up(self) -> None:
         self._sock = None

@@ -169,14 +169,13 @@ class Journal(Actor):
 
     def receive(self, message: Any) -> None:
         """Do as told; commit once nobody else waits to be in it."""
-        self.excused_until = self.now() + DISK_SECONDS
-        kind: type = message.__class__
-        handler = self._handlers.get(kind)
-        if handler is not None:
-            handler(message)
-        if self._waiting and (len(self._waiting) >= BATCH_PAGES or self.actor_inbox.empty()):
-            self._commit()
-        self.excused_until = 0.0
+        with self.excused(DISK_SECONDS):
+            kind: type = message.__class__
+            handler = self._handlers.get(kind)
+            if handler is not None:
+                handler(message)
+            if self._waiting and (len(self._waiting) >= BATCH_PAGES or self.actor_inbox.empty()):
+                self._commit()
 
     def end(self, reason: ExitReason) -> None:
         """Keep what waits, close the file. In a crash what waits may be its cause, and is not touched again."""

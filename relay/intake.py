@@ -259,8 +259,8 @@ class Intake(Actor):
             return self._refuse(Notice.START_FIRST)
         if not guest.allowed(start.client_id):
             return self._refuse(Notice.ID_NOT_ALLOWED, str(start.client_id))
-        place = self._find_place(start.client_id, behind)
-        self.excused_until = self.now()  # whatever takes long from here on is not that wait
+        with self.excused(guest.leaving_seconds):
+            place = self._find_place(start.client_id, behind)
         if place is None:
             return self._refuse(Notice.ID_IN_USE, str(start.client_id))
         return place is Reception.NONE_KEPT and self._begin_session(start)
@@ -271,7 +271,7 @@ class Intake(Actor):
         One that has left is waited for, or a client that reconnects at once would be kept out by itself.
         """
         guest = self._guest
-        deadline = self.excused_until = self.now() + guest.leaving_seconds
+        deadline = self.now() + guest.leaving_seconds
         while self._look_for_chair(client_id, behind) is not Reception.TAKEN:
             if guest.lobby.claim(client_id, guest.name, leaves=guest.has_hung_up, patience_seconds=RETRY_SECONDS):
                 return Reception.NONE_KEPT

@@ -17,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import traceback
-from collections.abc import Hashable
+from collections.abc import Generator, Hashable
 from dataclasses import replace
 from typing import Any, ClassVar, Final, Self, TypeVar, cast, final
 
@@ -152,6 +152,15 @@ class Actor(pykka.ThreadingActor):
     def now(self) -> float:
         """Seconds of the tree's clock (monotonic)."""
         return self.context.clock()
+
+    @contextlib.contextmanager
+    def excused(self, seconds: float) -> Generator[None]:
+        """Be silent in here, up to so many seconds, without being taken for stuck; from then on as ever."""
+        self.excused_until = self.now() + seconds
+        try:
+            yield
+        finally:
+            self.excused_until = 0.0
 
     def after(self, delay_seconds: float, message: Any, *, key: Hashable | None = None) -> Hashable:
         """Receive `message` after a delay, ahead of waiting data. Replaces the timer of the same key.
