@@ -28,6 +28,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backstay.actors.turnstile import PROCESS_TURNSTILE
 from backstay.control.port import release_port
+from backstay.control.routes import ROUTES
 from backstay.control.unix_socket import Peer, claim, identity, peer_of, release
 from backstay.control.vocabulary import COMMANDS, FAILURES
 from backstay.metrics.events import EventRing
@@ -123,11 +124,7 @@ def create_control_app(commands: Commands, events: EventRing, token: str | None 
     """The app of the operator's socket; with a token, that of the port in its place."""
     desk = _Desk(commands, events)
     app = Starlette(
-        routes=[
-            Route("/v1/status", desk.status),
-            Route("/v1/events", desk.events),
-            Route("/v1/commands/{name}", desk.command, methods=["POST"]),
-        ],
+        routes=[Route(row.path, getattr(desk, row.page), methods=[row.method]) for row in ROUTES],
         middleware=[Middleware(_Owner) if token is None else Middleware(_Bearer, token=token)],
         exception_handlers={HTTPException: _http_error, CommandError: _command_error, Exception: _unexpected},
     )

@@ -30,26 +30,44 @@ class Exit(IntEnum):
     NOT_PERMITTED = 6
 
 
+INTERRUPTED = 130
+"""What shells report for Ctrl-C."""
+
+EXITS = {
+    Exit.OK: "ok",
+    Exit.FAILED: "refused or failed",
+    Exit.USAGE: "usage",
+    Exit.NOT_READY: "something wanted is not ready",
+    Exit.UNREACHABLE: "daemon unreachable",
+    Exit.TIMED_OUT: "timed out",
+    Exit.NOT_PERMITTED: "not permitted",
+}
+"""What each means, for the help of every command and the reference."""
+
+
 class Failure(NamedTuple):
-    """What becomes of a failure: the HTTP status it travels under, and the exit code it ends a command with."""
+    """What becomes of a failure: the HTTP status it travels under, the exit code of the command, its meaning."""
 
     http_status: int
     exit: Exit
+    meaning: str
 
 
 FAILURES = {
-    "bad_request": Failure(400, Exit.USAGE),
-    "not_permitted": Failure(403, Exit.NOT_PERMITTED),
-    "unknown_command": Failure(404, Exit.USAGE),
-    "unknown_connection": Failure(404, Exit.FAILED),
-    "not_found": Failure(404, Exit.FAILED),
-    "method_not_allowed": Failure(405, Exit.FAILED),
-    "refused": Failure(409, Exit.FAILED),
-    "not_ready": Failure(409, Exit.NOT_READY),
-    "internal": Failure(500, Exit.FAILED),
-    "not_offered": Failure(501, Exit.FAILED),
-    "busy": Failure(503, Exit.FAILED),
-    "timed_out": Failure(504, Exit.TIMED_OUT),
+    "bad_request": Failure(400, Exit.USAGE, "an argument is missing, unknown, or of the wrong kind"),
+    "not_permitted": Failure(
+        403, Exit.NOT_PERMITTED, "who asks is neither the daemon's user nor root, or has no token"
+    ),
+    "unknown_command": Failure(404, Exit.USAGE, "there is no such command"),
+    "unknown_connection": Failure(404, Exit.FAILED, "no connection has this name, or fits the pattern"),
+    "not_found": Failure(404, Exit.FAILED, "there is no such path"),
+    "method_not_allowed": Failure(405, Exit.FAILED, "GET where POST is wanted, or the other way round"),
+    "refused": Failure(409, Exit.FAILED, "it makes no sense now; the message says why"),
+    "not_ready": Failure(409, Exit.NOT_READY, "it needs a connection that is ready"),
+    "internal": Failure(500, Exit.FAILED, "a mistake in backstay; the log has it"),
+    "not_offered": Failure(501, Exit.FAILED, "this daemon does not offer the command"),
+    "busy": Failure(503, Exit.FAILED, "as many commands are under way as may be"),
+    "timed_out": Failure(504, Exit.TIMED_OUT, "it was not done in the time it was given"),
 }
 """Each code an error may carry."""
 

@@ -26,6 +26,7 @@ from backstay.metrics.guard import Guard
 from backstay.metrics.listening import ListenError
 from backstay.metrics.passwords import Login
 from backstay.metrics.renderer import Renderer
+from backstay.metrics.routes import ROUTES
 from backstay.metrics.server import Closing, HttpServer
 from backstay.metrics.status_page import BASE_HEADERS, status_page
 
@@ -196,19 +197,7 @@ def create_app(views: Views, *, hosts: Iterable[str] = (), users: Mapping[str, s
     pages = _Pages(views)
     login = [Middleware(Login, users=users)] if users else []
     app = Starlette(
-        routes=[
-            Route("/", pages.page),
-            Route("/metrics", pages.metrics),
-            Route("/livez", pages.livez),
-            Route("/healthz", pages.livez),
-            Route("/readyz", pages.readyz),
-            Route("/readyz/connection/{name:path}", pages.readyz_connection),
-            Route("/api/v1/status", pages.status),
-            Route("/api/v1/connections/{name:path}", pages.connection),
-            Route("/api/v1/tree", pages.tree),
-            Route("/api/v1/timeline", pages.timeline),
-            Route("/api/v1/events", pages.events),
-        ],
+        routes=[Route(row.path, getattr(pages, row.page), methods=[row.method]) for row in ROUTES],
         middleware=[Middleware(Guard, hosts=tuple(hosts)), *login],
     )
     app.state.closing = Closing()

@@ -15,9 +15,8 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from backstay.metrics.routes import METHODS, WRONG_HOST, WRONG_METHOD
 from backstay.metrics.status_page import BASE_HEADERS
-
-METHODS = ("GET", "HEAD")
 
 
 class Guard:
@@ -36,11 +35,10 @@ class Guard:
         closing = {**BASE_HEADERS, "Connection": "close"}  # whatever body it has is not waited for
         if scope["method"] not in METHODS:
             headers = {**closing, "Allow": ", ".join(METHODS)}
-            return PlainTextResponse("nothing can be changed here: backstay COMMAND does that\n", 405, headers=headers)
+            return PlainTextResponse(WRONG_METHOD.text, WRONG_METHOD.status, headers=headers)
         hosts = Headers(scope=scope).getlist("host")
         if len(hosts) > 1 or not all(map(self._is_ours, hosts)):
-            text = "asked for under a name that is not this machine's; if it is, add it to http.hosts\n"
-            return PlainTextResponse(text, 421, headers=closing)
+            return PlainTextResponse(WRONG_HOST.text, WRONG_HOST.status, headers=closing)
         return None
 
     def _is_ours(self, host: str) -> bool:

@@ -20,6 +20,7 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from backstay.metrics.routes import OPEN_PATHS, WHO_ASKS
 from backstay.metrics.status_page import BASE_HEADERS
 
 COST, BLOCK, PARALLEL = 16_384, 8, 1
@@ -31,9 +32,6 @@ MAX_REMEMBERED = 32
 
 MAX_CREDENTIALS = 1_024
 """Characters of an Authorization header that are looked at."""
-
-OPEN_PATHS = frozenset({"/livez", "/healthz", "/readyz"})
-"""Asked by orchestrators, which have no password; they tell whether it works and nothing of how."""
 
 
 def make_hash(password: str, salt: bytes | None = None) -> str:
@@ -86,7 +84,7 @@ class Login:
         app = self._app
         if scope["type"] == "http" and scope["path"] not in OPEN_PATHS and not await self._may(scope):
             headers = {**BASE_HEADERS, "WWW-Authenticate": 'Basic realm="backstay", charset="UTF-8"'}
-            app = PlainTextResponse("who asks?\n", 401, headers=headers)
+            app = PlainTextResponse(WHO_ASKS.text, WHO_ASKS.status, headers=headers)
         await app(scope, receive, send)
 
     async def _may(self, scope: Scope) -> bool:

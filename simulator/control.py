@@ -1,4 +1,4 @@
-"""The control port: ``GET /state`` and ``POST /faults/NAME`` with a JSON object, over plain HTTP."""
+"""The control port, over plain HTTP: the rows of ``ROUTES``, by which it dispatches and docs/http.md is written."""
 
 import inspect
 import json
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import UnionType
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, cast, get_args
 
 from backstay.simulator.faults import COMMANDS
 
@@ -17,7 +17,17 @@ if TYPE_CHECKING:
 BODY_BYTES_MAX = 65536
 """A fault's arguments are a few dozen bytes; more is a mistake."""
 
-_FAULTS = "/faults/"
+NAME = "NAME"
+"""Stands in the path of a route for what comes there."""
+
+
+class Route(NamedTuple):
+    """What can be asked here. ``page`` makes the answer of the simulator, the name in the path, and the body."""
+
+    method: str
+    path: str
+    meaning: str
+    page: Callable[["Simulator", str, bytes], object]
 
 
 class BadRequest(Exception):  # noqa: N818  (HTTP's own name for it)
@@ -65,6 +75,42 @@ def run_fault(simulator: "Simulator", name: str, body: bytes) -> None:
         command(simulator.faults, **arguments)
     except (ValueError, LookupError, OSError) as error:
         raise BadRequest(HTTPStatus.BAD_REQUEST, f"{name}: {error}") from error
+
+
+def _run(simulator: "Simulator", name: str, body: bytes) -> object:
+    run_fault(simulator, name, body)
+    return {"ok": True}
+
+
+def _list(_simulator: "Simulator", _name: str, _body: bytes) -> object:
+    return {name: {key: str(p) for key, p in _parameters(name).items()} for name in COMMANDS}
+
+
+def _tell(simulator: "Simulator", _name: str, _body: bytes) -> object:
+    return simulator.state()
+
+
+ROUTES = (
+    Route("GET", "/state", "The gateway's state: sockets, clients with their requests, orders, faults.", _tell),
+    Route("GET", "/faults", "All faults, each with its arguments.", _list),
+    Route("POST", f"/faults/{NAME}", "Lets a [fault](faults.md) happen; the body is a JSON object, or empty.", _run),
+)
+
+REFUSALS = {
+    HTTPStatus.BAD_REQUEST: "an argument is missing, unknown or of the wrong kind, or the body is no JSON object",
+    HTTPStatus.NOT_FOUND: "there is no such path, or no such fault",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"the body is longer than {BODY_BYTES_MAX} bytes",
+}
+"""Every status of a ``BadRequest``, and what it means."""
+
+
+def find_route(method: str, path: str) -> tuple[Route, str]:
+    """The row for this, and the name in its path. ``BadRequest`` where there is none."""
+    for row in ROUTES:
+        before, name, _ = row.path.partition(NAME)
+        if row.method == method and (path.startswith(before) if name else path == before):
+            return row, path.removeprefix(before)
+    raise BadRequest(HTTPStatus.NOT_FOUND, f"there is {', '.join(f'{row.method} {row.path}' for row in ROUTES)}")
 
 
 def _parameters(name: str) -> Mapping[str, inspect.Parameter]:
@@ -118,31 +164,20 @@ class _Handler(BaseHTTPRequestHandler):
     simulator: "Simulator"
 
     def do_GET(self) -> None:
-        self._respond(self._get)
+        self._respond()
 
     def do_POST(self) -> None:
-        self._respond(self._post)
+        self._respond()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the name in the base class)
         """Say nothing: the simulator prints one line only."""
 
-    def _get(self, _body: bytes) -> object:
-        if self.path == "/state":
-            return self.simulator.state()
-        if self.path == "/faults":
-            return {name: {key: str(p) for key, p in _parameters(name).items()} for name in COMMANDS}
-        raise BadRequest(HTTPStatus.NOT_FOUND, "there are GET /state, GET /faults and POST /faults/NAME")
-
-    def _post(self, body: bytes) -> object:
-        if not self.path.startswith(_FAULTS):
-            raise BadRequest(HTTPStatus.NOT_FOUND, "there is POST /faults/NAME")
-        run_fault(self.simulator, self.path.removeprefix(_FAULTS), body)
-        return {"ok": True}
-
-    def _respond(self, work: Callable[[bytes], object]) -> None:
+    def _respond(self) -> None:
         answer: object
         try:
-            status, answer = HTTPStatus.OK, work(self._body())
+            body = self._body()
+            row, name = find_route(self.command, self.path)
+            status, answer = HTTPStatus.OK, row.page(self.simulator, name, body)
         except BadRequest as error:
             status, answer = error.status, {"error": str(error)}
         data = json.dumps(answer).encode()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from backstay.config_reference import json_schema
-from deploy.pages import api, codes, faults, states
+from deploy.pages import api, codes, faults, http, states
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -25,6 +25,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "backstay.schema.json": schema,
     "codes.md": codes.page,
     "faults.md": faults.page,
+    "http.md": http.page,
     "lifecycle.md": states.page,
     "pictures/lifecycle.svg": states.picture,
 }

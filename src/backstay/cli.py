@@ -16,14 +16,12 @@ from dataclasses import dataclass
 
 from backstay.commands import NotPlainError, read
 from backstay.control.vocabulary import COMMANDS as OPERATIONS
+from backstay.control.vocabulary import INTERRUPTED
 
 RUN, LOOK, OPERATE, TRY = "Run", "Look at a running daemon", "Operate a running daemon", "Try it out"
 
 DEAF_AT_FIRST = ("SIGHUP", "SIGUSR1")
 """What a daemon that is still loading must not end by, as it would by default; later they have their meaning."""
-
-INTERRUPTED = 130
-"""What shells report for Ctrl-C."""
 
 
 @dataclass(frozen=True, slots=True)

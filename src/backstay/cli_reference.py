@@ -7,21 +7,29 @@ import sys
 from collections.abc import Iterator
 
 from backstay.cli import COMMANDS, Command, load
-from backstay.cli_typer import EPILOG
 from backstay.commands import Option, Parameter, parameters
+from backstay.control.client import UnreachableError
+from backstay.control.vocabulary import EXITS, FAILURES, INTERRUPTED
 
-INTRODUCTION = f"""# Commands
+INTRODUCTION = """# Commands
 
 Written by `python -m backstay.cli_reference`; `backstay COMMAND --help` says the same. How they are used is told in
 [cli.md](cli.md).
 
-{EPILOG}
+## Exit codes
+
+{exit_codes}
+| {interrupted} | Ctrl-C | |
+
+With `--json` an error is JSON on stdout: `{{"schema": 1, "error": {{"code": ..., "message": ..., "exit": ...}}}}`.
+What each code says is in [HTTP](http.md#the-control-socket), but for `unreachable`, which the command line says itself.
+Without `--json` errors are one line on stderr, which begins with `backstay:`.
 """
 
 
 def reference() -> str:
     """All commands as Markdown, in the order of the help."""
-    parts = [INTRODUCTION]
+    parts = [INTRODUCTION.format(exit_codes=_exit_codes(), interrupted=INTERRUPTED)]
     panel = ""
     for row in COMMANDS:
         if row.panel != panel:
@@ -29,6 +37,15 @@ def reference() -> str:
             parts.append(f"## {panel}\n")
         parts += _entry(row)
     return "\n".join(parts)
+
+
+def _exit_codes() -> str:
+    rows = ["| code | meaning | errors of `--json` |\n|---|---|---|"]
+    for code, meaning in EXITS.items():
+        errors = [name for name, failure in FAILURES.items() if failure.exit is code]
+        errors += ["unreachable"] if code is UnreachableError.exit else []
+        rows.append(f"| {code.value} | {meaning} | {', '.join(f'`{name}`' for name in errors)} |")
+    return "\n".join(rows)
 
 
 def _entry(row: Command) -> Iterator[str]:

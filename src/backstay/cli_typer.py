@@ -12,11 +12,9 @@ import typer
 from backstay._version import __version__
 from backstay.cli import Command, load
 from backstay.commands import Argument, Option, UsageError, parameters
+from backstay.control.vocabulary import EXITS
 
-EPILOG = (
-    "Exit codes: 0 ok, 1 refused or failed, 2 usage, 3 something wanted is not ready, 4 daemon unreachable, "
-    "5 timed out, 6 not permitted."
-)
+EPILOG = "Exit codes: " + ", ".join(f"{code.value} {meaning}" for code, meaning in EXITS.items()) + "."
 
 
 def build(commands: Iterable[Command]) -> typer.Typer:

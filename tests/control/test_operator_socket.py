@@ -30,6 +30,7 @@ from backstay.control.client import (
     locate_socket,
     require_ready,
 )
+from backstay.control.routes import ROUTES
 from backstay.control.server import MAX_BODY_BYTES, CommandError, ControlServer
 from backstay.control.unix_socket import claim, identity, peer_of, release
 from backstay.control.vocabulary import FAILURES, Exit
@@ -37,6 +38,7 @@ from backstay.metrics.events import EventRing
 from backstay.metrics.listening import ListenError
 from backstay.status import ConnectionStatus, Status, status_as_dict
 
+PATIENCE = 30.0
 KEEPER = ConnectionStatus("keeper", "paper", "127.0.0.1:4002", 900, wanted=True, state="waiting")
 STATUS = status_as_dict(Status(version="1", pid=2, started_wall=3.0, connections=(KEEPER,)))
 
@@ -189,6 +191,21 @@ def test_every_refusal_has_the_same_form(path, request_line, body, status, code)
     assert answer["error"]["code"] == code
     assert answer["error"]["message"]
     assert set(answer) == {"error"}
+
+
+@pytest.mark.parametrize(("path_asked", "answer"), [(row.path, one) for row in ROUTES for one in row.answers])
+def test_each_route_gives_each_of_its_answers(path, path_asked, answer, monkeypatch):
+    if answer.status == 503:
+        monkeypatch.setattr("backstay.metrics.exporter.MAX_STREAMS", 0)
+    method = next(row.method for row in ROUTES if row.path == path_asked)
+    with serving(path, restart=dict), socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(PATIENCE)
+        sock.connect(str(path))
+        sock.sendall(f"{method} {path_asked.replace('{name}', 'restart')} HTTP/1.0\r\n\r\n".encode())
+        head = iter(sock.makefile("rb").readline, b"\r\n")
+        assert int(next(head).split()[1]) == answer.status
+        content = next(line.partition(b":")[2] for line in head if line.lower().startswith(b"content-type:"))
+    assert content.decode().strip().startswith(answer.content)
 
 
 def test_a_status_that_cannot_be_made_is_an_error_in_the_same_form(path):

@@ -9,10 +9,13 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from backstay.config_reference import json_schema
-from backstay.control.vocabulary import Exit
+from backstay.control.routes import ROUTES as CONTROL_ROUTES
+from backstay.control.vocabulary import EXITS, FAILURES, INTERRUPTED, Exit
+from backstay.metrics.routes import ROUTES
 from backstay.protocol.codes import CODES, CodeGroup
 from backstay.session.lifecycle import PUBLIC_STATES, State
 from backstay.session.notices import Notice
+from backstay.simulator.control import ROUTES as SIMULATOR_ROUTES
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -23,7 +26,7 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 import backstay  # noqa: E402
-from deploy.pages import api, codes, generate, states  # noqa: E402  # found by the lines above
+from deploy.pages import api, codes, generate, http, states  # noqa: E402  # found by the lines above
 
 
 @pytest.mark.parametrize("name", generate.PAGES)
@@ -57,9 +60,16 @@ def test_the_schema_says_what_every_key_means():
     assert all(key["description"] for section in sections for key in section.get("properties", {}).values())
 
 
-def test_the_page_about_the_command_line_has_every_exit_code():
-    page = (DOCS / "cli.md").read_text(encoding="utf-8")
+def test_every_exit_code_and_every_failure_has_its_row():
+    assert list(EXITS) == list(Exit)
+    page = (DOCS / "commands.md").read_text(encoding="utf-8")
     table = page.partition("## Exit codes")[2].partition("\n## ")[0]
-    assert [int(line.split("|")[1]) for line in table.splitlines() if line[2:3].isdigit()] == [
-        code.value for code in Exit
-    ]
+    found = [int(line.split("|")[1]) for line in table.splitlines() if line[2:3].isdigit()]
+    assert found == [*(code.value for code in Exit), INTERRUPTED]
+    assert all(f"`{code}`" in table for code in FAILURES)
+
+
+def test_every_route_has_its_row():
+    page = http.page()
+    paths = [http.shown(row.path) for row in (*ROUTES, *CONTROL_ROUTES, *SIMULATOR_ROUTES)]
+    assert all(f" `{path}` |" in page for path in paths)

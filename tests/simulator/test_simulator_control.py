@@ -10,7 +10,7 @@ import urllib.request
 
 import pytest
 
-from backstay.simulator.control import ControlServer
+from backstay.simulator.control import NAME, REFUSALS, ROUTES, ControlServer
 from backstay.simulator.fault_group import COMMANDS
 from backstay.simulator.program import read_address
 
@@ -82,28 +82,36 @@ def test_commands_get_through_while_everything_is_frozen(control, simulator, dia
     assert client.read(109)
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "status", "reason"),
-    [
-        ("/faults/nonsense", {}, 404, "there are eof, reset"),
-        ("/faults/", {}, 404, "no fault ''"),
-        ("/elsewhere", {}, 404, "POST /faults/NAME"),
-        ("/elsewhere", None, 404, "GET /state"),
-        ("/faults/split", b"{", 400, "not JSON"),
-        ("/faults/split", [1], 400, "JSON object"),
-        ("/faults/split", {}, 400, "split needs bytes"),
-        ("/faults/split", {"bytes": "three"}, 400, "bytes can not be 'three'"),
-        ("/faults/split", {"bytes": True}, 400, "bytes can not be True"),
-        ("/faults/split", {"bytes": 3, "colour": 1}, 400, "no argument 'colour'"),
-        ("/faults/lose_orders", {"where": "nowhere"}, 400, "nowhere"),
-        ("/faults/fill_order", {"client_id": 1, "order_id": 2}, 400, "no live order 2"),
-        ("/faults/eof", b" " * 70_000, 413, "at most"),
-    ],
-)
+MISTAKES = [
+    ("/faults/nonsense", {}, 404, "there are eof, reset"),
+    ("/faults/", {}, 404, "no fault ''"),
+    ("/elsewhere", {}, 404, "POST /faults/NAME"),
+    ("/elsewhere", None, 404, "GET /state"),
+    ("/faults/split", b"{", 400, "not JSON"),
+    ("/faults/split", [1], 400, "JSON object"),
+    ("/faults/split", {}, 400, "split needs bytes"),
+    ("/faults/split", {"bytes": "three"}, 400, "bytes can not be 'three'"),
+    ("/faults/split", {"bytes": True}, 400, "bytes can not be True"),
+    ("/faults/split", {"bytes": 3, "colour": 1}, 400, "no argument 'colour'"),
+    ("/faults/lose_orders", {"where": "nowhere"}, 400, "nowhere"),
+    ("/faults/fill_order", {"client_id": 1, "order_id": 2}, 400, "no live order 2"),
+    ("/faults/eof", b" " * 70_000, 413, "at most"),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "status", "reason"), MISTAKES)
 def test_mistakes_are_told(control, path, body, status, reason):
     seen, answer = call(control, path, body)
     assert seen == status
     assert reason in answer["error"]
+
+
+def test_each_route_answers_and_each_refusal_is_met(control):
+    for row in ROUTES:
+        path = row.path.replace(NAME, "thaw")
+        assert call(control, path, {} if row.method == "POST" else None)[0] == 200
+        assert call(control, path, None if row.method == "POST" else {})[0] == 404
+    assert {status for _, _, status, _ in MISTAKES} == {status.value for status in REFUSALS}
 
 
 def test_the_faults_can_be_listed(control):
