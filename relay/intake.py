@@ -27,6 +27,7 @@ from backstay.session.calling import LEAVING_SECONDS
 from backstay.session.causes import Cause
 from backstay.session.notices import NO_ID, Notice
 from backstay.session.owed import Owed
+from backstay.session.reasons import Reason
 from backstay.session.settings import offers_something
 from backstay.session.vocabulary import (
     ClientAsked,
@@ -230,7 +231,7 @@ class Intake(Actor):
             return False
         broken = self._splitter.broken
         if broken is not None:
-            return self._refuse(Notice.BAD_CLIENT, f"length {broken.length}, beginning with {broken.head!r}")
+            return self._refuse(Notice.BAD_CLIENT, Reason.BAD_LENGTH.format(length=broken.length, head=broken.head))
         return True
 
     def _hand_on(self, chunk: Chunk) -> bool:

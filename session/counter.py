@@ -19,6 +19,7 @@ from backstay.session.notices import NO_ID, Notice
 from backstay.session.orders import Journal, Orders
 from backstay.session.pacing import Item, Outbox, Waiting
 from backstay.session.pulse import Pulse
+from backstay.session.reasons import Reason
 from backstay.session.settings import Settings
 from backstay.session.tally import count_expired
 from backstay.session.vocabulary import Arm, Count, Deliver, Effect, Refund, Timer
@@ -114,7 +115,7 @@ class Counter:
     def refuse_orders(self) -> None:
         """The client has been told that the gateway is away: no order of before waits for it, its cancels do."""
         for item in self._take_from_trades(lambda item: item.is_order):
-            self._refuse_order(item, "the gateway is away")
+            self._refuse_order(item, Reason.AWAY)
 
     def _take_from_trades(self, unwanted: Callable[[Item], bool]) -> list[Item]:
         """Remove what is unwanted from what waits; the rest keeps its order."""
@@ -130,7 +131,7 @@ class Counter:
         limits = self.settings.held
         for item in self._take_from_trades(lambda item: self._trade_due(item) <= now):
             if item.is_order:
-                self._refuse_order(item, f"it waited for the gateway for {limits.order_seconds:g} s")
+                self._refuse_order(item, Reason.WAITED.format(seconds=limits.order_seconds))
             else:
                 self._refuse_cancel(item, _waited(limits.age_seconds))
         waiting = [self._trade_due(item) for item in self.trades]
@@ -160,9 +161,9 @@ class Counter:
             self.trades.append(item)
             self._expire_at(self._trade_due(item), item.since)
         elif item.is_order:
-            self._refuse_order(item, "too many orders are waiting")
+            self._refuse_order(item, Reason.TOO_MANY_ORDERS)
         else:
-            self._refuse_cancel(item, "too many cancels are waiting")
+            self._refuse_cancel(item, Reason.TOO_MANY_CANCELS)
 
     def settle_refund(self) -> None:
         """Turn what came free in this step into one effect."""
@@ -172,4 +173,4 @@ class Counter:
 
 
 def _waited(seconds: float) -> str:
-    return f"the gateway was away for {seconds:g} s"
+    return Reason.AWAY_TOO_LONG.format(seconds=seconds)

@@ -17,6 +17,7 @@ from backstay.protocol.vocabulary import Kind, Request
 from backstay.session.gate import REQ_CURRENT_TIME, Gate
 from backstay.session.notices import Notice
 from backstay.session.pacing import Item, Lane
+from backstay.session.reasons import Reason
 from backstay.session.trades import GLOBAL_CANCEL
 
 MARKET_DATA_TYPE, LIVE = 59, 1
@@ -49,9 +50,7 @@ class Desk(Gate):
         if self.open:
             self.outbox.push(Lane.INTERACTIVE, item)
         else:
-            self._refuse(
-                item, Notice.NOT_SENT, None, detail="the gateway is away, and backstay does not know this message"
-            )
+            self._refuse(item, Notice.NOT_SENT, None, detail=Reason.AWAY_AND_UNKNOWN)
 
     def _take_setting(self, request: Request, item: Item) -> None:
         self.ledger.set(request.id, item.payload)
@@ -65,11 +64,10 @@ class Desk(Gate):
     def _take_entry(self, request: Request, item: Item) -> None:
         key = request_key(item.payload, self.version)
         if not self.open and item.fail_fast:
-            self._refuse(item, Notice.NOT_SENT, key, detail="the gateway is away")
+            self._refuse(item, Notice.NOT_SENT, key, detail=Reason.AWAY)
             return
         if not self.open and self._held_is_full(item.refund):
-            too_much = "the gateway is away and too much is waiting for it already"
-            self._refuse(item, Notice.NOT_SENT, key, detail=too_much, reason="queue_full")
+            self._refuse(item, Notice.NOT_SENT, key, detail=Reason.AWAY_AND_FULL, reason="queue_full")
             return
         self._make_room(request, item.payload)
         entry = self.ledger.ask(request, payload=item.payload, version=self.version, now=item.since)
@@ -120,7 +118,7 @@ class Desk(Gate):
 
     def _take_order(self, _request: Request, item: Item) -> None:
         if self.told_down or (item.fail_fast and not self.open):
-            self._refuse_order(item, "the gateway is away")
+            self._refuse_order(item, Reason.AWAY)
         elif self.closed:
             self._refuse_order(item, self.closed)
         else:
@@ -139,11 +137,11 @@ class Desk(Gate):
         elif self.open:
             self.push_trade(item)  # an order may build on it: new adviser groups
         else:
-            self._refuse(item, Notice.NOT_SENT, request_key(item.payload, self.version), detail="the gateway is away")
+            self._refuse(item, Notice.NOT_SENT, request_key(item.payload, self.version), detail=Reason.AWAY)
 
     def _take_handshake(self, _request: Request, item: Item) -> None:
         # A second startApi or a verify exchange: the official server knows neither here. It is not passed on.
-        self._refuse(item, Notice.NOT_SENT, None, detail="handshake messages are not expected now")
+        self._refuse(item, Notice.NOT_SENT, None, detail=Reason.HANDSHAKE)
 
     def forget_questions(self) -> None:
         """Nobody is there any more to hear an answer: streams and reads give way to orders and cancels."""

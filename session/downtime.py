@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from backstay.session.calendar import Downtime, Planned, look_up
 from backstay.session.causes import Cause
+from backstay.session.reasons import Reason
 from backstay.session.vocabulary import Arm, Report, Timer
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def keep_calendar(core: Core) -> None:
     ring_calendar(core)
     phase = core.planned.phase
     if phase is not before.phase:
-        core.desk.closed = "" if phase is Downtime.NONE else f"{core.planned.text}; orders are taken again after it"
+        core.desk.closed = "" if phase is Downtime.NONE else Reason.PLANNED.format(downtime=core.planned.text)
         fields = (("phase", phase.value), ("begins", core.planned.begins), ("ends", core.planned.ends))
         core.effects.append(Report("maintenance", fields))
 

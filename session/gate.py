@@ -20,6 +20,7 @@ from backstay.session.firsts import NEVER_DUE, Firsts
 from backstay.session.ledger import FORGOTTEN, NEVER, UNSEEN, Entry
 from backstay.session.notices import Notice
 from backstay.session.pacing import Item, Lane
+from backstay.session.reasons import Reason
 from backstay.session.tally import ORDER, ORDER_CANCEL, count_failed, count_order_sent, count_sent
 from backstay.session.trades import GLOBAL_CANCEL, Trades
 from backstay.session.unspoken import Unspoken
@@ -273,7 +274,7 @@ class Gate(Trades):
         if len(self.historical.shelf) >= self.settings.held.count:
             self.give_up(entry)
             self.effects.append(Count("requests_rejected", "queue_full"))
-            self.say(Notice.NOT_SENT, key=entry.key, detail="too many queries wait for IB's limits on historical data")
+            self.say(Notice.NOT_SENT, key=entry.key, detail=Reason.TOO_MANY_QUERIES)
         else:
             self.historical.put(Item(item.payload, entry=entry), query, now)
         return True
@@ -368,9 +369,9 @@ class Gate(Trades):
             if not item.repeats or request_key(item.payload, self.version) not in self.ledger.cancels_out:
                 self._hold_trade(item)  # the other ones are held for what they repeat
         elif kind is Kind.ORDER:
-            self._unsend(item, "the gateway went away before it could be sent")
+            self._unsend(item, Reason.WENT_AWAY_BEFORE)
         elif kind is Kind.COMMAND or kind is None:
-            self._refuse(item, Notice.NOT_SENT, request_key(item.payload, self.version), detail="the gateway went away")
+            self._refuse(item, Notice.NOT_SENT, request_key(item.payload, self.version), detail=Reason.WENT_AWAY)
 
     def _cancel_ourselves(self, entry: Entry, lane: Lane = Lane.INTERACTIVE) -> None:
         cancel = cancel_frame(entry.payload, self.version)

@@ -15,6 +15,7 @@ from enum import Enum, unique
 from backstay.protocol.codes import CodeGroup, code_info, is_warning
 from backstay.protocol.order_fields import COMPLETED_ORDER, OrderFacts, PlacedOrder
 from backstay.session.errors import ImpossibleTransitionError
+from backstay.session.reasons import Reason
 
 
 @unique
@@ -236,10 +237,10 @@ class JournalPage:
 class PlaceRefusal(Enum):
     """Why an order may not be sent. The value is for the client."""
 
-    IN_DOUBT = "an order of this id is in doubt; it is reconciled before anything else happens to it"
-    IN_USE = "an order of this id has been sent; a change of it can not wait"
-    TOO_MANY = "too many orders are open"
-    NOT_AN_ID = "this is no order id"
+    IN_DOUBT = Reason.ORDER_IN_DOUBT
+    IN_USE = Reason.ORDER_IN_USE
+    TOO_MANY = Reason.ORDERS_ARE_OPEN
+    NOT_AN_ID = Reason.NOT_AN_ID
 
 
 def order_event(facts: OrderFacts) -> IntentEvent:

@@ -17,6 +17,7 @@ from backstay.session.notices import Notice
 from backstay.session.order_words import Conceal, LookedUp, LookUp, NotWrittenDown, WriteDown, WrittenDown
 from backstay.session.orders import Journal, Orders, day_begins, moment_of
 from backstay.session.pacing import Item, Lane
+from backstay.session.reasons import Reason
 from backstay.session.reconcile import Ask, Judged, Phase, ReconcileEffect, Source
 from backstay.session.resend import ResendCase, resend_refusal
 from backstay.session.sieve import COMPLETED_ORDER_END, EXECUTION_END, OPEN_ORDER_END
@@ -155,7 +156,7 @@ def begin_round(core: Core) -> None:
 def link_changed(core: Core, *, up: bool) -> None:
     """1100, 1101 or 1102."""
     if not up:
-        core.desk.recall_orders("the gateway has lost its link to IB")
+        core.desk.recall_orders(Reason.LOST_LINK)
     if core.owed.orders is not None and core.desk.open and not core.settings.read_only:
         _carry_out(core, core.orders.reconciliation.link(core.desk.at(), up=up))
 

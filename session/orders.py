@@ -15,6 +15,7 @@ from backstay.protocol.order_fields import read_placed
 from backstay.session.intent_table import IntentTable
 from backstay.session.intents import Intent, IntentKey, JournalPage, Moment, Moved, PlaceRefusal
 from backstay.session.pacing import Item
+from backstay.session.reasons import Reason
 from backstay.session.reconcile import Phase, ReconcileSettings, Reconciliation
 from backstay.session.settings import Settings
 
@@ -32,7 +33,7 @@ _FILL_TIME = re.compile(r"(\d{8})(?: +|(-))(\d\d:\d\d:\d\d)(?: ([A-Za-z0-9/_+-]+
 
 @unique
 class Journal(Enum):
-    """Whether orders can be written down. The value is for the client."""
+    """Whether orders can be written down."""
 
     OFF = "no journal is kept"
     ASKED = "the journal is being read"
@@ -92,15 +93,14 @@ class Orders:
     def readiness(self, *, link_up: bool) -> tuple[Readiness, str]:
         """Whether an order may leave, and if not, why."""
         if self.journal is Journal.BROKEN:
-            return Readiness.NO, f"{self.journal.value} ({self.trouble})"
+            return Readiness.NO, Reason.JOURNAL_BROKEN.format(trouble=self.trouble)
         if self.journal is Journal.ASKED:
-            return Readiness.SOON, self.journal.value
+            return Readiness.SOON, ""
         if not link_up:
-            return Readiness.NO, "the gateway has no link to IB"
+            return Readiness.NO, Reason.NO_LINK
         if not self.reconciliation.reconciled:
             asking = self.reconciliation.phase is Phase.ASKING
-            why = "earlier orders are not reconciled: the gateway did not list them"
-            return (Readiness.SOON if asking else Readiness.NO), why
+            return (Readiness.SOON if asking else Readiness.NO), Reason.NOT_RECONCILED
         return Readiness.YES, ""
 
     def place(self, item: Item, version: int, *, epoch: int, at: Moment) -> Intent | PlaceRefusal | None:

@@ -14,6 +14,7 @@ from backstay.session.notices import Notice
 from backstay.session.order_words import WriteDown
 from backstay.session.orders import Journal, Orders, Readiness
 from backstay.session.pacing import Item, Lane
+from backstay.session.reasons import Reason
 from backstay.session.vocabulary import Report
 
 GLOBAL_CANCEL = 58
@@ -137,7 +138,7 @@ class Trades(Counter):
             orders.table.put_back(page)
         for item in [item for item in orders.unkept if item.token == token]:
             orders.unkept.remove(item)
-            self._unsend(item, f"it could not be written down: {trouble}")
+            self._unsend(item, Reason.NOT_WRITTEN_DOWN.format(trouble=trouble))
         self.kept(orders, 0)
 
     def recall_orders(self, detail: str) -> None:

@@ -15,6 +15,7 @@ from backstay.session.intents import IntentState
 from backstay.session.lifecycle import Link, State
 from backstay.session.notices import Notice
 from backstay.session.pacing import Item
+from backstay.session.reasons import Reason
 from backstay.session.settings import Settings
 from backstay.session.vocabulary import Count, Mute
 
@@ -29,8 +30,6 @@ WORKING = frozenset({"ApiPending", "PendingSubmit", "PreSubmitted", "Submitted",
 
 LOOK_SECONDS = 1.0
 """Between two looks: orders come by the dozen a second, and nothing depends on a moment."""
-
-SILENT = "the gateway answers, but has not said a word of it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +89,7 @@ def look_after_trades(core: Core) -> None:
             desk.unspoken.plan(replace(sent, due=now + LOOK_SECONDS))
         elif sent.order_id is None:
             core.owed.ledger.global_cancel_out = False
-            desk.say(Notice.GLOBAL_CANCEL_IN_DOUBT, detail=SILENT)
+            desk.say(Notice.GLOBAL_CANCEL_IN_DOUBT, detail=Reason.SILENT)
         elif sent.is_cancel:
             _repeat_cancel(core, sent.order_id, sent)
         else:
@@ -110,7 +109,7 @@ def _repeat_cancel(core: Core, order_id: int, sent: Sent) -> None:
     desk = core.desk
     if sent.repeats >= core.settings.verify.repeats:
         core.owed.ledger.cancel_answered(order_id)
-        desk.say(Notice.CANCEL_IN_DOUBT, key=order_id, detail=SILENT)
+        desk.say(Notice.CANCEL_IN_DOUBT, key=order_id, detail=Reason.SILENT)
         return
     core.effects += [Mute(core.owed.epoch, order_id, CANCEL_TOO_LATE), Count("requests_repeated")]
     desk.push_trade(Item(sent.payload, since=core.now, repeats=sent.repeats + 1))
@@ -122,4 +121,4 @@ def _doubt(core: Core, order_id: int) -> None:
     moved = orders.table.unanswered(orders.client_id, order_id, core.desk.at())
     if moved is not None and moved.after.state is IntentState.IN_DOUBT:
         orders.reconciliation.doubt(core.desk.at(), moved.after.written_at)
-        core.desk.tell_doubts(SILENT)
+        core.desk.tell_doubts(Reason.SILENT)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from backstay.protocol.codes import CODES, CodeGroup
 from backstay.session.causes import CAUSES, Cause
 from backstay.session.notices import SPEAKER, Notice
+from backstay.session.reasons import Reason
 
 HEAD = """# Error codes
 
 Written by `python -m deploy.pages.generate` from [`notices.py`](../session/notices.py),
-[`causes.py`](../session/causes.py) and [`codes.py`](../protocol/codes.py); a test compares.
+[`reasons.py`](../session/reasons.py), [`causes.py`](../session/causes.py) and [`codes.py`](../protocol/codes.py); a
+test compares.
 In sentences: [what happens at night](night.md).
 
 ## What backstay says
@@ -22,6 +25,11 @@ and no client takes the order for cancelled.
 
 | code | text | what to do |
 |---|---|---|"""
+
+REASONS = """
+What stands there for `...` is a client id, the words with which an operator ended a connection, the cause of its loss
+(below), or one of these reasons:
+"""
 
 ADVICE: Mapping[Notice, str] = {
     Notice.GATEWAY_LOST: "Nothing: keep the socket. Place no orders until 1102.",
@@ -87,13 +95,23 @@ it goes to the new port.""",
 
 def page() -> str:
     """The page as Markdown."""
-    return "\n".join((*_said(), *_causes(), *_codes(), ""))
+    return "\n".join((*_said(), *_reasons(), *_causes(), *_codes(), ""))
 
 
 def _said() -> Iterator[str]:
     yield HEAD
     for notice in Notice:
-        yield f"| {notice.value.code} | `{SPEAKER} {notice.value.text.format(detail='...')}` | {ADVICE[notice]} |"
+        yield f"| {notice.value.code} | `{SPEAKER} {with_dots(notice.value.text)}` | {ADVICE[notice]} |"
+
+
+def with_dots(text: str) -> str:
+    """A text, and dots where something is put in."""
+    return re.sub(r"\{[^}]*\}", "...", text)
+
+
+def _reasons() -> Iterator[str]:
+    yield REASONS
+    yield from (f"- `{with_dots(reason)}`" for reason in Reason)
 
 
 def _causes() -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -15,6 +16,7 @@ from backstay.metrics.routes import ROUTES
 from backstay.protocol.codes import CODES, CodeGroup
 from backstay.session.lifecycle import PUBLIC_STATES, State
 from backstay.session.notices import Notice
+from backstay.session.reasons import Reason
 from backstay.simulator.control import ROUTES as SIMULATOR_ROUTES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,6 +41,41 @@ def test_every_notice_has_its_advice_and_every_group_of_codes_its_part():
     assert set(codes.MEANWHILE) == set(CodeGroup)
     page = codes.page()
     assert all(f"\n| {code} | " in page for code in CODES)
+
+
+SAYING = {
+    "say": (),
+    "_refuse": (),
+    "_refuse_order": (1,),
+    "_refuse_cancel": (1,),
+    "_unsend": (1,),
+    "recall_orders": (0,),
+}
+"""Who says something to a client, and which of the arguments is a reason, beside the one called `detail`."""
+
+
+def unlisted(source: str) -> list[str]:
+    """Reasons that are written where they are said, and so in no table."""
+    found = []
+    for call in ast.walk(ast.parse(source)):
+        name = call.func.attr if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) else ""
+        if name in SAYING:
+            reasons = [one.value for one in call.keywords if one.arg == "detail"]
+            reasons += [call.args[at] for at in SAYING[name] if at < len(call.args)]
+            found += [ast.unparse(one) for one in reasons if isinstance(one, ast.Constant | ast.JoinedStr)]
+    return found
+
+
+def test_every_reason_that_a_client_is_told_is_in_the_table():
+    modules = [path for room in ("session", "relay") for path in (ROOT / room).glob("*.py")]
+    assert [said for path in modules for said in unlisted(path.read_text(encoding="utf-8"))] == []
+    page = codes.page()
+    assert all(f"- `{codes.with_dots(reason)}`" in page for reason in Reason)
+
+
+@pytest.mark.parametrize("line", ['desk.say(n, detail="because")', 'self._refuse_order(item, f"after {n} s")'])
+def test_a_reason_that_is_in_no_table_is_found(line):
+    assert len(unlisted(line)) == 1
 
 
 def test_every_name_of_the_library_has_its_entry():

@@ -6,7 +6,8 @@ from speech import ask
 from backstay.protocol.errors import read_error
 from backstay.protocol.framing import PREFIX_BYTES
 from backstay.session.notices import NO_ID, Notice
-from backstay.session.set_aside import DETAIL, word_of
+from backstay.session.reasons import Reason
+from backstay.session.set_aside import word_of
 
 V = 200
 
@@ -26,4 +27,4 @@ def test_it_is_told_on_its_own_id_and_an_order_is_not_ended_by_it(payload, key, 
     told = read_error(word_of(payload, V)[PREFIX_BYTES:], V)
     assert told is not None
     assert (told.id, told.code) == (key, notice.value.code)
-    assert DETAIL in told.text
+    assert Reason.BROKE_TWICE in told.text
