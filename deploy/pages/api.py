@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import Iterator
+from enum import Enum
 from types import ModuleType
 
 import backstay
@@ -31,6 +33,8 @@ def page() -> str:
 
 def _entry(name: str, thing: object) -> Iterator[str]:
     yield f"## {name}\n\n{_text(thing)}\n"
+    if isinstance(thing, type) and (fields := list(_fields(thing))):
+        yield f"Fields: {', '.join(fields)}.\n"
     if isinstance(thing, type) and not issubclass(thing, BaseException):
         members = [(one, value) for one, value in vars(thing).items() if not one.startswith("_") and _is_told(value)]
         if members:
@@ -41,6 +45,19 @@ def _entry(name: str, thing: object) -> Iterator[str]:
             yield ""
     elif inspect.isfunction(thing):
         yield f"`{name}{_signature(thing)}`\n"
+
+
+def _fields(kind: type) -> Iterator[str]:
+    """What a record is made of, and the members of an enumeration."""
+    if issubclass(kind, Enum):
+        yield from (f"`{one.name}` ({one.value!r})" for one in kind)
+    elif dataclasses.is_dataclass(kind):
+        for field in dataclasses.fields(kind):
+            if not field.name.startswith("_"):
+                empty = field.default in (dataclasses.MISSING, None, "")
+                yield f"`{field.name}`" if empty else f"`{field.name}` ({field.default!r})"
+    elif issubclass(kind, tuple):
+        yield from (f"`{name}`" for name in getattr(kind, "_fields", ()))
 
 
 def _is_told(value: object) -> bool:

@@ -81,6 +81,8 @@ def test_a_reason_that_is_in_no_table_is_found(line):
 def test_every_name_of_the_library_has_its_entry():
     page = api.page()
     assert all(f"## backstay.{name}\n" in page for name in backstay.__all__ if name not in {"__version__", "events"})
+    assert "`legs` (())" in page.partition("## backstay.Contract\n")[2].partition("\n## ")[0]
+    assert "`began`" in page.partition("## backstay.Gap\n")[2].partition("\n## ")[0]
 
 
 def test_the_picture_has_every_state_and_stays_within_its_frame():
