@@ -132,7 +132,7 @@ def test_order_ids_only_rise_over_a_restart_and_a_gateway_that_has_forgotten(bui
     with forgetful:
         second = build(forgetful.address)
         connection = second.ready()
-        ids.append(connection.place_order(AAPL, CHEAP).order_id)
+        ids.append(connection.place_order(AAPL, CHEAP).wait(timeout=PATIENCE).order_id)
         assert ids == sorted(set(ids))
         assert [trade.order_id for trade in connection.orders()] == ids, "those of the earlier life among them"
         second.manager.stop()
