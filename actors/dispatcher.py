@@ -12,21 +12,10 @@ from backstay.actors.messages import SESSION, Arrived, Ended, Finish, Finished, 
 from backstay.actors.traffic import Credit
 from backstay.actors.turnstile import PROCESS_TURNSTILE, Turnstile
 from backstay.protocol.framing import PREFIX_BYTES, Chunk
-from backstay.session.order_words import Conceal, Identify
 from backstay.session.own_words import OwnWord
 from backstay.session.sieve import Sieve, Sifted
-from backstay.session.vocabulary import (
-    Answered,
-    Await,
-    Deliver,
-    Hush,
-    Lost,
-    Mute,
-    Noted,
-    PassClock,
-    Swallow,
-    Tune,
-)
+from backstay.session.sieve_words import Await, Conceal, Hush, Identify, Mute, PassClock, Swallow, Tune
+from backstay.session.vocabulary import Answered, Deliver, Lost, Noted
 from backstay.supervisor.actor import Actor
 from backstay.supervisor.messages import ExitKind, ExitReason
 from backstay.supervisor.specs import Context

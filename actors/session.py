@@ -26,16 +26,7 @@ from backstay.actors.traffic import Wire
 from backstay.protocol.framing import PREFIX_BYTES
 from backstay.session.causes import Cause
 from backstay.session.census import Census
-from backstay.session.core import Core
-from backstay.session.endpoints import Moved
-from backstay.session.lifecycle import Event
-from backstay.session.order_words import Conceal, Identify, LookedUp, LookUp, NotWrittenDown, WriteDown, WrittenDown
-from backstay.session.own_words import OwnWord
-from backstay.session.set_aside import word_of
-from backstay.session.vocabulary import (
-    Arm,
-    Await,
-    BackOff,
+from backstay.session.client_words import (
     ClientAsked,
     ClientAway,
     ClientGreeted,
@@ -44,29 +35,35 @@ from backstay.session.vocabulary import (
     ClientRefused,
     ClientReturned,
     ClientStarted,
+)
+from backstay.session.core import Core
+from backstay.session.endpoints import Moved
+from backstay.session.lifecycle import Event
+from backstay.session.order_words import LookedUp, LookUp, NotWrittenDown, WriteDown, WrittenDown
+from backstay.session.own_words import OwnWord
+from backstay.session.set_aside import word_of
+from backstay.session.sieve_words import Await, Conceal, Hush, Identify, Mute, PassClock, Swallow, Tune
+from backstay.session.vocabulary import (
+    Arm,
+    BackOff,
     Count,
     Deliver,
     Dial,
     Disarm,
     FarmChanged,
     HangUp,
-    Hush,
     Leave,
     Lost,
-    Mute,
     Noted,
     Observe,
     Ordered,
-    PassClock,
     Rang,
     Refund,
     Remember,
     Report,
     Resubscribe,
     Settle,
-    Swallow,
     Timer,
-    Tune,
     Write,
 )
 from backstay.supervisor.actor import Actor

@@ -25,11 +25,7 @@ from backstay.relay.lobby import Chair, Lobby, Reception, Visit
 from backstay.relay.outlet import NO_SOCKET, WRITER, Outlet, Pump
 from backstay.session.calling import LEAVING_SECONDS
 from backstay.session.causes import Cause
-from backstay.session.notices import NO_ID, Notice
-from backstay.session.owed import Owed
-from backstay.session.reasons import Reason
-from backstay.session.settings import offers_something
-from backstay.session.vocabulary import (
+from backstay.session.client_words import (
     ClientAsked,
     ClientAway,
     ClientGreeted,
@@ -38,8 +34,12 @@ from backstay.session.vocabulary import (
     ClientRefused,
     ClientReturned,
     ClientStarted,
-    SessionEvent,
 )
+from backstay.session.notices import NO_ID, Notice
+from backstay.session.owed import Owed
+from backstay.session.reasons import Reason
+from backstay.session.settings import offers_something
+from backstay.session.vocabulary import SessionEvent
 from backstay.supervisor.actor import Actor
 from backstay.supervisor.specs import Context
 

@@ -9,25 +9,7 @@ from backstay.protocol.commands import managed_accounts, next_ids
 from backstay.protocol.framing import PREFIX_BYTES
 from backstay.session import roll_call
 from backstay.session.causes import Cause
-from backstay.session.downtime import ring_calendar
-from backstay.session.failover import ring_return
-from backstay.session.lifecycle import LINKED_STATES, Event, State
-from backstay.session.order_words import LookedUp, NotWrittenDown, WrittenDown
-from backstay.session.ordering import (
-    look_up,
-    on_looked_up,
-    on_not_written_down,
-    on_written_down,
-    open_book,
-    ring_journal,
-    ring_reconcile,
-)
-from backstay.session.orders import Journal
-from backstay.session.pulse import Verdict
-from backstay.session.repair import look_after, watch_streams
-from backstay.session.upstream import ring_upstream
-from backstay.session.vocabulary import (
-    Arm,
+from backstay.session.client_words import (
     ClientAsked,
     ClientAway,
     ClientGreeted,
@@ -36,12 +18,25 @@ from backstay.session.vocabulary import (
     ClientRefused,
     ClientReturned,
     ClientStarted,
-    Count,
-    Ordered,
-    Rang,
-    Resubscribe,
-    Timer,
 )
+from backstay.session.downtime import ring_calendar
+from backstay.session.failover import ring_return
+from backstay.session.lifecycle import LINKED_STATES, Event, State
+from backstay.session.order_journal import (
+    look_up,
+    on_looked_up,
+    on_not_written_down,
+    on_written_down,
+    open_book,
+    ring_journal,
+)
+from backstay.session.order_words import LookedUp, NotWrittenDown, WrittenDown
+from backstay.session.ordering import ring_reconcile
+from backstay.session.orders import Journal
+from backstay.session.pulse import Verdict
+from backstay.session.repair import look_after, watch_streams
+from backstay.session.upstream import ring_upstream
+from backstay.session.vocabulary import Arm, Count, Ordered, Rang, Resubscribe, Timer
 
 if TYPE_CHECKING:
     from backstay.session.core import Core

@@ -13,53 +13,39 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from backstay.protocol.commands import current_time, start_api
-from backstay.protocol.handshake import Hello, VersionRange, answer, greeting
-from backstay.session import roll_call
+from backstay.protocol.handshake import Hello, VersionRange, answer
+from backstay.session.acts import ACTS
 from backstay.session.calendar import Downtime, Planned
 from backstay.session.calling import CALLS
 from backstay.session.causes import Cause
 from backstay.session.desk import Desk
-from backstay.session.downtime import NOT_YET_LOOKED, keep_calendar, loss_detail, loss_reason
+from backstay.session.downtime import NOT_YET_LOOKED, keep_calendar, loss_detail
 from backstay.session.endpoints import Endpoints
-from backstay.session.failover import back_off, follow, park, plan_return, return_after_loss
 from backstay.session.firsts import NEVER_DUE
 from backstay.session.hearing import HEARINGS, hear_late
 from backstay.session.ledger import Entry
-from backstay.session.lifecycle import SOCKET_STATES, Action, Event, Link, State, public_state, step
+from backstay.session.lifecycle import SOCKET_STATES, Event, Link, State, public_state, step
 from backstay.session.notices import Notice
-from backstay.session.order_words import Identify
-from backstay.session.ordering import (
-    ask_what_may_be_asked,
-    begin_round,
-    keep_changes,
-    look_up,
-    open_book,
-    plan_round,
-)
+from backstay.session.order_journal import keep_changes, look_up, open_book
+from backstay.session.ordering import ask_what_may_be_asked, plan_round
 from backstay.session.orders import Journal, Orders
 from backstay.session.owed import Owed, View
-from backstay.session.own_words import TellBack, TellGap
+from backstay.session.own_words import TellGap
 from backstay.session.pacing import carried_over
 from backstay.session.pulse import Pulse
 from backstay.session.reconcile import Phase, Source
-from backstay.session.settings import Settings, capped
+from backstay.session.settings import Settings
+from backstay.session.sieve_words import Identify
 from backstay.session.upstream import FIRST_PATIENCE_SECONDS
 from backstay.session.vocabulary import (
     Arm,
     Count,
     Deliver,
-    Dial,
     Disarm,
     Effect,
-    HangUp,
-    Hush,
-    Leave,
-    Observe,
     Report,
     SessionEvent,
-    Settle,
     Timer,
-    Tune,
     Write,
 )
 
@@ -183,7 +169,7 @@ class Core:
         if transition.to is not before:
             self._change_timers(before, transition.to)
         for action in transition.actions:
-            _ACTIONS[action](self)
+            ACTS[action](self)
         if self.state is not before:
             fields = (("from", before.value), ("to", self.state.value), ("on", event.value), ("reason", self.reason))
             self.effects.append(Report("state_changed", (("epoch", self.owed.epoch), *fields)))
@@ -213,58 +199,6 @@ class Core:
 
     # -- actions -----------------------------------------------------------------------------------------------------
 
-    def _dial(self) -> None:
-        owed, settings = self.owed, self.settings
-        if owed.offer is None:
-            return  # the client has not greeted yet; its greeting brings us here again
-        if self.detour is None:
-            self.redirects = 0
-            follow(self)
-        self.dialled = self.detour or self.endpoints.present
-        self.detour = None
-        owed.epoch += 1
-        self.live, self.was_ready = True, False
-        self.identified = set()
-        self.link = Link.UNKNOWN
-        self.broken_farms, self.to_ask, self.reconcile_due = set(), [], None
-        self.broken_since, self.called = {}, []
-        self.dialled_at = self.now
-        self.desk.epoch, self.desk.endpoint = owed.epoch, self.endpoints.present
-        self.pulse.begin()
-        self.offered = VersionRange(owed.version, owed.version) if owed.version is not None else capped(owed.offer)
-        host, port = self.dialled
-        self.effects.append(Tune(owed.epoch, owed.next_id_given, owed.accounts_given))
-        self.effects.append(Dial(owed.epoch, host, port, greeting(self.offered, owed.options), settings.dial_seconds))
-        self.effects.append(Count("connect_attempts"))
-
-    def _hang_up(self) -> None:
-        if not self.live:
-            return
-        self.live = False
-        if self.link is Link.DOWN:
-            self.effects.append(Count("upstream_interruptions", "unknown"))
-        self.effects += [HangUp(self.owed.epoch), Hush(self.owed.epoch)]
-        cause, detail = self.trouble
-        row = cause.row
-        if cause is Cause.SHUTDOWN and not self.was_ready:
-            return  # nobody wants it any more, which is no failure of the gateway's
-        if self.was_ready:
-            self.effects.append(Count("disconnects", loss_reason(self)))
-            self.lost_at = self.now
-            return_after_loss(self)
-        else:
-            self.effects.append(Count("connect_failures", row.connect_reason))
-            if self.detour is None:
-                self.endpoints.turn()
-        fields = (("epoch", self.owed.epoch), ("cause", cause.value), ("code", row.tws_code), ("detail", detail))
-        self.effects.append(Report("connection_lost" if self.was_ready else "connect_failed", fields))
-
-    def _grieve(self) -> None:
-        self.desk.break_off(self.trouble[0].value, self.now)
-        if self.owed.has_client and not self.owed.introduced and self.cached is not None:
-            self.introduce_client(self.cached)
-        self.tell_down()
-
     def tell_down(self) -> None:
         """Tell the client, once an outage, that the gateway is away; an application of our own, of each break."""
         (cause, detail), own = self.trouble, not self.owed.has_client
@@ -277,10 +211,6 @@ class Core:
             self.desk.refuse_orders()
             if not own:
                 self.desk.say(Notice.GATEWAY_LOST, detail=loss_detail(self))
-
-    def _introduce(self) -> None:
-        if self.owed.start is not None:
-            self.send_start()
 
     def send_start(self) -> None:
         """Send the startApi of the client, or our own, and begin to wait for the identification.
@@ -327,36 +257,6 @@ class Core:
         self.desk.outbox.note_sent(self.now)
         self.effects.append(Write(self.owed.epoch, data, 1))
 
-    def _restore(self) -> None:
-        self.desk.restore(lambda: begin_round(self))
-
-    def _announce(self) -> None:
-        self.was_ready, self.ready_at, self.reason = True, self.now, ""
-        plan_return(self)
-        if not self.owed.has_client:
-            self.effects.append(TellBack(self.owed.epoch))
-        elif self.desk.told_down:
-            self.desk.say(Notice.GATEWAY_BACK)
-        self.desk.told_down = False
-        self.effects.append(Observe("connect_duration", self.now - self.dialled_at))
-        if self.lost_at is not None:
-            self.effects.append(Observe("recovery_duration", self.now - self.lost_at))
-            self.lost_at = None
-        self.effects.append(Arm(Timer.STABLE, self.settings.stable_seconds))
-        roll_call.begin(self)
-
-    def _settle(self) -> None:
-        if self.link is Link.UP:
-            self.upstream_patience_seconds = FIRST_PATIENCE_SECONDS
-        self.endpoints.forget()
-        self.effects.append(Settle())
-
-    def _end(self) -> None:
-        self.desk.open = False
-        self.desk.farewell(self.trouble[1] or self.trouble[0].row.sentence)
-        keep_changes(self)
-        self.effects.append(Leave())
-
     def _settle_queue(self) -> None:
         # Who has no order out need not wait for lists of orders: they are compared while data flows.
         orders = self.owed.orders
@@ -383,17 +283,3 @@ class Core:
 
 
 HANDLERS: dict[type, Callable[..., None]] = {**HEARINGS, **CALLS}
-
-_ACTIONS: dict[Action, Callable[[Core], None]] = {
-    Action.DIAL: Core._dial,
-    Action.HANG_UP: Core._hang_up,
-    Action.GRIEVE: Core._grieve,
-    Action.BACK_OFF: back_off,
-    Action.PARK: park,
-    Action.INTRODUCE: Core._introduce,
-    Action.PROBE: Core.probe,
-    Action.RESTORE: Core._restore,
-    Action.ANNOUNCE: Core._announce,
-    Action.SETTLE: Core._settle,
-    Action.END: Core._end,
-}

@@ -14,7 +14,8 @@ from backstay.protocol.framing import PREFIX_BYTES
 from backstay.protocol.messages import body_fields, is_protobuf, kind_of, message_id, request_key
 from backstay.protocol.requests import REQUESTS
 from backstay.protocol.vocabulary import Kind, Request
-from backstay.session.gate import REQ_CURRENT_TIME, Gate
+from backstay.session.again import Again
+from backstay.session.gate import REQ_CURRENT_TIME
 from backstay.session.notices import Notice
 from backstay.session.pacing import Item, Lane
 from backstay.session.reasons import Reason
@@ -27,7 +28,7 @@ MAX_SUMMARIES, SUMMARY_CONTENT = 2, 2
 
 
 @dataclass(slots=True)
-class Desk(Gate):
+class Desk(Again):
     """The client's side of a session: what is taken in, and what is let out."""
 
     # -- taking in ---------------------------------------------------------------------------------------------------

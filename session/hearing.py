@@ -5,38 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from backstay.protocol.codes import About, CodeGroup, code_info, is_pacing, metric_category, moved_port
 from backstay.protocol.commands import read_current_time
-from backstay.protocol.errors import NO_REQUEST, ErrorMessage, read_error, read_next_valid_id, write_next_valid_id
+from backstay.protocol.errors import NO_REQUEST, read_error, read_next_valid_id, write_next_valid_id
 from backstay.protocol.handshake import BadAnswer, Hello, Redirect, VersionRange, read_answer
 from backstay.protocol.messages import execution_order_id, order_status_client, response_key, ticks_done
 from backstay.protocol.order_fields import read_order
 from backstay.protocol.responses import HISTORICAL_TICKS
 from backstay.session.causes import Cause
 from backstay.session.endpoints import Moved
-from backstay.session.gate import DUPLICATE_CODES
+from backstay.session.error_news import hear_code, hear_error_on_key
 from backstay.session.lifecycle import HANDSHAKE_STATES, Event, Link, State
-from backstay.session.ordering import (
-    hear_commission,
-    hear_end,
-    hear_error,
-    hear_execution,
-    hear_order,
-    hear_refusal,
-    link_changed,
-)
+from backstay.session.order_news import hear_commission, hear_end, hear_execution, hear_order
 from backstay.session.own_words import TellHello
-from backstay.session.repair import (
-    FARM_CODES,
-    RENEW_SECONDS,
-    farm_changed,
-    pace,
-    refuse_unnamed,
-    renew_on,
-    watch_streams,
-)
 from backstay.session.settings import capped
-from backstay.session.sieve import (
+from backstay.session.tally import count_heard, count_word
+from backstay.session.unspoken import WORKING
+from backstay.session.vocabulary import (
+    Answered,
+    Connected,
+    Deliver,
+    DialFailed,
+    Lost,
+    Noted,
+    Observe,
+    Remember,
+    SessionEvent,
+)
+from backstay.session.watched import (
     COMMISSION,
     COMPLETED_ORDER,
     COMPLETED_ORDER_END,
@@ -49,31 +44,10 @@ from backstay.session.sieve import (
     OPEN_ORDER,
     OPEN_ORDER_END,
     ORDER_STATUS,
-    READ_ONLY_API,
-)
-from backstay.session.tally import count_failed, count_heard, count_word
-from backstay.session.unspoken import CANCEL_TOO_LATE, WORKING
-from backstay.session.upstream import upstream_lost, upstream_restored
-from backstay.session.vocabulary import (
-    Answered,
-    Connected,
-    Count,
-    Deliver,
-    DialFailed,
-    Lost,
-    Noted,
-    Observe,
-    Remember,
-    Report,
-    SessionEvent,
 )
 
 if TYPE_CHECKING:
     from backstay.session.core import Core
-
-DATA_LOST = 1101
-EITHER_CODES = frozenset({200, 203, 320, 321, 322, 323})
-"""What TWS says of requests and of orders alike."""
 
 
 def _on_connected(core: Core, _event: Connected) -> None:
@@ -176,7 +150,7 @@ def _hear_late_frames(core: Core, event: Noted) -> None:
             _NOTES[number](core, payload, passed)
         error = read_error(payload, core.desk.version)
         if error is not None:
-            _note_error_on_key(core, error)
+            hear_error_on_key(core, error)
         else:
             _note_answer(core, number, payload)
 
@@ -277,97 +251,6 @@ def _note_execution(core: Core, payload: bytes, passed: bool) -> None:
         count_word(core.desk, order_id)
 
 
-def _note_error(core: Core, payload: bytes, passed: bool) -> None:
-    error = read_error(payload, core.desk.version)
-    if error is None:
-        return
-    core.effects.append(Count("api_errors", metric_category(error.code)))
-    handler = _CODES.get(error.code)
-    if handler is not None:
-        handler(core, error)
-    elif is_pacing(error.code, error.text):
-        pace(core, error, payload)
-    elif passed:
-        _note_error_on_key(core, error)
-    elif error.code == READ_ONLY_API and error.id < 0:
-        hear_refusal(core)
-    elif error.code in DUPLICATE_CODES:
-        for entry in core.owed.ledger.on_key(error.id):
-            core.desk.wait_no_more(entry)  # one that was repeated had arrived
-            core.desk.firsts.heard(entry, core.now)
-    elif error.code in CANCEL_TOO_LATE:
-        core.owed.ledger.cancel_answered(error.id)
-
-
-def _note_error_on_key(core: Core, error: ErrorMessage) -> None:
-    """Request ids and order ids are often the same small numbers; the code has to tell which is meant.
-
-    Where it does not, an order without an answer comes first: taking a stream for ended would lose it for good.
-    """
-    ledger = core.owed.ledger
-    if error.id < 0:
-        refuse_unnamed(core, error)
-        return
-    means_order = code_info(error.code).about is About.ORDER or (
-        error.code in EITHER_CODES and (ledger.order_unanswered(error.id) or error.id in ledger.previews)
-    )
-    if code_info(error.code).group is CodeGroup.REJECTED and (means_order or error.id not in ledger.by_key):
-        ledger.preview_answered(error.id)
-    if means_order or error.id not in ledger.by_key:
-        if error.id in ledger.orders:
-            ledger.order_seen(error.id)
-            hear_error(core, error.id, error.code)
-            count_word(core.desk, error.id, error.code)
-        ledger.cancel_answered(error.id)
-    if means_order or (error.code in RENEW_SECONDS and renew_on(core, error)):
-        return
-    for entry in ledger.note_error(error.id, error.code):
-        core.desk.firsts.refused(entry)
-        if not ledger.has(entry):
-            count_failed(core.desk, entry)
-
-
-def _code_link_down(core: Core, _error: ErrorMessage) -> None:
-    if core.link is not Link.DOWN:
-        core.link = Link.DOWN
-        link_changed(core, up=False)
-        upstream_lost(core)
-        core.effects.append(Report("upstream_lost", (("epoch", core.owed.epoch),)))
-
-
-def _code_link_up(core: Core, error: ErrorMessage) -> None:
-    core.link = Link.UP
-    core.desk.link_up = True
-    link_changed(core, up=True)
-    upstream_restored(core)
-    data = "lost" if error.code == DATA_LOST else "kept"
-    core.effects.append(Count("upstream_interruptions", data))
-    core.effects.append(Report("upstream_restored", (("epoch", core.owed.epoch), ("data", data))))
-    if error.code != DATA_LOST:
-        watch_streams(core, core.settings.verify.watch_seconds)
-    elif core.desk.open:
-        core.desk.resubscribe()
-
-
-def _code_id_taken(core: Core, error: ErrorMessage) -> None:
-    if core.state is not State.STARTING:
-        return
-    stuck = core.endpoints.streak_of(Cause.CLIENT_ID_TAKEN) + 1 >= core.settings.client_id_attempts
-    core.fail(Event.ID_STUCK if stuck else Event.ID_TAKEN, Cause.CLIENT_ID_TAKEN, error.text)
-
-
-def _code_port_changed(core: Core, error: ErrorMessage) -> None:
-    """TWS names its new port; the one of before stays in the list, in case it was right after all."""
-    port = moved_port(error.text)
-    core.fail(Event.LOST, Cause.PORT_CHANGED, error.text)
-    if port is not None:
-        moved = (core.dialled[0], port)
-        core.endpoints.choose(moved, core.desk.endpoint)  # after the failure, which may have turned to the next
-        core.effects.append(Moved(core.desk.endpoint, moved))
-        if core.owed.orders is not None:
-            core.orders.endpoint_moved(core.desk.endpoint, moved)
-
-
 HEARINGS: dict[type, Callable[..., None]] = {
     Connected: _on_connected,
     DialFailed: _on_dial_failed,
@@ -380,21 +263,11 @@ _NOTES: dict[int, Callable[[Core, bytes, bool], None]] = {
     NEXT_VALID_ID: _note_next_id,
     MANAGED_ACCOUNTS: _note_accounts,
     CURRENT_TIME: _note_clock,
-    ERROR: _note_error,
+    ERROR: hear_code,
     ORDER_STATUS: _note_order,
     EXECUTION: _note_execution,
     OPEN_ORDER: _note_open_order,
     COMPLETED_ORDER: _note_open_order,
     COMMISSION: _note_commission,
     **{number: _note_end(number) for number in (OPEN_ORDER_END, EXECUTION_END, COMPLETED_ORDER_END)},
-}
-
-_CODES: dict[int, Callable[[Core, ErrorMessage], None]] = {
-    1100: _code_link_down,
-    2110: _code_link_down,
-    1101: _code_link_up,
-    1102: _code_link_up,
-    326: _code_id_taken,
-    1300: _code_port_changed,
-    **dict.fromkeys(FARM_CODES, farm_changed),
 }

@@ -18,7 +18,7 @@ from backstay.protocol.codes import CodeGroup, code_info, is_warning
 from backstay.protocol.messages import ends, kind_of, request_key
 from backstay.protocol.requests import REQUESTS
 from backstay.protocol.vocabulary import Key, Kind, Request
-from backstay.session.sieve import WATCHED
+from backstay.session.watched import WATCHED
 
 NEVER = 0
 """The epoch of an entry that has not been sent in any."""

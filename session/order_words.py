@@ -44,24 +44,3 @@ class LookUp:
 
     token: int
     gateway: str
-
-
-@dataclass(frozen=True, slots=True)
-class Identify:
-    """Whose session this is, and the lowest order id it may use: a nextValidId below it is not passed on."""
-
-    epoch: int
-    client_id: int
-    floor: int
-
-
-@dataclass(frozen=True, slots=True)
-class Conceal:
-    """We are about to ask something of our own: the answer that `end` concludes is not for the client.
-
-    `key`: the request id of ours, where the question has one. The client's own open orders are passed on.
-    """
-
-    epoch: int
-    end: int
-    key: int | None

@@ -1,4 +1,4 @@
-"""The course of orders: written down, sent, lost from sight, asked about, and told to the client as what they are."""
+"""The rounds of questions about orders: what is asked, what is concluded, and what the client is told of it."""
 
 from __future__ import annotations
 
@@ -7,29 +7,25 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from backstay.protocol.commands import all_open_orders, completed_orders, executions, open_orders
-from backstay.protocol.framing import PREFIX_BYTES, frame
-from backstay.protocol.order_fields import ExecutionFacts, read_execution, read_order
-from backstay.protocol.rewriting import commission_execution, with_request_id, write_order_status
+from backstay.protocol.framing import PREFIX_BYTES
+from backstay.protocol.rewriting import write_order_status
 from backstay.session.evidence import VERDICT_EVENTS, Verdict, VerdictKind
-from backstay.session.intents import Intent, IntentState, Moved, Outcome
+from backstay.session.intents import Intent, Moved, Outcome
 from backstay.session.lifecycle import Link
 from backstay.session.notices import Notice
-from backstay.session.order_words import Conceal, LookedUp, LookUp, NotWrittenDown, WriteDown, WrittenDown
-from backstay.session.orders import Journal, Orders, day_begins, moment_of
+from backstay.session.orders import day_begins
 from backstay.session.pacing import Item, Lane
 from backstay.session.reasons import Reason
-from backstay.session.reconcile import Ask, Judged, Phase, ReconcileEffect, Source
+from backstay.session.reconcile import Ask, Judged, ReconcileEffect, Source
 from backstay.session.resend import ResendCase, resend_refusal
-from backstay.session.sieve import COMPLETED_ORDER_END, EXECUTION_END, OPEN_ORDER_END
+from backstay.session.sieve_words import Conceal
 from backstay.session.vocabulary import Arm, Count, Deliver, Report, Timer
+from backstay.session.watched import COMPLETED_ORDER_END, EXECUTION_END, OPEN_ORDER_END
 
 if TYPE_CHECKING:
     from backstay.session.core import Core
 
 COMPLETED_SINCE = 150
-JOURNAL_RETRY_SECONDS = 5.0
-"""Between two attempts to read a journal that could not be read, or to write to one whose disk is full."""
-
 CLOCK_STEP_SECONDS = 1.0
 """TWS gives the time of a fill, and its own, in whole seconds."""
 
@@ -52,84 +48,6 @@ END_NOTICES = {Outcome.UNKNOWN_TO_TWS: Notice.ORDER_UNKNOWN, Outcome.OVER: Notic
 """How the client is told of an end that it has not seen: TWS's own status, or a word of ours."""
 
 
-# -- the journal -------------------------------------------------------------------------------------------------------
-
-
-def open_book(core: Core, client_id: int) -> bool:
-    """The client has said its id. True if its orders are known; else the journal is asked, and start has to wait."""
-    core.owed.orders = core.desk.orders = Orders.of(core.settings, client_id)
-    if core.owed.orders.journal is Journal.OFF:
-        return True
-    look_up(core)
-    return False
-
-
-def look_up(core: Core) -> None:
-    """Ask the journal; if it does not answer either, that counts as broken."""
-    core.effects.append(LookUp(core.orders.next_token(), core.settings.gateway))
-    core.effects.append(Arm(Timer.JOURNAL, JOURNAL_RETRY_SECONDS))
-
-
-def on_looked_up(core: Core, event: LookedUp) -> None:
-    """The journal has been read."""
-    orders = core.orders
-    if event.token != orders.token or orders.journal is Journal.OPEN:
-        return
-    was_broken = orders.journal is Journal.BROKEN
-    orders.load(event.page, core.desk.at())
-    core.book_is_open()
-    if was_broken and core.desk.open:
-        begin_round(core)
-
-
-def on_not_written_down(core: Core, event: NotWrittenDown) -> None:
-    """The disk is full, or the like: what should have been written down is not sent."""
-    orders = core.owed.orders
-    if orders is None:
-        return
-    if orders.journal in (Journal.ASKED, Journal.BROKEN):
-        orders.journal, orders.trouble = Journal.BROKEN, event.trouble
-        core.book_is_open()  # the timer of the look-up runs: it is read again
-    else:
-        core.desk.not_kept(orders, event.token, event.trouble)
-        if not core.desk.disk_rests:
-            core.desk.disk_rests = True
-            core.effects.append(Arm(Timer.JOURNAL, JOURNAL_RETRY_SECONDS))
-
-
-def on_written_down(core: Core, event: WrittenDown) -> None:
-    """An order is on disk: it may leave."""
-    core.desk.disk_rests = False
-    if core.owed.orders is not None:
-        core.desk.kept(core.owed.orders, event.token)
-
-
-def ring_journal(core: Core) -> None:
-    """It could not be read or written, or has not answered: try once more."""
-    core.desk.disk_rests = False
-    orders = core.owed.orders
-    if orders is None or orders.journal not in (Journal.ASKED, Journal.BROKEN):
-        return
-    if orders.journal is Journal.ASKED:
-        orders.journal, orders.trouble = Journal.BROKEN, "no answer"
-        core.book_is_open()
-    look_up(core)
-
-
-def keep_changes(core: Core) -> None:
-    """Have the journal keep what has changed; nobody waits for it."""
-    orders = core.owed.orders
-    if orders is not None and orders.journal is Journal.OPEN and not core.desk.disk_rests:
-        page = orders.table.take_page()
-        if page is not None:
-            token = orders.next_token()
-            orders.pages[token] = page
-            core.effects.append(WriteDown(token, page))
-
-
-# -- the rounds --------------------------------------------------------------------------------------------------------
-
-
 def begin_round(core: Core) -> None:
     """A new socket is ready: ask what has become of the orders, if there is anything to ask about."""
     orders, at = core.owed.orders, core.desk.at()
@@ -150,7 +68,7 @@ def begin_round(core: Core) -> None:
         reaches_back_to=day_begins(at.wall, core.settings.time_zone),
         has_completed=core.desk.version >= COMPLETED_SINCE,
     )
-    _carry_out(core, effects)
+    carry_out(core, effects)
 
 
 def link_changed(core: Core, *, up: bool) -> None:
@@ -158,14 +76,14 @@ def link_changed(core: Core, *, up: bool) -> None:
     if not up:
         core.desk.recall_orders(Reason.LOST_LINK)
     if core.owed.orders is not None and core.desk.open and not core.settings.read_only:
-        _carry_out(core, core.orders.reconciliation.link(core.desk.at(), up=up))
+        carry_out(core, core.orders.reconciliation.link(core.desk.at(), up=up))
 
 
 def ring_reconcile(core: Core) -> None:
     """An answer has not come, or it is time for another round."""
     core.reconcile_due = None
     if core.owed.orders is not None and core.desk.open:
-        _carry_out(core, core.orders.reconciliation.tick(core.desk.at()))
+        carry_out(core, core.orders.reconciliation.tick(core.desk.at()))
 
 
 def plan_round(core: Core) -> None:
@@ -177,7 +95,8 @@ def plan_round(core: Core) -> None:
         core.effects.append(Arm(Timer.RECONCILE, max(0.0, due - core.now)))
 
 
-def _carry_out(core: Core, effects: Iterable[ReconcileEffect]) -> None:
+def carry_out(core: Core, effects: Iterable[ReconcileEffect]) -> None:
+    """Ask what the reconciliation wants asked, and let what it has judged count."""
     for effect in effects:
         if isinstance(effect, Ask):
             core.to_ask.append(effect.source)
@@ -223,11 +142,11 @@ def _judged(core: Core, judged: Judged) -> None:
             continue
         moved = orders.table.apply(verdict.key, event, at, perm_id=verdict.perm_id)
         if moved is not None:
-            _alarm(core, moved)
+            alarm(core, moved)
             if moved.concludes:
                 orders.ended.append(moved.after)
     core.effects += [Count("order_mismatches")] * (len(orders.ended) + orders.take_mismatches())
-    _tell_ended(core)
+    tell_ended(core)
     fields = (
         ("epoch", core.owed.epoch),
         ("settled", judged.settled),
@@ -268,7 +187,8 @@ def _sends_again(core: Core, verdict: Verdict) -> bool:
     return True
 
 
-def _tell_ended(core: Core) -> None:
+def tell_ended(core: Core) -> None:
+    """Tell the client of orders whose end it has not seen."""
     ended, core.orders.ended = core.orders.ended, []
     for intent in ended:
         _tell_end(core, intent)
@@ -293,102 +213,13 @@ def _status(core: Core, intent: Intent, status: str) -> bytes:
     return write_order_status(owner, status, (filled, remaining), perm_id=intent.perm_id, version=core.desk.version)
 
 
-# -- what TWS says -----------------------------------------------------------------------------------------------------
-
-
-def hear_order(core: Core, payload: bytes, passed: bool) -> None:
-    """openOrder, orderStatus or completedOrder; what the client has not been given is told when the round is over."""
-    orders = core.owed.orders
-    facts = read_order(payload, core.desk.version) if orders is not None else None
-    if orders is None or facts is None:
-        return
-    if facts.what_if and facts.order_id is not None:
-        core.owed.ledger.preview_answered(facts.order_id)
-    orders.reconciliation.hear_order(facts)
-    moved = orders.table.hear_order(facts, core.desk.at())
-    if moved is None:
-        return
-    _alarm(core, moved)
-    # One that the client has found among the completed orders names no order id: it is told which one that is.
-    if moved.concludes and not (passed and facts.order_id is not None):
-        orders.ended.append(moved.after)
-        if orders.reconciliation.phase is not Phase.ASKING:
-            _tell_ended(core)
-
-
-def hear_execution(core: Core, payload: bytes, passed: bool) -> None:
-    """A fill: told to the client as it happens, or found in a list that we asked for."""
-    orders = core.owed.orders
-    facts = read_execution(payload, core.desk.version) if orders is not None else None
-    if orders is None or facts is None:
-        return
-    if passed and facts.request_id >= 0:
-        return  # an answer to the client's own question
-    known = orders.table.get(facts.client_id, facts.order_id)
-    if known is None and not passed and orders.journal in (Journal.ASKED, Journal.BROKEN):
-        return  # it is listed again once the journal can say whether it was missed
-    of_this_round = known is not None and any(ended.key == known.key for ended in orders.ended)
-    is_open = known is not None and not known.is_concluded
-    missed = of_this_round or is_open or (orders.rounds > 1 and _was_watched(core, facts))
-    moved = orders.table.hear_execution(facts, core.desk.at())
-    is_new = orders.reconciliation.hear_execution(facts)
-    if moved is not None:
-        _alarm(core, moved)
-    if passed or not is_new or facts.client_id != orders.client_id:
-        return
-    if missed:
-        core.effects.append(Deliver(frame(with_request_id(payload, core.desk.version, -1))))
-    else:
-        orders.tell_commission(facts.exec_id)  # of before this client's time: nor does it hear of the commission
-
-
-def _was_watched(core: Core, facts: ExecutionFacts) -> bool:
-    """Whether a fill was made since this client's session began; it may be, if its time can not be read."""
-    made = moment_of(facts.time, core.settings.time_zone)
-    return made is None or made >= core.orders.watched_since
-
-
-def hear_commission(core: Core, payload: bytes, passed: bool) -> None:
-    """What a fill has cost."""
-    orders = core.owed.orders
-    exec_id = commission_execution(payload, core.desk.version)
-    if orders is None or not exec_id:
-        return
-    fill = orders.reconciliation.executions.find(exec_id)
-    is_ours = fill is not None and fill.client_id == orders.client_id
-    if orders.tell_commission(exec_id) and not passed and is_ours:
-        core.effects.append(Deliver(frame(payload)))
-
-
-def hear_end(core: Core, number: int, key: int | None) -> None:
-    """A list that we have asked for has ended; `key`: under this request id."""
-    if core.owed.orders is None or (number == EXECUTION_END and key != core.own_key):
-        return
-    _carry_out(core, core.orders.reconciliation.ended(number, core.desk.at()))
-
-
-def hear_refusal(core: Core) -> None:
-    """TWS is set to read-only and does not list orders."""
-    for source in (Source.OPEN, Source.ALL_OPEN, Source.COMPLETED):
-        _carry_out(core, core.orders.reconciliation.refused(source, core.desk.at()))
-
-
-def hear_error(core: Core, order_id: int, code: int) -> None:
-    """An error on the id of an order of ours."""
-    orders = core.owed.orders
-    if orders is None:
-        return
-    moved = orders.table.hear_error(orders.client_id, order_id, code, at=core.desk.at())
-    if moved is not None and moved.after.state is IntentState.IN_DOUBT:
-        orders.reconciliation.doubt(core.desk.at(), moved.after.written_at)
-
-
 def tell_doubts(core: Core) -> None:
     """Tell the client of orders that have come into doubt, once each."""
     core.desk.tell_doubts(core.trouble[0].value)
 
 
-def _alarm(core: Core, moved: Moved) -> None:
+def alarm(core: Core, moved: Moved) -> None:
+    """Report what must not happen to an order, if it has."""
     if moved.alarm:
         order = (("order_id", moved.after.key.order_id), ("state", moved.after.state.value))
         core.effects.append(Report("order_alarm", (("epoch", core.owed.epoch), *order)))

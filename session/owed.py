@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from backstay.protocol.handshake import VersionRange
+from backstay.session.client_words import ClientStarted
 from backstay.session.ledger import Ledger
 from backstay.session.orders import Orders
 from backstay.session.pacing import Waiting
-from backstay.session.vocabulary import ClientStarted
 
 
 @dataclass(slots=True)

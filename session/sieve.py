@@ -1,39 +1,42 @@
 """One pass over the frames of a chunk: what the client gets, and what the session has to know.
 
 The hot path is the first comprehension in `sift`: a slice and one look-up a frame. A chunk in which nothing is
-watched is handed on as the object it arrived in. Everything below it runs only for chunks with a watched frame.
-
-For text sessions the look-up key is the first three bytes of the payload: enough to tell every message id, since ids
-have at most three digits and end at a NUL. From server version 201 it is the raw four-byte id.
+watched is handed on as the object it arrived in. Everything below it runs only for chunks with a watched frame. Which
+those are stands in `watched`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from backstay.protocol.codes import is_pacing
 from backstay.protocol.errors import read_error, read_next_valid_id
 from backstay.protocol.framing import LAST_TEXT_VERSION, PREFIX_BYTES, Chunk
 from backstay.protocol.handshake import Hello, VersionRange, read_answer
-from backstay.protocol.messages import order_status_client, response_key, ticks_done
+from backstay.protocol.messages import order_status_client, response_key
 from backstay.protocol.order_fields import read_order
-from backstay.protocol.requests import REQUESTS
-from backstay.protocol.responses import HISTORICAL_TICKS
-from backstay.protocol.vocabulary import Kind
-from backstay.session.order_words import Conceal, Identify
-from backstay.session.vocabulary import Await, Mute, Swallow, Tune
-
-ORDER_STATUS, ERROR, OPEN_ORDER, NEXT_VALID_ID, EXECUTION = 3, 4, 5, 9, 11
-MANAGED_ACCOUNTS, CURRENT_TIME, OPEN_ORDER_END = 15, 49, 53
-EXECUTION_END, COMMISSION, COMPLETED_ORDER, COMPLETED_ORDER_END = 55, 59, 101, 102
-
-ALWAYS_WATCHED = {
-    *(ORDER_STATUS, ERROR, OPEN_ORDER, NEXT_VALID_ID, EXECUTION, MANAGED_ACCOUNTS),
-    *(CURRENT_TIME, OPEN_ORDER_END, EXECUTION_END, COMMISSION, COMPLETED_ORDER, COMPLETED_ORDER_END),
-}
-TICKS = {1, 2, 21, 45, 46, 47, 58, 81, 84}
-"""Market data: never watched. A snapshot of it is closed by its end marker, and its ticks are harmless twice."""
+from backstay.session.repeats import Repeats
+from backstay.session.sieve_words import Await, Conceal, Identify, Mute, Swallow, Tune
+from backstay.session.watched import (
+    COMMISSION,
+    COMPLETED_ORDER,
+    COMPLETED_ORDER_END,
+    CURRENT_TIME,
+    ERROR,
+    EXECUTION,
+    EXECUTION_END,
+    MANAGED_ACCOUNTS,
+    NEXT_VALID_ID,
+    OPEN_ORDER,
+    OPEN_ORDER_END,
+    ORDER_STATUS,
+    RAW,
+    READ_ONLY_API,
+    STREAMED,
+    TEXT,
+    Heads,
+)
 
 ANY_VERSION = VersionRange(0, 1_000_000_000)
 NO_EPOCH = -1
@@ -43,50 +46,8 @@ MAX_MUTES = 1_000
 MAX_MUTES_OF_A_KEY = 20
 """Errors awaited on one id, one for each frame of ours: a request is repeated a dozen times at the most."""
 
-MAX_ROWS_COMPARED = 5_000
-"""Rows of a repeated read kept to know them again; a longer answer is not taken apart."""
-
 CLIENT_ID_TAKEN = 326
 PORT_CHANGED = 1300
-READ_ONLY_API = 321
-
-
-def _watched_ids() -> frozenset[int]:
-    ids = set(ALWAYS_WATCHED)
-    for request in REQUESTS.values():
-        if request.kind in (Kind.ONESHOT, Kind.SNAPSHOT):
-            ids |= request.answers | request.rows
-        if request.end is not None:
-            ids.add(request.end)
-    return frozenset(ids - TICKS)
-
-
-def _text_heads(ids: Iterable[int]) -> dict[bytes, int]:
-    heads: dict[bytes, int] = {}
-    for number in ids:
-        head = b"%d\0" % number
-        heads[head[:3]] = number
-        if len(head) < 3:
-            heads |= {head + bytes([after]): number for after in range(256)}
-    return heads
-
-
-def _stream_ids() -> frozenset[int]:
-    """What answers a stream, or a calculation, and is not watched: noted once, while it is awaited."""
-    ids: set[int] = set()
-    for request in REQUESTS.values():
-        if request.kind in (Kind.STREAM, Kind.ONESHOT):
-            ids |= request.answers | request.rows
-    return frozenset(ids - WATCHED)
-
-
-WATCHED = _watched_ids()
-STREAMED = _stream_ids()
-_TEXT_STREAM_HEADS = _text_heads(STREAMED)
-_RAW_STREAM_HEADS = {(number + offset).to_bytes(4, "big"): number for number in STREAMED for offset in (0, 200)}
-_TEXT_HEADS = _text_heads(WATCHED)
-_RAW_HEADS = {(number + offset).to_bytes(4, "big"): number for number in WATCHED for offset in (0, 200)}
-_TEXT_KEYS, _RAW_KEYS = frozenset(_TEXT_HEADS), frozenset(_RAW_HEADS)
 
 
 @dataclass(slots=True)
@@ -96,17 +57,6 @@ class Sifted:
     out: list[bytes]
     notes: tuple[tuple[int, bytes, bool], ...] = ()
     answer: bytes | None = None
-
-
-@dataclass(slots=True)
-class Repeated:
-    """A read that was written more than once: how many whole answers are still to come, and are one too many."""
-
-    numbers: frozenset[int]
-    ends: frozenset[int]
-    copies: int = 2
-    rows: set[bytes] = field(default_factory=set[bytes])  # of the first answer; the others may come in between
-    had_one: bool = False
 
 
 @dataclass(slots=True)
@@ -126,16 +76,12 @@ class Sieve:
     clocks_owed: int = 0
     mutes: dict[int, list[frozenset[int]]] = field(default_factory=dict[int, list[frozenset[int]]])
     awaited: dict[int | None, list[frozenset[int]]] = field(default_factory=dict[int | None, list[frozenset[int]]])
-    repeated: dict[int, Repeated] = field(default_factory=dict[int, Repeated])
+    repeats: Repeats = field(default_factory=Repeats)
     own_ends: dict[int, int] = field(default_factory=dict[int, int])  # end -> answers to questions of ours to come
     own_keys: set[int] = field(default_factory=set[int])
     client_id: int = 0
     sees_others: bool = False
-    _keys: frozenset[bytes] = frozenset()
-    _numbers: dict[bytes, int] = field(default_factory=dict[bytes, int])
-    _streamed: dict[bytes, int] = field(default_factory=dict[bytes, int])
-    _width: int = 3
-    _least: int = 2  # bytes of the shortest payload that has an id
+    _heads: Heads = TEXT
 
     def tune(self, tune: Tune) -> None:
         """Begin a new epoch."""
@@ -149,7 +95,7 @@ class Sieve:
         self.clocks_owed = 0
         self.mutes = {}
         self.awaited = {}
-        self.repeated = {}
+        self.repeats = Repeats()
         self.own_ends, self.own_keys, self.floor = {}, set(), 0
 
     def identify(self, identify: Identify) -> None:
@@ -185,12 +131,7 @@ class Sieve:
 
     def swallow(self, swallow: Swallow) -> None:
         """Let one answer of a repeated read pass, and no other; without numbers, let all pass again."""
-        if not swallow.numbers:
-            self.repeated.pop(swallow.key, None)
-        elif swallow.key in self.repeated:
-            self.repeated[swallow.key].copies += 1
-        elif len(self.repeated) < MAX_MUTES:
-            self.repeated[swallow.key] = Repeated(swallow.numbers, swallow.ends)
+        self.repeats.swallow(swallow)
 
     def hush(self) -> None:
         """Nothing that comes from now on is of the present epoch; the next `tune` ends this."""
@@ -200,9 +141,9 @@ class Sieve:
         """Split a chunk of this epoch into what is passed on and what is noted."""
         if self.version is None:
             return self._before_version(chunk)
-        data, keys, width = chunk.data, self._keys, self._width
+        data, known = chunk.data, self._heads
+        keys, numbers, width = known.keys, known.numbers, known.width
         heads = [data[start : start + width] for start in chunk.starts]
-        numbers = self._numbers
         if self.awaited:
             return self._pick(chunk, self._hits_with_streams(heads))
         if keys.isdisjoint(heads):
@@ -212,7 +153,7 @@ class Sieve:
 
     def _hits_with_streams(self, heads: list[bytes]) -> list[tuple[int, int]]:
         """As usual, and whatever may be the first sign of a stream: those that are not are taken out again."""
-        numbers, streamed = self._numbers, self._streamed
+        numbers, streamed = self._heads.numbers, self._heads.streamed
         found = ((index, numbers.get(head) or streamed.get(head)) for index, head in enumerate(heads))
         return [(index, number) for index, number in found if number is not None]
 
@@ -225,23 +166,6 @@ class Sieve:
         self._wait_for(key, left)
         return True
 
-    def _is_extra(self, number: int, payload: bytes) -> bool:
-        """Whether this belongs to an answer that the client has had."""
-        version = self.version or 0
-        key = response_key(payload, version)
-        found = None if key is None else self.repeated.get(key)
-        if found is None or key is None or number not in found.numbers:
-            return False
-        extra = found.had_one or payload in found.rows
-        if len(found.rows) < MAX_ROWS_COMPARED:
-            found.rows.add(payload)
-        if number in found.ends and (number not in HISTORICAL_TICKS or ticks_done(payload, version)):
-            found.had_one = True
-            found.copies -= 1
-            if not found.copies:
-                del self.repeated[key]
-        return extra
-
     def _before_version(self, chunk: Chunk) -> Sifted:
         if self.greeted or not chunk.starts:
             return Sifted([])  # the answer was unusable; the session is about to hang up
@@ -252,12 +176,7 @@ class Sieve:
         if not isinstance(hello, Hello):
             return Sifted([], answer=answer)
         self.version = hello.version
-        if hello.version <= LAST_TEXT_VERSION:
-            self._keys, self._numbers, self._width, self._least = _TEXT_KEYS, _TEXT_HEADS, 3, 2
-            self._streamed = _TEXT_STREAM_HEADS
-        else:
-            self._keys, self._numbers, self._width, self._least = _RAW_KEYS, _RAW_HEADS, 4, 4
-            self._streamed = _RAW_STREAM_HEADS
+        self._heads = TEXT if hello.version <= LAST_TEXT_VERSION else RAW
         rest = Chunk(chunk.data[end:], [start - end for start in chunk.starts[1:]])
         sifted = self.sift(rest) if rest.starts else Sifted([])
         sifted.answer = answer
@@ -268,18 +187,18 @@ class Sieve:
         data, starts, last = chunk.data, chunk.starts, len(chunk.starts) - 1
         out: list[bytes] = []
         notes: list[tuple[int, bytes, bool]] = []
-        passed_until = 0
+        passed_until, least = 0, self._heads.least
         for hit, number in hits:
             start = starts[hit]
             end = starts[hit + 1] - PREFIX_BYTES if hit < last else len(data)
-            if end - start < self._least:
+            if end - start < least:
                 continue  # the head that was looked at reaches into the next frame
             payload = data[start:end]
             if self.awaited and not self._was_awaited(number, payload) and number in STREAMED:
                 continue
             decide = _DECISIONS.get(number)
             passed = decide is None or decide(self, payload)
-            passed = passed and not (self.repeated and self._is_extra(number, payload))
+            passed = passed and not (self.repeats.by_key and self.repeats.is_extra(number, payload, self.version or 0))
             notes.append((number, payload, passed))
             if not passed:
                 if passed_until < start - PREFIX_BYTES:

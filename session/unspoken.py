@@ -17,7 +17,8 @@ from backstay.session.notices import Notice
 from backstay.session.pacing import Item
 from backstay.session.reasons import Reason
 from backstay.session.settings import Settings
-from backstay.session.vocabulary import Count, Mute
+from backstay.session.sieve_words import Mute
+from backstay.session.vocabulary import Count
 
 if TYPE_CHECKING:
     from backstay.session.core import Core

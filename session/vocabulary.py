@@ -1,6 +1,7 @@
 """The words of a session: what happens to it (events) and what it wants done (effects).
 
-Events are past or nouns, effects are imperative. Whatever belongs to a socket carries its epoch.
+Events are past or nouns, effects are imperative. Whatever belongs to a socket carries its epoch. Words about one thing
+alone have a module each: `client_words`, `order_words`, `own_words`, `sieve_words`.
 """
 
 from __future__ import annotations
@@ -8,13 +9,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, unique
 
-from backstay.protocol.handshake import Hello, VersionRange
+from backstay.protocol.handshake import Hello
 from backstay.session.causes import Cause
+from backstay.session.client_words import (
+    ClientAsked,
+    ClientAway,
+    ClientGreeted,
+    ClientLeft,
+    ClientMoved,
+    ClientRefused,
+    ClientReturned,
+    ClientStarted,
+)
 from backstay.session.endpoints import Moved
 from backstay.session.lifecycle import Event
-from backstay.session.notices import Notice
-from backstay.session.order_words import Conceal, Identify, LookedUp, LookUp, NotWrittenDown, WriteDown, WrittenDown
+from backstay.session.order_words import LookedUp, LookUp, NotWrittenDown, WriteDown, WrittenDown
 from backstay.session.own_words import TellBack, TellGap, TellHello
+from backstay.session.sieve_words import Await, Conceal, Hush, Identify, Mute, PassClock, Swallow, Tune
 
 
 @unique
@@ -101,63 +112,6 @@ class Rang:
     timer: Timer
 
 
-@dataclass(frozen=True, slots=True)
-class ClientGreeted:
-    """The relay's client offered versions; `cached` is the last hello seen from this gateway, if any."""
-
-    offer: VersionRange
-    options: bytes
-    cached: Hello | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ClientStarted:
-    """The relay's client sent startApi."""
-
-    client_id: int
-    capabilities: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class ClientAsked:
-    """Frames (payloads) from the client, in order.
-
-    `fail_fast`: a read, stream or order among them that finds the gateway away is answered with an error at once, and
-    so is a read whose socket breaks before its answer is complete. Settings and cancels wait all the same.
-    """
-
-    payloads: tuple[bytes, ...]
-    fail_fast: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ClientRefused:
-    """The client may not stay: it is told why, and its session ends."""
-
-    notice: Notice
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ClientLeft:
-    """The client closed its socket; what it asked before that is still to be sent."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClientAway:
-    """The client closed its socket, and its connection is kept for a while: what it had asked for is over."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClientReturned:
-    """A client with the same id has come to the connection that was kept; it knows nothing yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClientMoved:
-    """The client has gone to the connection that was kept for it; this one has no purpose any more."""
-
-
 SessionEvent = (
     Ordered
     | Resubscribe
@@ -204,67 +158,6 @@ class Write:
 @dataclass(frozen=True, slots=True)
 class HangUp:
     """Shut this epoch's socket down and close it, after what has been written."""
-
-    epoch: int
-
-
-@dataclass(frozen=True, slots=True)
-class Tune:
-    """Tell the sieve what it needs to know of a new epoch before its first byte.
-
-    `hold_next_id` and `hold_accounts`: the client has had these already, so this epoch's are not passed on.
-    """
-
-    epoch: int
-    hold_next_id: bool
-    hold_accounts: bool
-
-
-@dataclass(frozen=True, slots=True)
-class PassClock:
-    """The next currentTime of this epoch is an answer to the client, not to us."""
-
-    epoch: int
-
-
-@dataclass(frozen=True, slots=True)
-class Mute:
-    """The next error on `key` with one of these codes answers something we sent ourselves: keep it from the client."""
-
-    epoch: int
-    key: int
-    codes: frozenset[int]
-
-
-@dataclass(frozen=True, slots=True)
-class Await:
-    """Note the next message with one of these ids on `key` (None: without a key), also if it is not watched.
-
-    Not `wanted`: no longer.
-    """
-
-    epoch: int
-    key: int | None
-    numbers: frozenset[int]
-    wanted: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Swallow:
-    """The read on `key` is written once more: of its answers (`numbers`, concluded by `ends`) the client gets one.
-
-    Without numbers: the client uses the key anew, and gets what comes.
-    """
-
-    epoch: int
-    key: int
-    numbers: frozenset[int] = frozenset()
-    ends: frozenset[int] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Hush:
-    """We have left this epoch: what still comes of it is not for the client, who has been told so."""
 
     epoch: int
 

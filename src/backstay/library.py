@@ -29,7 +29,7 @@ from backstay.library_sink import LibrarySink
 from backstay.protocol.builders_terms import Contract, Order
 from backstay.protocol.previews import Preview
 from backstay.protocol.vocabulary import Kind
-from backstay.session.vocabulary import ClientStarted
+from backstay.session.client_words import ClientStarted
 from backstay.status import ConnectionStatus
 from backstay.subscription import QUEUE_EVENTS, Callback, Subscription
 from backstay.supervisor.specs import Log

@@ -10,8 +10,8 @@ from typing import Any
 
 from backstay.actors.charge import Charge
 from backstay.actors.messages import SESSION, wire_bytes
+from backstay.session.client_words import ClientAsked
 from backstay.session.owed import View
-from backstay.session.vocabulary import ClientAsked
 from backstay.status import ConnectionStatus
 from backstay.supervisor.book import Book
 

@@ -38,10 +38,11 @@ from backstay.relay.intake import Guest, leaving_seconds
 from backstay.relay.listener import Listener
 from backstay.relay.lobby import Lobby
 from backstay.relay.outlet import Outlet
+from backstay.session.client_words import ClientStarted
 from backstay.session.lifecycle import Event
 from backstay.session.owed import Owed, View
 from backstay.session.settings import OWN_OFFER
-from backstay.session.vocabulary import ClientStarted, Ordered
+from backstay.session.vocabulary import Ordered
 from backstay.settings_of import backoff_of, session_settings
 from backstay.status import ConnectionStatus, ListenerStatus, Status
 from backstay.supervisor.actor import Ref
@@ -265,7 +266,7 @@ class Manager:
         """Where what arrives on a connection of our own goes: to a function that takes frames, or to the library."""
         name, charge = live.id, live.charge
         if name in self._sinks:
-            tell = functools.partial(self._tell_of_sink, name)
+            tell = functools.partial(self.log, connection=name)
             return Parts(charge, CallbackSink(self._sinks[name], charge.credit, tell=tell))
 
         def wait(condition: Callable[[], bool], timeout: float) -> bool:
@@ -279,9 +280,6 @@ class Manager:
 
     def _status_of(self, live: Live, restarts: Mapping[str, int]) -> ConnectionStatus:
         return connection_status(live, restarts.get(live.id, 0), self.holds.get(live.meter.name))
-
-    def _tell_of_sink(self, name: str, event: str, **fields: object) -> None:
-        self.log(event, connection=name, **fields)
 
     def _admit(self, relay: str, sock: socket.socket, address: str, *, book: Book) -> None:
         """A client knocked. In the listener's thread."""

@@ -15,9 +15,10 @@ from backstay.actors.connector import Connector
 from backstay.actors.traffic import Credit
 from backstay.deadlines import Deadlines
 from backstay.pending import Pending
+from backstay.session.client_words import ClientAsked
 from backstay.session.core import Core
 from backstay.session.sieve import Sieve
-from backstay.session.vocabulary import ClientAsked, Write
+from backstay.session.vocabulary import Write
 
 
 class Bomb:

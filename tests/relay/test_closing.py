@@ -17,7 +17,7 @@ import pytest
 from backstay.config import Config
 from backstay.manager import Manager
 from backstay.protocol.framing import frame, text
-from backstay.session.vocabulary import ClientAsked
+from backstay.session.client_words import ClientAsked
 from backstay.simulator import Simulator
 from backstay.supervisor.messages import RestartChild
 

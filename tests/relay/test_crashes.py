@@ -6,9 +6,10 @@ import pytest
 
 from backstay.actors.connector import Connector
 from backstay.protocol.framing import Splitter
+from backstay.session.client_words import ClientAsked
 from backstay.session.core import Core
 from backstay.session.sieve import Sieve
-from backstay.session.vocabulary import ClientAsked, Write
+from backstay.session.vocabulary import Write
 
 
 class Bomb:

@@ -12,9 +12,10 @@ import pytest
 from backstay.actors.connector import Connector
 from backstay.protocol.framing import Splitter
 from backstay.relay.outlet import Outlet
+from backstay.session.client_words import ClientAsked
 from backstay.session.core import Core
 from backstay.session.sieve import Sieve
-from backstay.session.vocabulary import ClientAsked, Write
+from backstay.session.vocabulary import Write
 from backstay.supervisor import watchdog as watchdog_module
 
 PATIENCE = 15.0

@@ -13,8 +13,9 @@ from backstay.actors.dispatcher import Dispatcher
 from backstay.actors.messages import Finish
 from backstay.actors.traffic import Wire
 from backstay.relay.outlet import Outlet
+from backstay.session.client_words import ClientAsked, ClientLeft
 from backstay.session.core import Core
-from backstay.session.vocabulary import ClientAsked, ClientLeft, Deliver
+from backstay.session.vocabulary import Deliver
 from backstay.supervisor.book import Book
 
 SETTING = (59, 1, 1)

@@ -12,7 +12,8 @@ from backstay.actors.traffic import Credit, Traffic
 from backstay.metrics.blocks import ConnectionMeter
 from backstay.protocol.framing import Chunk, text
 from backstay.session.owed import Owed
-from backstay.session.vocabulary import Deliver, Hush, Tune
+from backstay.session.sieve_words import Hush, Tune
+from backstay.session.vocabulary import Deliver
 from backstay.supervisor.backoff import Backoff
 from backstay.supervisor.root import Root
 from backstay.supervisor.specs import ChildSpec, SupervisorSpec

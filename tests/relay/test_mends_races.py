@@ -13,8 +13,9 @@ from backstay.protocol.framing import Splitter, text
 from backstay.relay import intake
 from backstay.relay.lobby import Chair, Lobby, Reception, Visit
 from backstay.relay.outlet import Outlet
+from backstay.session.client_words import ClientAsked, ClientLeft
 from backstay.session.core import Core
-from backstay.session.vocabulary import ClientAsked, ClientLeft, Noted
+from backstay.session.vocabulary import Noted
 from backstay.supervisor.book import Book
 
 

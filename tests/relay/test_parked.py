@@ -11,9 +11,9 @@ from backstay.control.explaining import explain
 from backstay.protocol.builders_orders import place_order
 from backstay.protocol.builders_terms import Contract, Order
 from backstay.protocol.framing import frame
+from backstay.session.client_words import ClientAsked
 from backstay.session.core import Core
 from backstay.session.lifecycle import Event
-from backstay.session.vocabulary import ClientAsked
 
 PATIENCE = 15.0
 

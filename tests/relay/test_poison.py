@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from backstay.protocol.framing import frame, text
+from backstay.session.client_words import ClientAsked
 from backstay.session.core import Core
 from backstay.session.set_aside import word_of
 from backstay.session.sieve import Sieve
-from backstay.session.vocabulary import ClientAsked, Noted
+from backstay.session.vocabulary import Noted
 
 FARM = 2104
 

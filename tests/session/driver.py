@@ -25,44 +25,41 @@ from backstay.metrics.blocks import ConnectionMeter
 from backstay.protocol.framing import Splitter
 from backstay.protocol.handshake import VersionRange
 from backstay.protocol.vocabulary import Kind
-from backstay.session.core import Core
-from backstay.session.endpoints import Moved
-from backstay.session.lifecycle import Event, Link, State
-from backstay.session.order_words import Conceal, Identify, LookUp, WriteDown
-from backstay.session.owed import Owed
-from backstay.session.settings import Settings
-from backstay.session.sieve import Sieve
-from backstay.session.vocabulary import (
-    Arm,
-    Await,
-    BackOff,
+from backstay.session.client_words import (
     ClientAsked,
     ClientAway,
     ClientGreeted,
     ClientLeft,
     ClientReturned,
     ClientStarted,
+)
+from backstay.session.core import Core
+from backstay.session.endpoints import Moved
+from backstay.session.lifecycle import Event, Link, State
+from backstay.session.order_words import LookUp, WriteDown
+from backstay.session.owed import Owed
+from backstay.session.settings import Settings
+from backstay.session.sieve import Sieve
+from backstay.session.sieve_words import Await, Conceal, Hush, Identify, Mute, PassClock, Swallow, Tune
+from backstay.session.vocabulary import (
+    Arm,
+    BackOff,
     Count,
     Deliver,
     Dial,
     Disarm,
     FarmChanged,
     HangUp,
-    Hush,
     Leave,
-    Mute,
     Noted,
     Observe,
     Ordered,
-    PassClock,
     Rang,
     Refund,
     Remember,
     Report,
     Settle,
-    Swallow,
     Timer,
-    Tune,
     Write,
 )
 from backstay.supervisor.backoff import Backoff

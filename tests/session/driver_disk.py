@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from backstay.session.intents import HighWater, Intent, IntentKey, JournalPage
+from backstay.session.order_journal import JOURNAL_RETRY_SECONDS
 from backstay.session.order_words import LookedUp, LookUp, NotWrittenDown, WriteDown, WrittenDown
-from backstay.session.ordering import JOURNAL_RETRY_SECONDS
 
 if TYPE_CHECKING:
     from driver import World

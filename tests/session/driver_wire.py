@@ -14,8 +14,8 @@ from backstay.protocol.errors import read_error
 from backstay.protocol.messages import message_id, request_key
 from backstay.protocol.vocabulary import Kind
 from backstay.session.orders import FIRST_RESERVED_ID
-from backstay.session.sieve import CURRENT_TIME, ERROR, MANAGED_ACCOUNTS, NEXT_VALID_ID
 from backstay.session.vocabulary import Noted
+from backstay.session.watched import CURRENT_TIME, ERROR, MANAGED_ACCOUNTS, NEXT_VALID_ID
 
 if TYPE_CHECKING:
     from driver import World

@@ -12,30 +12,24 @@ from backstay.protocol.framing import PREFIX_BYTES
 from backstay.protocol.handshake import VersionRange
 from backstay.protocol.messages import request_key
 from backstay.session.causes import Cause
+from backstay.session.client_words import ClientAsked, ClientGreeted, ClientStarted
 from backstay.session.core import Core
-from backstay.session.order_words import Conceal, Identify
 from backstay.session.orders import FIRST_RESERVED_ID
 from backstay.session.owed import Owed
 from backstay.session.settings import Settings
 from backstay.session.sieve import Sieve
+from backstay.session.sieve_words import Await, Conceal, Identify, Mute, Swallow, Tune
 from backstay.session.vocabulary import (
     Answered,
     Arm,
-    Await,
-    ClientAsked,
-    ClientGreeted,
-    ClientStarted,
     Connected,
     Deliver,
     Lost,
-    Mute,
     Noted,
     Rang,
     Refund,
     Report,
-    Swallow,
     Timer,
-    Tune,
     Write,
 )
 

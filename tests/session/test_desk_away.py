@@ -9,9 +9,10 @@ from speech import ask, error, order_status, tell
 from backstay.protocol.commands import cancel_frame
 from backstay.protocol.framing import PREFIX_BYTES, text
 from backstay.session import counter
+from backstay.session.client_words import ClientAsked
 from backstay.session.notices import SPEAKER
 from backstay.session.settings import HeldSettings, Settings
-from backstay.session.vocabulary import ClientAsked, Count, Timer
+from backstay.session.vocabulary import Count, Timer
 
 V = 200
 

@@ -11,7 +11,8 @@ from backstay.protocol.framing import PREFIX_BYTES, text
 from backstay.protocol.requests import REQUESTS
 from backstay.protocol.vocabulary import Kind
 from backstay.session.settings import PulseSettings, Settings
-from backstay.session.vocabulary import Count, Mute, PassClock, Timer, Write
+from backstay.session.sieve_words import Mute, PassClock
+from backstay.session.vocabulary import Count, Timer, Write
 
 V = 200
 

@@ -10,7 +10,7 @@ import pytest
 from schedules import Player, plan
 from speech_orders import place
 
-from backstay.session import core, ordering, sieve, unspoken
+from backstay.session import acts, ordering, sieve, unspoken
 from backstay.session.core import Core
 from backstay.session.counter import Counter
 from backstay.session.desk import Desk
@@ -25,13 +25,13 @@ from backstay.session.order_words import WriteDown
 from backstay.session.orders import Journal, Orders, Readiness
 from backstay.session.pacing import Lane, Outbox
 from backstay.session.pulse import Pulse
-from backstay.session.sieve import CURRENT_TIME, MANAGED_ACCOUNTS, NEXT_VALID_ID
 from backstay.session.trades import Trades
+from backstay.session.watched import CURRENT_TIME, MANAGED_ACCOUNTS, NEXT_VALID_ID
 
 SEEDS = 400
 
-_settle_action = core._ACTIONS[Action.SETTLE]
-_announce = core._ACTIONS[Action.ANNOUNCE]
+_settle_action = acts.ACTS[Action.SETTLE]
+_announce = acts.ACTS[Action.ANNOUNCE]
 _step, _tell_down = Core.step, Core.tell_down
 _add_fill, _judge_silence, _write_down = Executions.add, Firsts.verdict, Trades.write_down
 
@@ -148,12 +148,12 @@ def test_a_sieve_that_lets_everything_through_is_found(number: int, monkeypatch:
 
 @pytest.mark.parametrize("action", [Action.BACK_OFF, Action.RESTORE, Action.GRIEVE, Action.HANG_UP, Action.PROBE])
 def test_an_action_that_does_nothing_is_found(action: Action, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(core._ACTIONS, action, lambda _self: None)
+    monkeypatch.setitem(acts.ACTS, action, lambda _self: None)
     assert find(SEEDS) is not None
 
 
 def test_failures_forgotten_before_a_connection_has_proved_itself_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(core._ACTIONS, Action.ANNOUNCE, _settled_early)
+    monkeypatch.setitem(acts.ACTS, Action.ANNOUNCE, _settled_early)
     assert find(SEEDS) is not None
 
 

@@ -10,10 +10,11 @@ from test_orders_under_faults import ORDER, sent
 
 from backstay.protocol.framing import PREFIX_BYTES, text
 from backstay.session.calling import LEAVING_SECONDS
+from backstay.session.client_words import ClientLeft
 from backstay.session.intents import IntentState, Outcome
 from backstay.session.lifecycle import Event, State
 from backstay.session.order_words import WrittenDown
-from backstay.session.vocabulary import ClientLeft, Leave, Ordered, Timer
+from backstay.session.vocabulary import Leave, Ordered, Timer
 
 CANCEL, GLOBAL_CANCEL, REPLACE_ADVISERS = ask(V, 4, 501), ask(V, 58), ask(V, 19)
 UNHEARD_OF = text(9_999, 1)[PREFIX_BYTES:]

@@ -8,9 +8,10 @@ from speech import CLIENT_ID, accounts, ask, error, next_id, order_status, tell
 
 from backstay.protocol.order_fields import PlacedOrder
 from backstay.session.intents import Intent, IntentKey, IntentState, JournalPage
-from backstay.session.order_words import Conceal, LookedUp, LookUp, NotWrittenDown, WriteDown, WrittenDown
+from backstay.session.order_words import LookedUp, LookUp, NotWrittenDown, WriteDown, WrittenDown
 from backstay.session.resend import ResendRule
 from backstay.session.settings import VerifySettings
+from backstay.session.sieve_words import Conceal
 from backstay.session.vocabulary import Deliver, Timer
 
 V = 200

@@ -15,12 +15,13 @@ from test_previews import preview
 
 from backstay.protocol.messages import message_id
 from backstay.session.causes import Cause
+from backstay.session.client_words import ClientStarted
 from backstay.session.intents import IntentKey, IntentState, JournalPage
 from backstay.session.order_words import LookedUp, LookUp, NotWrittenDown, WriteDown, WrittenDown
 from backstay.session.orders import MAX_COMMISSIONS, MAX_SENT, Journal, Orders, Readiness
 from backstay.session.resend import ResendRule
 from backstay.session.settings import Settings
-from backstay.session.vocabulary import ClientStarted, Count, Deliver, DialFailed, Timer
+from backstay.session.vocabulary import Count, Deliver, DialFailed, Timer
 
 ORDER, CANCEL = ask(V, 3, 500), ask(V, 4, 500)
 LIVE = replace(intent(500, IntentState.LIVE), perm_id=77)

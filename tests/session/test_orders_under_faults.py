@@ -12,13 +12,15 @@ from test_ordering import V, intent, journalled, pages
 
 from backstay.protocol.messages import message_id
 from backstay.session.causes import Cause
+from backstay.session.client_words import ClientStarted
 from backstay.session.core import Owed
 from backstay.session.intents import IntentState, JournalPage, Outcome
 from backstay.session.ledger import Ledger
 from backstay.session.lifecycle import Event
-from backstay.session.order_words import Conceal, LookedUp, LookUp, NotWrittenDown, WrittenDown
+from backstay.session.order_words import LookedUp, LookUp, NotWrittenDown, WrittenDown
 from backstay.session.settings import Settings
-from backstay.session.vocabulary import ClientStarted, Deliver, DialFailed, Ordered, Timer
+from backstay.session.sieve_words import Conceal
+from backstay.session.vocabulary import Deliver, DialFailed, Ordered, Timer
 
 ORDER = ask(V, 3, 500)
 FILLED = Told(500, 77, 1, 1, "Filled")

@@ -7,10 +7,12 @@ from speech import ask
 
 from backstay.protocol.handshake import VersionRange
 from backstay.session.causes import Cause
+from backstay.session.client_words import ClientStarted
 from backstay.session.core import Owed
 from backstay.session.lifecycle import Event
 from backstay.session.own_words import TellBack, TellGap, TellHello
-from backstay.session.vocabulary import ClientStarted, Deliver, DialFailed, HangUp, Hush, Ordered
+from backstay.session.sieve_words import Hush
+from backstay.session.vocabulary import Deliver, DialFailed, HangUp, Ordered
 
 OFFER = VersionRange(176, 200)
 

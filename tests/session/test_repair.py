@@ -8,9 +8,10 @@ from speech import VERSIONS, ask, error, payloads, tell
 
 from backstay.protocol.commands import cancel_frame
 from backstay.protocol.framing import PREFIX_BYTES
+from backstay.session.client_words import ClientAway, ClientReturned
 from backstay.session.repair import MAX_FARMS, NOT_READ
 from backstay.session.settings import VerifySettings
-from backstay.session.vocabulary import ClientAway, ClientReturned, Count, FarmChanged, Resubscribe, Timer
+from backstay.session.vocabulary import Count, FarmChanged, Resubscribe, Timer
 
 V = 200
 QUOTES = ask(V, 1, 5)

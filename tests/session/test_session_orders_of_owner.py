@@ -8,27 +8,12 @@ from speech import ask, tell
 
 from backstay.protocol.framing import PREFIX_BYTES
 from backstay.session.causes import Cause
+from backstay.session.client_words import ClientAway, ClientLeft, ClientMoved, ClientRefused, ClientReturned
 from backstay.session.errors import ImpossibleTransitionError
 from backstay.session.lifecycle import Event, State
 from backstay.session.notices import Notice
 from backstay.session.settings import HeldSettings, PulseSettings, Settings
-from backstay.session.vocabulary import (
-    ClientAway,
-    ClientLeft,
-    ClientMoved,
-    ClientRefused,
-    ClientReturned,
-    Count,
-    Dial,
-    DialFailed,
-    Disarm,
-    HangUp,
-    Leave,
-    Ordered,
-    Settle,
-    Timer,
-    Write,
-)
+from backstay.session.vocabulary import Count, Dial, DialFailed, Disarm, HangUp, Leave, Ordered, Settle, Timer, Write
 
 V = 200
 

@@ -11,16 +11,15 @@ from backstay.protocol.framing import PREFIX_BYTES, frame, text
 from backstay.protocol.handshake import VersionRange, greeting
 from backstay.session.calling import MAX_OPTIONS_BYTES
 from backstay.session.causes import Cause
+from backstay.session.client_words import ClientGreeted, ClientLeft, ClientStarted
 from backstay.session.core import RESOLVE_SECONDS
 from backstay.session.lifecycle import Event, State
 from backstay.session.owed import Owed
 from backstay.session.settings import capped, offers_something
+from backstay.session.sieve_words import Tune
 from backstay.session.vocabulary import (
     Answered,
     BackOff,
-    ClientGreeted,
-    ClientLeft,
-    ClientStarted,
     Count,
     Deliver,
     Dial,
@@ -30,7 +29,6 @@ from backstay.session.vocabulary import (
     Ordered,
     Remember,
     Timer,
-    Tune,
     Write,
 )
 

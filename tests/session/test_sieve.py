@@ -13,9 +13,10 @@ from speech import VERSIONS, accounts, chunk, error, hello, next_id, tell
 
 from backstay.protocol.framing import PREFIX_BYTES, frame, raw, text
 from backstay.protocol.responses import RESPONSES
-from backstay.session.order_words import Conceal
-from backstay.session.sieve import MAX_MUTES, MAX_ROWS_COMPARED, OPEN_ORDER_END, STREAMED, TICKS, WATCHED, Sieve
-from backstay.session.vocabulary import Await, Mute, Swallow, Tune
+from backstay.session.repeats import MAX_REPEATED, MAX_ROWS_COMPARED
+from backstay.session.sieve import MAX_MUTES, Sieve
+from backstay.session.sieve_words import Await, Conceal, Mute, Swallow, Tune
+from backstay.session.watched import OPEN_ORDER_END, STREAMED, TICKS, WATCHED
 
 
 def sieve(version: int = 200, *, hold: bool = False) -> Sieve:
@@ -289,10 +290,10 @@ def test_of_two_lists_of_our_own_both_ends_are_kept_back_and_no_third():
 
 def test_repeated_reads_are_followed_up_to_a_limit_and_what_is_beyond_passes_as_it_comes():
     made = sieve()
-    for key in range(MAX_MUTES + 1):
+    for key in range(MAX_REPEATED + 1):
         made.swallow(Swallow(1, key, frozenset({10, 52}), frozenset({52})))
-    assert len(made.repeated) == MAX_MUTES
-    end = tell(200, 52, MAX_MUTES)
+    assert len(made.repeats.by_key) == MAX_REPEATED
+    end = tell(200, 52, MAX_REPEATED)
     for _ in range(2):
         assert made.sift(chunk(end)).out == [end]
 

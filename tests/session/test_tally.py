@@ -14,7 +14,8 @@ from backstay.protocol.requests import OPERATIONS, REQUESTS, STREAM_KINDS
 from backstay.session.census import Census, take_census
 from backstay.session.lifecycle import State
 from backstay.session.roll_call import EVERY_SECONDS, WINDOW_SECONDS
-from backstay.session.vocabulary import Await, Count, Observe, Timer
+from backstay.session.sieve_words import Await
+from backstay.session.vocabulary import Count, Observe, Timer
 
 V = 200
 QUOTES, TICK = ask(V, 1, 5), tell(V, 1, 5)

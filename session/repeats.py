@@ -1,0 +1,58 @@
+"""Reads that were written more than once: of their answers the client gets one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from backstay.protocol.messages import response_key, ticks_done
+from backstay.protocol.responses import HISTORICAL_TICKS
+from backstay.session.sieve_words import Swallow
+
+MAX_REPEATED = 1_000
+"""Repeated reads whose answers are counted; should more be late at once, the client gets those of the rest twice."""
+
+MAX_ROWS_COMPARED = 5_000
+"""Rows of a repeated read kept to know them again; a longer answer is not taken apart."""
+
+
+@dataclass(slots=True)
+class Repeated:
+    """A read that was written more than once: how many whole answers are still to come, and are one too many."""
+
+    numbers: frozenset[int]
+    ends: frozenset[int]
+    copies: int = 2
+    rows: set[bytes] = field(default_factory=set[bytes])  # of the first answer; the others may come in between
+    had_one: bool = False
+
+
+@dataclass(slots=True)
+class Repeats:
+    """The repeated reads of an epoch."""
+
+    by_key: dict[int, Repeated] = field(default_factory=dict[int, Repeated])
+
+    def swallow(self, swallow: Swallow) -> None:
+        """One answer passes, and no other; without numbers, all pass again."""
+        if not swallow.numbers:
+            self.by_key.pop(swallow.key, None)
+        elif swallow.key in self.by_key:
+            self.by_key[swallow.key].copies += 1
+        elif len(self.by_key) < MAX_REPEATED:
+            self.by_key[swallow.key] = Repeated(swallow.numbers, swallow.ends)
+
+    def is_extra(self, number: int, payload: bytes, version: int) -> bool:
+        """Whether this belongs to an answer that the client has had."""
+        key = response_key(payload, version)
+        found = None if key is None else self.by_key.get(key)
+        if found is None or key is None or number not in found.numbers:
+            return False
+        extra = found.had_one or payload in found.rows
+        if len(found.rows) < MAX_ROWS_COMPARED:
+            found.rows.add(payload)
+        if number in found.ends and (number not in HISTORICAL_TICKS or ticks_done(payload, version)):
+            found.had_one = True
+            found.copies -= 1
+            if not found.copies:
+                del self.by_key[key]
+        return extra
