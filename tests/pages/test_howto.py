@@ -14,7 +14,7 @@ from backstay.simulator import Simulator
 from backstay.simulator.ports import free_port
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-PAGES = sorted(page for page in DOCS.glob("*.md") if "```toml" in page.read_text(encoding="utf-8"))
+PAGES = sorted(page for page in DOCS.rglob("*.md") if "```toml" in page.read_text(encoding="utf-8"))
 BIN = Path(sys.executable).parent
 SECONDS = 60.0
 
