@@ -45,6 +45,7 @@ RUN_BY = {
     Kind("quickstart.md", "text", titled=True): "tests/pages/test_quickstart.py",
     Kind("night.md", "console", titled=True): "tests/pages/test_quickstart.py",
     Kind("night.md", "text", titled=True): "tests/pages/test_quickstart.py",
+    Kind("paper.md", "text", titled=True): "tests/pages/test_paper.py",
     Kind("howto.md", "python"): "tests/pages/test_howto.py",
     Kind("library.md", "python"): "tests/library/test_library_pages.py",
     Kind("metrics.md", "python"): HERE,

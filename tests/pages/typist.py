@@ -165,7 +165,7 @@ class Typist:
         """Type what can be typed here, judge the rest, and note what is wrong."""
         running: list[subprocess.Popen[str]] = []
         try:
-            for command in commands_in(self._replaced(block, instead or {})):
+            for command in map(self._as_here, commands_in(self._replaced(block, instead or {}))):
                 if command in self.typed:
                     continue  # many pages begin with the same look
                 if not self._is_for_here(command.text):
@@ -179,6 +179,14 @@ class Typist:
             for process in running:
                 process.send_signal(signal.SIGTERM)
                 process.communicate(timeout=SECONDS)
+
+    def _as_here(self, command: Command) -> Command:
+        """A command within the container is typed without one, once its way there has been judged."""
+        way, inside, rest = command.text.partition(" exec backstay backstay ")
+        if not inside:
+            return command
+        self.problems += problems_of(f"{way} ps")
+        return command._replace(text=f"backstay {rest}")
 
     @staticmethod
     def _is_for_here(text: str) -> bool:
