@@ -23,6 +23,7 @@ from backstay.actors.charge import Charge, Outside
 from backstay.actors.connection import Parts, connection_children, connection_spec
 from backstay.actors.dispatcher import CallbackSink
 from backstay.actors.traffic import Credit, Traffic
+from backstay.admitting import STOPPING, admit
 from backstay.commanding import give
 from backstay.config import Config, ConnectionConfig, configuration
 from backstay.errors import MisuseError, StartError
@@ -33,11 +34,8 @@ from backstay.library_line import Place
 from backstay.live import Door, Live, connection_status, count_waiting, look_whether_waiting, open_door
 from backstay.metrics.blocks import ConnectionMeter
 from backstay.metrics.listening import ListenError
-from backstay.relay.guests import guest_spec, prepare
-from backstay.relay.intake import Guest, leaving_seconds
 from backstay.relay.listener import Listener
 from backstay.relay.lobby import Lobby
-from backstay.relay.outlet import Outlet
 from backstay.session.client_words import ClientStarted
 from backstay.session.lifecycle import Event
 from backstay.session.owed import Owed, View
@@ -47,15 +45,13 @@ from backstay.settings_of import backoff_of, session_settings
 from backstay.status import ConnectionStatus, ListenerStatus, Status
 from backstay.supervisor.actor import Ref
 from backstay.supervisor.book import Book
-from backstay.supervisor.messages import Exited, StartChild
+from backstay.supervisor.messages import Exited
 from backstay.supervisor.root import COMMAND_SECONDS, Root
 from backstay.supervisor.specs import ChildSpec, Context, Log, Restart, no_log
 from backstay.supervisor.supervisor import start_root, supervisor_child
 from backstay.supervisor.tree import TreeNode
 from backstay.trunk import RELAYS, STOP_MARGIN_SECONDS, root_spec
-from backstay.watching import CONNECTIONS, restarts_below
-
-STOPPING = "backstay is stopping"
+from backstay.watching import restarts_below
 
 
 class Manager:
@@ -83,6 +79,7 @@ class Manager:
         self._sinks = dict(sinks or {})
         self._on_end = on_end
         self._chance = chance or random.SystemRandom()
+        self._numbers = itertools.count(1)
         self._started_wall = 0.0
         self._root: Root | None = None
         self._changed = threading.Condition()
@@ -91,7 +88,6 @@ class Manager:
         self._live: dict[str, Live] = {}
         self._meters: Mapping[str, ConnectionMeter] = {}
         self._library = Library(log)
-        self._numbers = itertools.count(1)
         self._stopping = False
 
     # -- life --------------------------------------------------------------------------------------------------------
@@ -282,61 +278,7 @@ class Manager:
         return connection_status(live, restarts.get(live.id, 0), self.holds.get(live.meter.name))
 
     def _admit(self, relay: str, sock: socket.socket, address: str, *, book: Book) -> None:
-        """A client knocked. In the listener's thread."""
-        door = self._doors[relay]
-        if self._stopping:
-            self.log("client_refused", relay=relay, address=address, reason=STOPPING)
-            sock.close()
-            return
-        prepare(sock)
-        live_id = f"{relay}:{next(self._numbers)}"  # a colon: no configured name has one
-        credit = Credit(door.config.client_buffer_bytes)
-        guest, live = self._guest(live_id, relay, sock=sock, address=address, credit=credit)
-        outlet = guest.outlet
-        spec = guest_spec(guest, Parts(live.charge, outlet))
-        self._register(live, "")
-        with self._changed:
-            door.let_in(live_id, outlet.interrupt)
-
-        def answer(refusal: str | None) -> None:
-            if refusal is not None:
-                outlet.close()
-                self._left(live_id)
-
-        child = supervisor_child(live_id, spec, restart=Restart.TEMPORARY)
-        if not book.send(CONNECTIONS, StartChild(child, answer)):
-            answer("the connections' supervisor is away")
-
-    def _guest(
-        self, live_id: str, relay: str, *, sock: socket.socket, address: str, credit: Credit
-    ) -> tuple[Guest, Live]:
-        config = self._doors[relay].config
-        owed = Owed()
-        charge = self._charge(live_id, config.gateway, owed=owed, read_only=config.read_only, credit=credit)
-        live = Live(live_id, config.gateway, charge, relay)
-        guest = Guest(
-            name=live_id,
-            address=address,
-            sock=sock,
-            lobby=self._lobbies[config.gateway],
-            owed=owed,
-            allowed=lambda client_id: client_id in config.client_ids,
-            admit=lambda: self._has_greeted(live),
-            on_started=lambda client_id: self._named(live, f"{relay}/{client_id}"),
-            on_left=lambda: self._left(live_id),
-            outlet=Outlet(sock, credit, live.meter.lose),
-            linger_seconds=config.linger_seconds,
-            leaving_seconds=leaving_seconds(charge.settings.drain_seconds),
-            log=self.log,
-        )
-
-        def parked(reason: str) -> None:
-            self._parked(live_id, reason)
-            guest.park()
-
-        refund, present = guest.window.give, guest.session_present
-        charge.outside = replace(charge.outside, refund=refund, present=present, parked=parked)
-        return guest, live
+        admit(self, relay, sock, address=address, book=book)
 
     # -- keeping track -----------------------------------------------------------------------------------------------
 
