@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from backstay.control.goals import ABSENT
+
 HELP_BY_CAUSE: Mapping[str, tuple[str, ...]] = {
     "dns": ("Check the host name under endpoints of the gateway, and the name server of this machine.",),
     "refused": (
@@ -163,7 +165,7 @@ def _explain(row: Mapping[str, Any], hold: Mapping[str, Any] | None, *, now: flo
 def _explain_state(row: Mapping[str, Any], hold: Mapping[str, Any] | None, *, now: float) -> Mapping[str, Any]:
     name, state, reason = row["name"], row["state"], row["reason"]
     if hold is not None:
-        return _explain_hold(name, hold)
+        return _explain_hold(name, hold, absent=state == ABSENT)
     cause = str(reason).partition(":")[0]
     why, following = _BY_STATE.get(state, (reason or state, "It is tried again."))
     if state in {"waiting", "parked", "paused"} and reason:
@@ -191,7 +193,7 @@ def _explain_state(row: Mapping[str, Any], hold: Mapping[str, Any] | None, *, no
     return {"why": why, "next": following, "todo": todo}
 
 
-def _explain_hold(name: str, hold: Mapping[str, Any]) -> Mapping[str, Any]:
+def _explain_hold(name: str, hold: Mapping[str, Any], *, absent: bool) -> Mapping[str, Any]:
     since = datetime.fromtimestamp(hold["since_wall"], UTC).strftime("%Y-%m-%d %H:%M UTC")
     if until := hold.get("until_wall", 0.0):
         why = f"An operator drains it, since {since}" + (f": {hold['reason']}" if hold["reason"] else ".")
@@ -199,7 +201,8 @@ def _explain_hold(name: str, hold: Mapping[str, Any]) -> Mapping[str, Any]:
         following = f"It is held down once nothing is under way, at {at} at the latest."
         return {"why": why, "next": following, "todo": [f"To let it stay up: backstay resume {name}"]}
     why = f"An operator has {hold['wanted']} it, {since}" + (f": {hold['reason']}" if hold["reason"] else ".")
-    return {"why": why, "next": "Nothing, until it is resumed.", "todo": [f"backstay resume {name}"]}
+    following = "Who comes under this name is held down." if absent else "Nothing, until it is resumed."
+    return {"why": why, "next": following, "todo": [f"backstay resume {name}"]}
 
 
 def _attempt(wall: float, now: float) -> str:

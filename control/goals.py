@@ -13,6 +13,9 @@ UP_STATES = frozenset({"ready", "degraded"})
 
 DOWN_STATES = frozenset({"paused", "stopped"})
 
+ABSENT = "absent"
+"""The state of a name that an operator holds down and that nobody uses now: it has a row, and no connection."""
+
 Row = Mapping[str, Any]
 
 

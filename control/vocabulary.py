@@ -76,7 +76,7 @@ class Command(NamedTuple):
     """One command of operators. What it says in `text` and `more` is its help and its entry in the reference.
 
     `goal`: what it waits for, a key of `backstay.control.goals.GOALS`; none where it only tells. `down`: a live
-    connection is away meanwhile; `stays`: and afterwards.
+    connection is away meanwhile; `stays`: and afterwards. `lifts`: it is also for names that are held and not there.
     """
 
     text: str
@@ -84,6 +84,7 @@ class Command(NamedTuple):
     goal: str = ""
     down: bool = False
     stays: bool = False
+    lifts: bool = False
 
 
 COMMANDS = {
@@ -107,6 +108,7 @@ COMMANDS = {
         "Let paused or drained connections up again.",
         "Also one that nobody uses now: a client that comes under its name is let through again.",
         goal="up",
+        lifts=True,
     ),
     "drain": Command(
         "Let what is under way finish, then take connections down and hold them down.",

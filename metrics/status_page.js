@@ -121,7 +121,7 @@ function show(s) {
   write(byId("verdict"), text);
   byId("verdict").className = kind;
   write(byId("about"), `version ${s.version}, process ${s.pid}, up for ${span(now() - s.started_wall)}`);
-  showConnections(s.connections);
+  showConnections([...s.connections, ...s.held]);
   sync(byId("relays").tBodies[0], "tr", s.listeners, l => l.name, () => row(RELAY_COLUMNS),
     (tr, l) => fill(tr, RELAY_COLUMNS, l));
 }

@@ -88,6 +88,11 @@ def chosen(connections: Sequence[Mapping[str, Any]], names: Sequence[str]) -> li
     return [one for one in connections if not names or any(fnmatchcase(one["name"], name) for name in names)]
 
 
+def with_held(status: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Its connections, and the names that are held and not there. A daemon of an earlier version tells none."""
+    return [*status["connections"], *status.get("held", ())]
+
+
 def readiness(connections: Sequence[Mapping[str, Any]]) -> Exit:
     """OK if every wanted one is ready."""
     try:

@@ -24,6 +24,7 @@ from backstay.cli_asking import (
     is_pattern,
     readiness,
     tell,
+    with_held,
 )
 from backstay.commands import Argument, Option, say
 from backstay.control.client import ControlClient, MisusedError, RefusedError
@@ -132,17 +133,21 @@ def _meant(client: ControlClient, names: list[str] | None, timeout: float) -> li
     """Names as they are, patterns as what they match; the one connection there is where nothing is said."""
     if names and not is_pattern(*names):
         return names
-    rows = client.status(timeout=timeout)["connections"]
-    if not names and len(rows) != 1:
+    found = client.status(timeout=timeout)
+    rows = found["connections"]
+    if names:
+        return [str(row["name"]) for row in chosen(with_held(found), names)]
+    if len(rows) != 1:
         there = ", ".join(str(row["name"]) for row in rows)
         raise MisusedError(f"name one: {there}" if rows else "there is no connection", code="bad_request")
-    return [str(row["name"]) for row in chosen(rows, names or ())]
+    return [str(rows[0]["name"])]
 
 
 def _explanation(found: Mapping[str, Any]) -> Iterator[str]:
     row = found["connection"]
     since = f" for {render.duration(time.time() - row['since_wall'])}" if row["since_wall"] else ""
-    yield f"{render.printable(row['name'])} on gateway {row['gateway']} {row['endpoint']}: {row['state']}{since}"
+    gateway = f"{row['gateway']} {row['endpoint']}".strip()
+    yield f"{render.printable(row['name'])} on gateway {gateway}: {row['state']}{since}"
     yield f"  why:  {render.printable(found['why'])}"
     yield f"  next: {found['next']}"
     for number, what in enumerate(found["todo"]):

@@ -26,6 +26,7 @@ from backstay.cli_asking import (
     client_of,
     is_pattern,
     tell,
+    with_held,
 )
 from backstay.commands import Argument, Option
 from backstay.control.client import ControlClient, ControlError, MisusedError, RefusedError
@@ -195,8 +196,9 @@ def _answer(turn: Turn, names: Sequence[str], *, everything: bool, find: Callabl
 
 
 def _operate(turn: Turn, client: ControlClient, names: Sequence[str], *, everything: bool) -> Answer:
-    rows = client.status(timeout=ANSWER_SECONDS)["connections"]
-    meant = _meant(rows, names, everything=everything)
+    found = client.status(timeout=ANSWER_SECONDS)
+    rows = found["connections"]
+    meant = _meant(with_held(found) if turn.command.lifts else rows, names, everything=everything)
     _make_sure(turn, [row["name"] for row in rows if row["name"] in meant and row["state"] in UP_STATES])
     outcomes = list(_all_at_once(turn, client, meant) if turn.together else _one_by_one(turn, client, meant))
     worst = max((one.exit for one in outcomes), default=Exit.OK)

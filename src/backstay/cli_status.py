@@ -24,9 +24,11 @@ from backstay.cli_asking import (
     colour,
     readiness,
     tell,
+    with_held,
 )
 from backstay.commands import Argument, Option
 from backstay.control.client import require_ready
+from backstay.control.goals import ABSENT
 from backstay.control.vocabulary import Exit
 
 WATCH_SECONDS = 1.0
@@ -52,9 +54,11 @@ def status(
 
     def look() -> Answer:
         found = client_of(config, control).status(timeout=timeout)
-        picked = chosen(found["connections"], names or ())
+        picked = chosen(with_held(found), names or ())
         if as_json:
-            return Answer(readiness(picked), json.dumps({**found, "connections": picked}))
+            held = [one for one in picked if one["state"] == ABSENT]
+            there = [one for one in picked if one["state"] != ABSENT]
+            return Answer(readiness(picked), json.dumps({**found, "connections": there, "held": held}))
         return Answer(readiness(picked), render.table(found, picked, colour=colour(), now=time.time()))
 
     return _watch(look, as_json=as_json) if watch else tell(ask(look, as_json=as_json))

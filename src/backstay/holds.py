@@ -60,9 +60,9 @@ class Holds:
         """The hold of this connection, if there is one."""
         return self._held.get(name)
 
-    def names(self) -> frozenset[str]:
-        """All that is held, also what is not there now."""
-        return frozenset(self._held)
+    def all(self) -> Mapping[str, Hold]:
+        """All holds at this moment by name, also of what is not there now. Not to be changed."""
+        return self._held
 
     def put(self, name: str, hold: Hold | None) -> str:
         """Hold, or with None let go. Returns why it will not survive the process; empty when it will."""

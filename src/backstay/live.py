@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from backstay.actors.charge import Charge
 from backstay.config import RelayConfig
+from backstay.control.goals import ABSENT
 from backstay.holds import UP, Hold
 from backstay.metrics.blocks import ConnectionMeter
 from backstay.metrics.listening import Address, open_listener
@@ -147,6 +148,21 @@ def connection_status(live: Live, restarts: int, hold: Hold | None = None) -> Co
         admin=hold.wanted if hold is not None else UP,
         downtime=view.downtime,
         moved_from=_moved_from(live),
+    )
+
+
+def absent_status(name: str, gateway: str, hold: Hold) -> ConnectionStatus:
+    """What a status says of a name that an operator holds and nobody uses."""
+    return ConnectionStatus(
+        name=name,
+        gateway=gateway,
+        endpoint="",
+        client_id=-1,
+        wanted=False,
+        state=ABSENT,
+        reason=hold.reason,
+        since_wall=hold.since_wall,
+        admin=hold.wanted,
     )
 
 

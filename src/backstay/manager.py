@@ -31,7 +31,7 @@ from backstay.holds import Holds
 from backstay.keeping import Keeping
 from backstay.library import Connection, Library
 from backstay.library_line import Place
-from backstay.live import Door, Live, connection_status, count_waiting, look_whether_waiting, open_door
+from backstay.live import Door, Live, absent_status, connection_status, count_waiting, look_whether_waiting, open_door
 from backstay.metrics.blocks import ConnectionMeter
 from backstay.metrics.listening import ListenError
 from backstay.relay.listener import Listener
@@ -158,6 +158,7 @@ class Manager:
     def status(self) -> Status:
         """What is going on, at this moment."""
         restarts = restarts_below(self.tree())
+        connections = tuple(self._status_of(live, restarts) for live in list(self._live.values()))
         return Status(
             version=__version__,
             pid=os.getpid(),
@@ -166,8 +167,19 @@ class Manager:
                 ListenerStatus(name, door.address, door.config.gateway, len(door.clients))
                 for name, door in self._doors.items()
             ),
-            connections=tuple(self._status_of(live, restarts) for live in list(self._live.values())),
+            connections=connections,
+            held=self._held({one.name for one in connections}),
         )
+
+    def _held(self, there: set[str]) -> tuple[ConnectionStatus, ...]:
+        """What operators hold and is not there, in the order of the alphabet."""
+        found = self.holds.all()
+        return tuple(absent_status(name, self._gateway(name), found[name]) for name in sorted(found.keys() - there))
+
+    def _gateway(self, name: str) -> str:
+        """The gateway that a connection of this name would have; empty if the configuration knows none."""
+        owner = self.config.connections.get(name) or self.config.relays.get(name.rpartition("/")[0])
+        return "" if owner is None else owner.gateway
 
     def names(self) -> Mapping[str, str]:
         """The name of each connection there is by its id, which is its name in the supervision tree."""

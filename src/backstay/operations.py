@@ -254,8 +254,12 @@ class Operations:
 
     def explain(self, arguments: Arguments, _peer: Peer | None) -> Result:
         """Why it is as it is."""
-        one = self._find(_name(arguments))
-        hold = self._holds.get(one.name)
+        name = _name(arguments)
+        status = self._manager.status()
+        one = next((one for one in (*status.connections, *status.held) if one.name == name), None)
+        if one is None:
+            raise _unknown(name)
+        hold = self._holds.get(name)
         charge = self._manager.charge(one.name)
         journal = journal_trouble(charge) if charge is not None else ""
         held = None if hold is None else {**asdict(hold), "until_wall": self._drains.until_wall(one.name)}

@@ -60,7 +60,7 @@ def wanted(one: Connection) -> str:
 
 _COLUMNS: tuple[tuple[str, Callable[[Connection, float], str]], ...] = (
     ("NAME", lambda one, _: printable(one["name"])),
-    ("GATEWAY", lambda one, _: printable(f"{one['gateway']} {one['endpoint']}".strip())),
+    ("GATEWAY", lambda one, _: printable(f"{one['gateway']} {one['endpoint']}".strip()) or NONE),
     ("WANTED", lambda one, _: wanted(one)),
     ("STATE", lambda one, _: printable(one["state"])),
     ("SINCE", lambda one, now: duration(now - one["since_wall"]) if one["since_wall"] else NONE),

@@ -56,13 +56,18 @@ class ConnectionStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The whole daemon at one moment."""
+    """The whole daemon at one moment.
+
+    `held`: names that operators hold down and that nobody uses now, such as those of clients that have left. Their
+    `state` is `absent`, `since_wall` when they were held, and most of the rest is empty.
+    """
 
     version: str
     pid: int
     started_wall: float
     listeners: tuple[ListenerStatus, ...] = ()
     connections: tuple[ConnectionStatus, ...] = ()
+    held: tuple[ConnectionStatus, ...] = ()
 
 
 def standing(status: Status) -> str:
@@ -82,4 +87,5 @@ def status_as_dict(status: Status) -> dict[str, object]:
         "started_wall": status.started_wall,
         "listeners": [asdict(listener) for listener in status.listeners],
         "connections": [asdict(connection) for connection in status.connections],
+        "held": [asdict(one) for one in status.held],
     }

@@ -76,6 +76,7 @@ class Site:
     """What the page is served from, to be changed by the test."""
 
     connections: tuple[ConnectionStatus, ...] = (READY, WAITING, PAUSED)
+    held: tuple[ConnectionStatus, ...] = ()
     events: EventRing = field(default_factory=EventRing)
     server: HttpServer | None = None
 
@@ -86,7 +87,7 @@ class Site:
 
     def status(self) -> Mapping[str, object]:
         door = ListenerStatus("paper", "127.0.0.1:7400", "paper", 1)
-        return status_as_dict(Status("0.1.0", 4711, time.time() - 9_000, (door,), self.connections))
+        return status_as_dict(Status("0.1.0", 4711, time.time() - 9_000, (door,), self.connections, self.held))
 
     def timeline(self) -> Mapping[str, object]:
         until = time.time()

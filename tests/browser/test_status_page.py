@@ -49,6 +49,16 @@ def test_what_is_wrong_stands_first_with_the_reason_the_next_attempt_and_what_to
     assert browser.look("document.title") == "✕ 1 down · backstay"
 
 
+def test_a_name_that_is_held_and_not_there_has_its_row_and_is_not_counted(browser, site):
+    site.held = (replace(site.connections[2], name="paper/3", state="absent", admin="drained", reason="bad fills"),)
+    look_at(browser, site)
+    found = row(browser, "paper/3")
+    assert (found["State"], found["Wanted"], found["Next attempt, reason"]) == ("○ absent", "drained", "bad fills")
+    assert text(browser, "#verdict") == "1 of 2 wanted connections not ready: orders"
+    site.held = ()
+    browser.until("!document.querySelector('#connections [data-key=\"paper/3\"]')")
+
+
 def test_it_goes_on_with_what_happens_and_keeps_its_elements(browser, site):
     look_at(browser, site)
     browser.look("window.before = document.querySelector('#connections [data-key=orders]')")

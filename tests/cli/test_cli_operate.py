@@ -212,6 +212,27 @@ def test_a_hold_survives_the_process(place):
         log.close()
 
 
+def test_a_name_that_is_held_and_not_there_is_shown_explained_and_let_go(place):
+    client = QuoteClient(place.daemon.manager.address("door"), ("AAPL",), client_id=3)
+    try:
+        client.start()
+        assert place.run("pause", "door/3", "--reason", "bad fills")[0] == 0
+    finally:
+        client.stop()
+    assert place.daemon.manager.wait_until(lambda s: [c.name for c in s.held] == ["door/3"], PATIENCE)
+    row = place.json("status", "door/3")[1]["held"][0]
+    assert [row[key] for key in ("gateway", "admin", "state", "reason")] == ["paper", "paused", "absent", "bad fills"]
+    code, out, _ = place.run("explain", "door/*")
+    assert code == 0
+    assert re.match(
+        r"door/3 on gateway paper: absent for \d+s\n  why:  An operator has paused it, .*: bad fills\n", out
+    )
+    assert out.endswith("next: Who comes under this name is held down.\n  todo: backstay resume door/3\n")
+    assert place.run("pause", "door/*") == (1, "", "backstay: no connection 'door/*'\n")
+    assert place.run("resume", "door/*") == (0, "door/3: resumed (nobody is there under that name now)\n", "")
+    assert place.json("status")[1]["held"] == []
+
+
 def test_a_client_of_a_held_name_waits_with_its_socket_open(place):
     host, port = place.daemon.manager.address("door")
     client = QuoteClient((host, port), ("AAPL",), client_id=3)

@@ -53,12 +53,13 @@ class Daemon:
 
     def __init__(self) -> None:
         self.connections: tuple[ConnectionStatus, ...] = (READY,)
+        self.held: tuple[ConnectionStatus, ...] = ()
         self.asked = 0
 
     def status(self) -> Mapping[str, object]:
         self.asked += 1
         door = ListenerStatus("paper", "127.0.0.1:7400", "paper", 1)
-        return status_as_dict(Status("1.2.3", 42, time.time() - 90, (door,), self.connections))
+        return status_as_dict(Status("1.2.3", 42, time.time() - 90, (door,), self.connections, self.held))
 
     def handler(self, _name: str) -> None:
         return None
@@ -112,6 +113,20 @@ def test_the_table_has_a_row_for_each_connection(daemon, command):
     assert re.fullmatch(r"night +paper \S+ +paused +paused .* by an operator", rows[2])
     assert re.fullmatch(r"spare +paper \S+ +no +stopped .*", rows[3])
     assert "\x1b" not in shown.stdout
+
+
+def test_a_name_that_is_held_and_not_there_has_its_row(daemon, command):
+    gone = ConnectionStatus("paper/3", "paper", "", -1, False, "absent", "bad fills", READY.since_wall, admin="paused")
+    daemon.held = (gone,)
+    shown = command("status")
+    assert shown.returncode == 0
+    assert re.fullmatch(r"paper/3 +paper +paused +absent +2d02h +- +- +0 +0 +bad fills", shown.stdout.splitlines()[-1])
+    assert "paper/1" not in command("status", "paper/3").stdout
+    for words, names in (((), ["paper/1"]), (("paper/3",), [])):
+        told = json.loads(command("status", "--json", *words).stdout)
+        assert [one["name"] for one in told["connections"]] == names
+        assert [one["name"] for one in told["held"]] == ["paper/3"]
+    assert json.loads(command("status", "--json", "paper/1").stdout)["held"] == []
 
 
 @pytest.mark.parametrize(

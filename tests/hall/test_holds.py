@@ -21,7 +21,7 @@ def test_what_one_process_held_the_next_one_knows(tmp_path):
     second = Holds(tmp_path / "x.holds")
     second.load()
     assert second.get("one") == HOLD
-    assert second.names() == {"one", "door/3"}
+    assert set(second.all()) == {"one", "door/3"}
     assert second.put("door/3", None) == ""
     assert set(json.loads((tmp_path / "x.holds").read_text())["held"]) == {"one"}
     assert [path.name for path in tmp_path.iterdir()] == ["x.holds"]
