@@ -24,7 +24,6 @@ from backstay.actors.messages import (
 )
 from backstay.actors.traffic import Wire
 from backstay.protocol.framing import PREFIX_BYTES
-from backstay.session.causes import Cause
 from backstay.session.census import Census
 from backstay.session.client_words import (
     ClientAsked,
@@ -53,7 +52,7 @@ from backstay.session.vocabulary import (
     FarmChanged,
     HangUp,
     Leave,
-    Lost,
+    LinkRenewed,
     Noted,
     Observe,
     Ordered,
@@ -159,7 +158,7 @@ class Session(Actor):
     def _link_started(self) -> None:
         self._say_unsaid()
         if not self._early:
-            self._step(Lost(self._core.owed.epoch, Cause.READER_DIED, "the link was restarted"))
+            self._step(LinkRenewed())
             return
         self._early = False
         charge = self._charge

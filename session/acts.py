@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING
 
 from backstay.protocol.handshake import VersionRange, greeting
 from backstay.session import roll_call
-from backstay.session.causes import Cause
-from backstay.session.downtime import loss_reason
+from backstay.session.causes import ON_PURPOSE, Cause
 from backstay.session.failover import back_off, follow, park, plan_return, return_after_loss
 from backstay.session.lifecycle import Action, Link
 from backstay.session.notices import Notice
 from backstay.session.order_journal import keep_changes
 from backstay.session.ordering import begin_round
 from backstay.session.own_words import TellBack
+from backstay.session.reasons import Reason
 from backstay.session.settings import capped
 from backstay.session.sieve_words import Hush, Tune
+from backstay.session.telling import tell_failed, tell_lost
 from backstay.session.upstream import FIRST_PATIENCE_SECONDS
-from backstay.session.vocabulary import Arm, Count, Dial, HangUp, Leave, Observe, Report, Settle, Timer
+from backstay.session.vocabulary import Arm, Count, Dial, HangUp, Leave, Observe, Settle, Timer
 
 if TYPE_CHECKING:
     from backstay.session.core import Core
@@ -35,6 +36,7 @@ def _dial(core: Core) -> None:
     core.detour = None
     owed.epoch += 1
     core.live, core.was_ready = True, False
+    core.desk.away = Reason.AWAY
     core.identified = set()
     core.link = Link.UNKNOWN
     core.broken_farms, core.to_ask, core.reconcile_due = set(), [], None
@@ -56,20 +58,15 @@ def _hang_up(core: Core) -> None:
     if core.link is Link.DOWN:
         core.effects.append(Count("upstream_interruptions", "unknown"))
     core.effects += [HangUp(core.owed.epoch), Hush(core.owed.epoch)]
-    cause, detail = core.trouble
-    row = cause.row
-    if cause is Cause.SHUTDOWN and not core.was_ready:
-        return  # nobody wants it any more, which is no failure of the gateway's
+    cause = core.trouble[0]
     if core.was_ready:
-        core.effects.append(Count("disconnects", loss_reason(core)))
-        core.lost_at = core.now
+        tell_lost(core)
+        core.lost_at = None if cause in ON_PURPOSE else core.now
         return_after_loss(core)
-    else:
-        core.effects.append(Count("connect_failures", row.connect_reason))
-        if core.detour is None:
+    elif cause is not Cause.SHUTDOWN:  # nobody wants it any more, which is no failure of the gateway's
+        tell_failed(core)
+        if core.detour is None and cause not in ON_PURPOSE:
             core.endpoints.turn()
-    fields = (("epoch", core.owed.epoch), ("cause", cause.value), ("code", row.tws_code), ("detail", detail))
-    core.effects.append(Report("connection_lost" if core.was_ready else "connect_failed", fields))
 
 
 def _grieve(core: Core) -> None:
@@ -90,6 +87,7 @@ def _restore(core: Core) -> None:
 
 def _announce(core: Core) -> None:
     core.was_ready, core.ready_at, core.reason = True, core.now, ""
+    core.owed.ready_epoch = core.owed.epoch
     plan_return(core)
     if not core.owed.has_client:
         core.effects.append(TellBack(core.owed.epoch))

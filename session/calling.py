@@ -22,8 +22,8 @@ from backstay.session.client_words import (
 from backstay.session.downtime import ring_calendar
 from backstay.session.failover import ring_return
 from backstay.session.lifecycle import LINKED_STATES, Event, State
+from backstay.session.operated import on_link_renewed, on_ordered
 from backstay.session.order_journal import (
-    look_up,
     on_looked_up,
     on_not_written_down,
     on_written_down,
@@ -32,11 +32,10 @@ from backstay.session.order_journal import (
 )
 from backstay.session.order_words import LookedUp, NotWrittenDown, WrittenDown
 from backstay.session.ordering import ring_reconcile
-from backstay.session.orders import Journal
 from backstay.session.pulse import Verdict
 from backstay.session.repair import look_after, watch_streams
 from backstay.session.upstream import ring_upstream
-from backstay.session.vocabulary import Arm, Count, Ordered, Rang, Resubscribe, Timer
+from backstay.session.vocabulary import Arm, Count, LinkRenewed, Ordered, Rang, Resubscribe, Timer
 
 if TYPE_CHECKING:
     from backstay.session.core import Core
@@ -113,28 +112,6 @@ def _on_client_moved(core: Core, _event: ClientMoved) -> None:
     core.move(Event.STOP)
 
 
-def _take_over(core: Core) -> None:
-    """A former core died with the socket up: what it had under way is settled as after any loss."""
-    core.trouble = (Cause.SESSION_DIED, "")
-    core.desk.break_off(Cause.SESSION_DIED.value, core.now)
-    core.desk.end_halves(core.owed.epoch)
-    core.tell_down()
-    orders = core.owed.orders
-    if orders is not None and orders.journal in (Journal.ASKED, Journal.BROKEN):
-        look_up(core)  # the timer that would have done so died with the former core
-
-
-def _on_ordered(core: Core, event: Ordered) -> None:
-    if event.event in (Event.PAUSE, Event.RESTART):
-        core.trouble = (Cause.OPERATOR, event.reason)
-        core.reason = event.reason or "operator"
-    elif event.event in (Event.START, Event.RESUME) and core.state is State.STOPPED and core.owed.epoch:
-        _take_over(core)
-    elif event.event in (Event.STOP, Event.DRAIN):
-        core.trouble = (Cause.SHUTDOWN, event.reason)
-    core.move(event.event)
-
-
 def _on_resubscribe(core: Core, event: Resubscribe) -> None:
     if event.stale:
         watch_streams(core, core.settings.verify.watch_seconds)
@@ -201,7 +178,8 @@ def _ring_pulse(core: Core) -> None:
 
 
 CALLS: dict[type, Callable[..., None]] = {
-    Ordered: _on_ordered,
+    Ordered: on_ordered,
+    LinkRenewed: on_link_renewed,
     Resubscribe: _on_resubscribe,
     Rang: _on_rang,
     ClientGreeted: _on_client_greeted,

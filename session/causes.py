@@ -114,3 +114,11 @@ CAUSES: dict[Cause, CauseRow] = {
     Cause.OPERATOR: CauseRow(-1, NO_FLOOR, "other", "operator", "an operator asked for it"),
     Cause.SHUTDOWN: CauseRow(-1, NO_FLOOR, "other", "shutdown", "backstay is stopping"),
 }
+
+ON_PURPOSE = frozenset({Cause.OPERATOR, Cause.SHUTDOWN})
+"""Ends that somebody wanted: no failure of the gateway's, no step of the backoff, no outage to recover from."""
+
+
+def in_words(cause: Cause, detail: str) -> str:
+    """The reason that a status shows: it begins with the cause's name."""
+    return f"{cause.value}: {detail or cause.row.sentence}"

@@ -17,7 +17,7 @@ from backstay.protocol.handshake import Hello, VersionRange, answer
 from backstay.session.acts import ACTS
 from backstay.session.calendar import Downtime, Planned
 from backstay.session.calling import CALLS
-from backstay.session.causes import Cause
+from backstay.session.causes import Cause, in_words
 from backstay.session.desk import Desk
 from backstay.session.downtime import NOT_YET_LOOKED, keep_calendar, loss_detail
 from backstay.session.endpoints import Endpoints
@@ -33,6 +33,7 @@ from backstay.session.owed import Owed, View
 from backstay.session.own_words import TellGap
 from backstay.session.pacing import carried_over
 from backstay.session.pulse import Pulse
+from backstay.session.reasons import Reason
 from backstay.session.reconcile import Phase, Source
 from backstay.session.settings import Settings
 from backstay.session.sieve_words import Identify
@@ -194,7 +195,7 @@ class Core:
         """As `move`, with the cause of the trouble, which the endpoint's record keeps."""
         self.endpoints.failed(cause, self.now)
         self.trouble = (cause, detail)
-        self.reason = f"{cause.value}: {detail}" if detail else f"{cause.value}: {cause.row.sentence}"
+        self.reason = in_words(cause, detail)
         self.move(event)
 
     # -- actions -----------------------------------------------------------------------------------------------------
@@ -206,11 +207,13 @@ class Core:
             return
         if own:
             self.effects.append(TellGap(self.owed.epoch, cause, detail))
+        paused = self.state is State.PAUSED
+        self.desk.away = Reason.PAUSED if paused else Reason.AWAY
         if not self.desk.told_down:
             self.desk.told_down = True
             self.desk.refuse_orders()
             if not own:
-                self.desk.say(Notice.GATEWAY_LOST, detail=loss_detail(self))
+                self.desk.say(Notice.GATEWAY_PAUSED if paused else Notice.GATEWAY_LOST, detail=loss_detail(self))
 
     def send_start(self) -> None:
         """Send the startApi of the client, or our own, and begin to wait for the identification.

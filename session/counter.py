@@ -44,6 +44,7 @@ class Counter:
     epoch: int = 0
     open: bool = False
     told_down: bool = False
+    away: Reason = Reason.AWAY
     endpoint: tuple[str, int] = ("", 0)
     closed: str = ""  # why no orders are taken: planned downtime
     refund: int = 0
@@ -115,7 +116,7 @@ class Counter:
     def refuse_orders(self) -> None:
         """The client has been told that the gateway is away: no order of before waits for it, its cancels do."""
         for item in self._take_from_trades(lambda item: item.is_order):
-            self._refuse_order(item, Reason.AWAY)
+            self._refuse_order(item, self.away)
 
     def _take_from_trades(self, unwanted: Callable[[Item], bool]) -> list[Item]:
         """Remove what is unwanted from what waits; the rest keeps its order."""

@@ -65,7 +65,7 @@ class Desk(Again):
     def _take_entry(self, request: Request, item: Item) -> None:
         key = request_key(item.payload, self.version)
         if not self.open and item.fail_fast:
-            self._refuse(item, Notice.NOT_SENT, key, detail=Reason.AWAY)
+            self._refuse(item, Notice.NOT_SENT, key, detail=self.away)
             return
         if not self.open and self._held_is_full(item.refund):
             self._refuse(item, Notice.NOT_SENT, key, detail=Reason.AWAY_AND_FULL, reason="queue_full")
@@ -119,7 +119,7 @@ class Desk(Again):
 
     def _take_order(self, _request: Request, item: Item) -> None:
         if self.told_down or (item.fail_fast and not self.open):
-            self._refuse_order(item, Reason.AWAY)
+            self._refuse_order(item, self.away)
         elif self.closed:
             self._refuse_order(item, self.closed)
         else:
@@ -138,7 +138,7 @@ class Desk(Again):
         elif self.open:
             self.push_trade(item)  # an order may build on it: new adviser groups
         else:
-            self._refuse(item, Notice.NOT_SENT, request_key(item.payload, self.version), detail=Reason.AWAY)
+            self._refuse(item, Notice.NOT_SENT, request_key(item.payload, self.version), detail=self.away)
 
     def _take_handshake(self, _request: Request, item: Item) -> None:
         # A second startApi or a verify exchange: the official server knows neither here. It is not passed on.

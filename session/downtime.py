@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from backstay.session.calendar import Downtime, Planned, look_up
-from backstay.session.causes import Cause
+from backstay.session.causes import ON_PURPOSE, Cause
 from backstay.session.reasons import Reason
 from backstay.session.vocabulary import Arm, Report, Timer
 
@@ -19,8 +19,6 @@ LAST_THIRD_CAP_SECONDS = 10.0
 """The longest delay between dials once the gateway may be back at any moment."""
 
 NOT_YET_LOOKED = Planned(until=float("-inf"))
-
-_ON_PURPOSE = (Cause.OPERATOR, Cause.SHUTDOWN)
 
 
 def keep_calendar(core: Core) -> None:
@@ -49,12 +47,14 @@ def delay_cap(core: Core) -> float | None:
 def loss_reason(core: Core) -> str:
     """Under which label a loss is counted: one in planned downtime is no news."""
     cause = core.trouble[0]
-    planned = core.planned.phase is Downtime.NOW and cause not in _ON_PURPOSE
+    planned = core.planned.phase is Downtime.NOW and cause not in ON_PURPOSE
     return "maintenance" if planned else cause.row.disconnect_reason
 
 
 def loss_detail(core: Core) -> str:
     """What the client is told of why the gateway is away."""
-    cause = core.trouble[0]
+    cause, said = core.trouble
+    if cause is Cause.OPERATOR:
+        return f"{cause.row.sentence}: {said}" if said else cause.row.sentence
     detail = f"{cause.row.tws_code}, {cause.row.sentence}"
     return f"{detail}; {core.planned.text}" if core.planned.phase is Downtime.NOW else detail

@@ -15,6 +15,7 @@ from backstay.session.causes import Cause
 from backstay.session.endpoints import Moved
 from backstay.session.error_news import hear_code, hear_error_on_key
 from backstay.session.lifecycle import HANDSHAKE_STATES, Event, Link, State
+from backstay.session.operated import is_cut
 from backstay.session.order_news import hear_commission, hear_end, hear_execution, hear_order
 from backstay.session.own_words import TellHello
 from backstay.session.settings import capped
@@ -55,7 +56,8 @@ def _on_connected(core: Core, _event: Connected) -> None:
 
 
 def _on_dial_failed(core: Core, event: DialFailed) -> None:
-    core.fail(Event.DIAL_FAILED, event.cause, event.detail)
+    if not is_cut(core):
+        core.fail(Event.DIAL_FAILED, event.cause, event.detail)
 
 
 def _on_lost(core: Core, event: Lost) -> None:
@@ -64,7 +66,8 @@ def _on_lost(core: Core, event: Lost) -> None:
         cause = Cause.REJECTED
     if core.state in HANDSHAKE_STATES and cause is Cause.BAD_FRAME:
         cause = Cause.NOT_TWS
-    core.fail(Event.LOST, cause, event.detail)
+    if not is_cut(core):
+        core.fail(Event.LOST, cause, event.detail)
     _end_halves(core, event)
 
 

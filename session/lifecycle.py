@@ -63,6 +63,7 @@ class Event(Enum):
     STABLE = "ready for long"
     TIMED_OUT = "state timer"
     LOST = "socket lost"
+    CUT = "socket cut by order"
     RETRY = "retry timer"
     PAUSE = "pause"
     RESUME = "resume"
@@ -136,6 +137,7 @@ ROWS: tuple[tuple[tuple[State, ...], Event, State | None, tuple[Action, ...]], .
     ((_S.DRAINING,), _E.TIMED_OUT, _S.STOPPED, (_A.HANG_UP, _A.END)),
     (BUSY_STATES, _E.LOST, _S.WAITING, _FAIL),
     ((_S.DRAINING,), _E.LOST, _S.STOPPED, (_A.HANG_UP, _A.END)),
+    (BUSY_STATES, _E.CUT, _S.WAITING, (_A.HANG_UP, _A.GRIEVE)),
     (RESTING_STATES, _E.RETRY, _S.CONNECTING, (_A.DIAL,)),
     ((*RESTING_STATES, *BUSY_STATES), _E.PAUSE, _S.PAUSED, (_A.HANG_UP, _A.GRIEVE)),
     ((*IDLE_STATES, _S.DRAINING), _E.PAUSE, None, ()),

@@ -28,6 +28,7 @@ class Notice(Enum):
     """Everything that backstay may say on its own account."""
 
     GATEWAY_LOST = NoticeRow(1100, "connection to the gateway lost ({detail}); it is being restored")
+    GATEWAY_PAUSED = NoticeRow(1100, "connection to the gateway paused ({detail}); it comes back when it is resumed")
     GATEWAY_BACK = NoticeRow(1102, "connection to the gateway restored; settings and streams were put back")
     NOT_SENT = NoticeRow(504, "not sent: {detail}")
     ORDER_NOT_SENT = NoticeRow(201, "order not sent: {detail}")

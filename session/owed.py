@@ -26,6 +26,8 @@ class Owed:
     accounts_given: bool = False
     told_down: bool = False
     epoch: int = 0
+    ready_epoch: int = 0  # that was ready, and has not been told as lost; 0: none
+    ordered: str = ""  # what an operator has begun anew: what breaks by it is no loss. Written in any thread
     clock_asked_at: float = float("-inf")
     ledger: Ledger = field(default_factory=Ledger)
     waiting: Waiting | None = None

@@ -14,6 +14,7 @@ class Reason(StrEnum):
     """Everything that may stand there."""
 
     AWAY = "the gateway is away"
+    PAUSED = "an operator has paused the connection"
     AWAY_TOO_LONG = "the gateway was away for {seconds:g} s"
     AWAY_AND_FULL = "the gateway is away and too much is waiting for it already"
     AWAY_AND_UNKNOWN = "the gateway is away, and backstay does not know this message"

@@ -90,6 +90,11 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkRenewed:
+    """Who dials and reads has been started anew: the sockets of before are gone."""
+
+
+@dataclass(frozen=True, slots=True)
 class Answered:
     """The first frame of an epoch: the gateway's answer to the greeting."""
 
@@ -118,6 +123,7 @@ SessionEvent = (
     | Connected
     | DialFailed
     | Lost
+    | LinkRenewed
     | Answered
     | Noted
     | WrittenDown

@@ -134,7 +134,9 @@ class Children:
             actor.ready.wait(READY_SECONDS)
         if again:
             house.context.tally.add_restart()
-        house.log("child_restarted" if again else "child_started", id=name, incarnation=child.incarnation)
+            house.log("child_restarted", id=name, incarnation=child.incarnation, cause=child.cause.value)
+        else:
+            house.log("child_started", id=name, incarnation=child.incarnation)
         return None
 
     def stop(self, child: Child, reason: str) -> None:

@@ -68,7 +68,8 @@ class Log(Protocol):
 
     Called from any thread; must not block. Events, all with `supervisor` (its path) unless other fields are named:
 
-    - `child_started`, `child_restarted`: id, incarnation
+    - `child_started`: id, incarnation
+    - `child_restarted`: id, incarnation, cause
     - `child_start_failed`: id, error, traceback
     - `child_exited`: id, incarnation, kind, restart, reason, where, handling, error, traceback
     - `child_abandoned`: id, incarnation, seconds

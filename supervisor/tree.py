@@ -116,6 +116,9 @@ class TreeNode:
     waits: Histogram | None = None
     """How long messages lay in its inbox, in this life; None if it does not run."""
 
+    operator_restarts: int = 0
+    """Those of the restarts that somebody asked for."""
+
 
 class Parent(Actor):
     """The outside face of a supervisor. All of it for any thread."""
@@ -177,4 +180,5 @@ def _node(child: Child, parent_path: str) -> TreeNode:
         reason=child.reason,
         children=actor.tree() if isinstance(actor, Parent) else (),
         waits=None if actor is None else actor.actor_inbox.waits,
+        operator_restarts=child.operator_restarts,
     )

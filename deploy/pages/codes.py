@@ -33,6 +33,7 @@ What stands there for `...` is a client id, the words with which an operator end
 
 ADVICE: Mapping[Notice, str] = {
     Notice.GATEWAY_LOST: "Nothing: keep the socket. Place no orders until 1102.",
+    Notice.GATEWAY_PAUSED: "Nothing: keep the socket. An operator resumes it; then comes 1102.",
     Notice.GATEWAY_BACK: "Nothing: streams go on under the same ids.",
     Notice.NOT_SENT: "Ask again later; it never left.",
     Notice.ORDER_NOT_SENT: "Place it again once it makes sense; TWS never saw it.",

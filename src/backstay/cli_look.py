@@ -175,7 +175,8 @@ def _branches(node: Mapping[str, Any], before: str = "", last: bool = True) -> I
     top = not before and node["path"] == node["name"]
     facts = [node["state"] if node["alive"] else f"{node['state']}, no thread"]
     if node["restarts"]:
-        facts.append(f"{node['restarts']} restart{'' if node['restarts'] == 1 else 's'}")
+        by_order = f", {node['operator_restarts']} by operators" if node["operator_restarts"] else ""
+        facts.append(f"{node['restarts']} restart{'' if node['restarts'] == 1 else 's'}{by_order}")
     if node["mailbox"]:
         facts.append(f"{node['mailbox']} waiting")
     if node["quiet_seconds"] is not None:

@@ -14,7 +14,7 @@ from backstay.live import Live
 from backstay.session.lifecycle import Event
 from backstay.session.vocabulary import Ordered, Resubscribe
 from backstay.supervisor.messages import RestartChild
-from backstay.supervisor.root import Root
+from backstay.supervisor.root import COMMAND_SECONDS, Root
 from backstay.watching import CONNECTIONS
 
 PARTS: Mapping[str, tuple[str, str]] = {
@@ -48,7 +48,19 @@ def resubscribe(root: Root, live: Live, *, stale: bool) -> bool:
 
 
 def restart_part(root: Root, live: Live, part: str, *, reason: str) -> str | None:
-    """Restart a part of a connection, and what depends on it. Returns None, or why not."""
+    """Restart a part of a connection, and what depends on it, by order. Returns None, or why not."""
+    words = f"restart of its {part}"
+    return begin_anew(root, live, part, words=f"{words}: {reason}" if reason else words, timeout=PART_SECONDS)
+
+
+def begin_anew(
+    root: Root, live: Live, part: str = SESSION, *, words: str, timeout: float = COMMAND_SECONDS
+) -> str | None:
+    """As `restart_part`, in these words: what they take with them is told as an operator's doing, and as no loss."""
     below, child = PARTS[part]
-    path = f"root/{CONNECTIONS}/{live.id}"
-    return root.restart_child(path + below, child, reason=reason, timeout=PART_SECONDS)
+    owed = live.charge.owed
+    owed.ordered = words  # before anything breaks
+    trouble = root.restart_child(f"root/{CONNECTIONS}/{live.id}{below}", child, reason=words, timeout=timeout)
+    if trouble is not None:
+        owed.ordered = ""  # what comes of it now is not what was asked for
+    return trouble

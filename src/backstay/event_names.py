@@ -34,6 +34,10 @@ def _of_exit(fields: Mapping[str, Any]) -> str:
     return "error" if fields.get("kind") == "crash" else "debug"
 
 
+def _of_restart(fields: Mapping[str, Any]) -> str:
+    return "info" if fields.get("cause") == "operator" else "warning"
+
+
 def _of_state(fields: Mapping[str, Any]) -> str:
     return "debug" if fields.get("to") in QUIET_STATES else "info"
 
@@ -156,7 +160,12 @@ GROUPS: Mapping[str, Mapping[str, Row]] = {
     },
     "Supervision": {
         "child_started": Row("An actor began its first life.", "supervisor id incarnation", "debug"),
-        "child_restarted": Row("An actor began another one.", "supervisor id incarnation", "warning"),
+        "child_restarted": Row(
+            "An actor began another one.",
+            "supervisor id incarnation cause",
+            _of_restart,
+            "info where an operator asked for it, else warning",
+        ),
         "child_exited": Row(
             "An actor ended; `handling` is the message it died of.",
             "supervisor id incarnation kind restart reason where handling error traceback",

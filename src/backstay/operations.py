@@ -99,7 +99,7 @@ class Operations:
         if live is None or root is None:
             raise _unknown(name)
         self._tell(f"restart {part}", name, reason=reason, peer=peer)
-        trouble = restart_part(root, live, part, reason=reason or "restart by an operator")
+        trouble = restart_part(root, live, part, reason=reason)
         if trouble is not None:
             raise _error("refused", f"{name}: {part}: {trouble}")
         return {"schema": SCHEMA, "command": "restart", "connection": name, "present": True, **_before(before)}
@@ -240,7 +240,7 @@ class Operations:
         self, event: Event, command: str, name: str, *, reason: str, peer: Peer | None, warning: str = ""
     ) -> Result:
         before = self._find(name)
-        if not self._manager.order(name, event, reason or f"{command} by an operator"):
+        if not self._manager.order(name, event, reason):
             raise _error("refused", f"{name} takes no orders now: it is being started, or is ending")
         self._tell(command, name, reason=reason, peer=peer)
         answer: dict[str, object] = {"schema": SCHEMA, "command": command, "connection": name, "present": True}

@@ -55,6 +55,7 @@ def _node(node: TreeNode, budgets: Mapping[str, Mapping[str, object]], names: Ma
         "state": node.state.value,
         "alive": node.alive,
         "restarts": node.restarts,
+        "operator_restarts": node.operator_restarts,
         "mailbox": node.mailbox_length,
         "handled": node.handled,
         "quiet_seconds": None if node.progress is None else max(0.0, time.monotonic() - node.progress),

@@ -51,13 +51,13 @@ def _journal(watched: Watched) -> dict[str, Any]:
 
 
 def restarts_below(tree: TreeNode | None) -> dict[str, int]:
-    """Restarts of actors by the id of the connection they belong to."""
+    """Restarts of actors that nobody asked for, by the id of the connection they belong to."""
     tops = tree.children if tree is not None else ()
     return {node.name: _restarts(node) for top in tops if top.name == CONNECTIONS for node in top.children}
 
 
 def _restarts(node: TreeNode) -> int:
-    return node.restarts + sum(map(_restarts, node.children))
+    return node.restarts - node.operator_restarts + sum(map(_restarts, node.children))
 
 
 class Source:

@@ -41,7 +41,7 @@ def test_a_paused_connection_is_not_wanted_again_because_it_is_reset_or_restarte
         assert manager.wait_until(lambda status: status.connections[0].state == "paused", PATIENCE)
         assert manager.order("keeper", event)
         assert manager.order("keeper", Event.RESTART, "the last order")
-        assert manager.wait_until(lambda status: status.connections[0].reason == "the last order", PATIENCE)
+        assert manager.wait_until(lambda status: status.connections[0].reason == "operator: the last order", PATIENCE)
         (one,) = manager.status().connections
         assert (one.wanted, one.state) == (False, "paused")
         assert manager.order("keeper", Event.RESUME)

@@ -57,16 +57,33 @@ def test_every_question_is_answered_while_every_actor_of_a_connection_hangs(trap
     trap.gate.set()
 
 
+def budgets(node):
+    found = [(node["budget"]["restarts_left"], node["budget"]["restarts_allowed"])] if "budget" in node else []
+    return found + [one for child in node["children"] for one in budgets(child)]
+
+
 @pytest.mark.parametrize("part", ["reader", "dispatcher", "session", "link"])
-def test_a_part_of_a_connection_is_restarted_and_waited_for(place, part):
-    before = place.row("one")
+def test_a_part_of_a_connection_is_restarted_and_waited_for_and_that_costs_nothing(place, part):
+    before, live = place.row("one"), place.daemon.manager._find("one")
+    counted = dict(live.meter.disconnects)
     code, told = place.json("restart", "one", "--part", part)
     assert (code, told["results"][0]["ok"], told["results"][0]["state"]) == (0, True, "ready")
     after = place.row("one")
     assert after.epoch > before.epoch
-    assert after.restarts > before.restarts
-    (event,) = [e for e in place.json("events")[1]["events"] if e["event"] == "operator_command"]
-    assert event["command"] == f"restart {part}"
+    assert after.restarts == before.restarts == 0
+    assert live.meter.disconnects == {**counted, "operator": counted["operator"] + 1}
+    assert not live.charge.attempts
+    events = [one for one in place.json("events")[1]["events"] if one.get("connection") == "one"]
+    names = [one["event"] for one in events]
+    (command,) = (one for one in events if one["event"] == "operator_command")
+    assert command["command"] == f"restart {part}"
+    (lost,) = (one for one in events if one["event"] == "connection_lost")
+    assert (lost["cause"], lost["detail"]) == ("operator", f"restart of its {part}")
+    assert "retry_planned" not in names
+    assert "operator" in place.run("tree")[1]
+    tree = place.json("tree")[1]["tree"]
+    assert budgets(tree)
+    assert all(left == allowed for left, allowed in budgets(tree)), tree
 
 
 def test_a_part_that_hangs_is_replaced_by_its_restart(trap, place):

@@ -25,6 +25,7 @@ from backstay.metrics.blocks import ConnectionMeter
 from backstay.protocol.framing import Splitter
 from backstay.protocol.handshake import VersionRange
 from backstay.protocol.vocabulary import Kind
+from backstay.session.causes import Cause
 from backstay.session.client_words import (
     ClientAsked,
     ClientAway,
@@ -51,6 +52,7 @@ from backstay.session.vocabulary import (
     FarmChanged,
     HangUp,
     Leave,
+    LinkRenewed,
     Noted,
     Observe,
     Ordered,
@@ -226,8 +228,8 @@ class World(Network):
     def restart_session(self) -> None:
         """The actors of the connection die and come back; what is owed survives them, the client's socket too."""
         heard, self.inbox = self.inbox, deque()
-        if self.link_open is not None:
-            self.reports[self.link_open] += 1
+        if self.link_open is not None and self.owed.ready_epoch != self.link_open:
+            self.reports[self.link_open] += 1  # of one that was ready the successor tells
         self._drop_everything()
         for event in heard:
             if isinstance(event, Noted):
@@ -238,14 +240,23 @@ class World(Network):
             if isinstance(event, LASTING):
                 self.step(event)
 
+    def order_part(self, part: str, *, told: bool) -> None:
+        """An operator has the session begun anew, or who dials and reads."""
+        self.owed.ordered = f"restart of its {part}"
+        if part == "session":
+            self.restart_session()
+            return
+        if self.socket is not None and told:
+            self.socket.close("eof")  # the reader says so while it ends
+        self.after(0.01, self._renew_link)
+
+    def _renew_link(self) -> None:
+        self.drop_socket()
+        self.post(LinkRenewed())
+
     def _drop_everything(self) -> None:
         self.taken = self.refunded = 0
-        self.connector_busy = False
-        self.connector_life += 1
-        if self.socket is not None:
-            self.socket.open = False
-            self.socket = None
-        self.orders_to_connector.clear()
+        self.drop_socket()
         self.link_open = None
         self.timers.clear()
         self.disk.said_no_at = None  # what a new session does not know
@@ -311,12 +322,14 @@ class World(Network):
         self.timers[arm.timer] = number
 
     def _back_off(self, effect: BackOff) -> None:
+        assert self.core.trouble[0] is not Cause.OPERATOR, "what an operator does costs no step of the backoff"
         delay, self.backoff = self.backoff.delay(self.chance, floor=effect.floor_seconds)
         self.delays.append((effect.floor_seconds, delay))
         self._arm(Arm(Timer.RETRY, delay))
 
     def _settle(self, _effect: Settle) -> None:
-        ordered = isinstance(self.cause, Ordered) and self.cause.event in (Event.RESTART, Event.RESET)
+        ordered = isinstance(self.cause, LinkRenewed)
+        ordered |= isinstance(self.cause, Ordered) and self.cause.event in (Event.RESTART, Event.RESET)
         proved = self.core.state is State.READY and self.now - self.ready_since >= self.settings.stable_seconds - 1e-6
         assert ordered or proved, "failures are forgotten when a connection has proved itself, and not before"
         self.backoff = self.backoff.reset()

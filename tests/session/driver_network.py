@@ -86,6 +86,15 @@ class Network:
         self.after(0.001, lambda: upstream.receive(dial.greeting))
         self._connector_goes_on()
 
+    def drop_socket(self) -> None:
+        """Who dials and reads ends, and begins anew: nothing of before is heard of any more."""
+        self.connector_busy = False
+        self.connector_life += 1
+        if self.socket is not None:
+            self.socket.open = False
+            self.socket = None
+        self.orders_to_connector.clear()
+
     def _close(self) -> None:
         if self.socket is not None:
             epoch, self.socket.open = self.socket.epoch, False

@@ -455,6 +455,12 @@ def _(stage: Stage) -> None:
     stage.world.run(0.02)
 
 
+@says("the operator has its (?P<part>link|session) begun anew(?P<told>, and the reader tells of the end)?")
+def _(stage: Stage, part: str, told: str | None) -> None:
+    stage.world.order_part(part, told=told is not None)
+    stage.world.run(0.02)
+
+
 @says("the session itself dies, and its successor begins")
 def _(stage: Stage) -> None:
     stage.world.restart_session()

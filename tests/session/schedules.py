@@ -281,6 +281,8 @@ FAULTS: dict[str, Callable[[Player], None]] = {
     "gateway restarts": Player._restart_gateway,
     "refusing": Player._refuse,
     "reader dies": Player._reader_dies,
+    "link restarted by order": lambda player: player.world.order_part("link", told=player.chance.random() < 0.5),
+    "session restarted by order": lambda player: player.world.order_part("session", told=False),
     "session dies": lambda player: player.world.restart_session(),
     "crash": Player._crash,
     "disk": Player._disk,

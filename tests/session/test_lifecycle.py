@@ -54,6 +54,7 @@ EXPECTED: dict[Event, dict[str, str]] = {
         "draining": "stopped",
     },
     E.LOST: {BUSY: "waiting", "draining": "stopped"},
+    E.CUT: {BUSY: "waiting"},
     E.RETRY: {RESTING: "connecting"},
     E.PAUSE: {f"{RESTING} {BUSY}": "paused", f"{IDLE} draining": STAYS},
     E.RESUME: {IDLE: "connecting", f"{RESTING} {BUSY} draining": STAYS},
@@ -144,9 +145,10 @@ def test_a_socket_is_always_hung_up_before_it_is_left_behind() -> None:
 
 
 def test_a_failure_is_grieved_before_the_next_attempt_is_planned() -> None:
-    for (state, _), transition in TRANSITIONS.items():
+    for (state, event), transition in TRANSITIONS.items():
         if transition.to is S.WAITING and state is not S.WAITING:
-            assert transition.actions == (Action.HANG_UP, Action.GRIEVE, Action.BACK_OFF)
+            planned = () if event is E.CUT else (Action.BACK_OFF,)  # an order is no failure, and dials itself
+            assert transition.actions == (Action.HANG_UP, Action.GRIEVE, *planned)
         if transition.to is S.PARKED and state is not S.PARKED:
             assert transition.actions == (Action.HANG_UP, Action.GRIEVE, Action.PARK)
 

@@ -25,8 +25,9 @@ def test_a_pause_hangs_up_tells_the_client_and_stays_until_it_is_over():
     script = Script().ready()
     script.step(Ordered(Event.PAUSE, "maintenance"))
     assert script.core.view().state == "paused"
-    assert script.core.view().reason == "maintenance"
+    assert script.core.view().reason == "operator: maintenance"
     assert script.codes() == [(-1, 1100)]
+    assert "paused (an operator asked for it: maintenance)" in script.said()[0].text
     script.step(Ordered(Event.PAUSE))
     script.step(Ordered(Event.RESUME))
     assert only(script.new, Dial).epoch == 2
@@ -37,7 +38,7 @@ def test_a_pause_hangs_up_tells_the_client_and_stays_until_it_is_over():
 def test_a_pause_without_a_reason_has_one_all_the_same():
     script = Script().ready()
     script.step(Ordered(Event.PAUSE))
-    assert script.core.view().reason == "operator"
+    assert script.core.view().reason == "operator: an operator asked for it"
 
 
 def test_a_client_that_starts_while_paused_is_told():
