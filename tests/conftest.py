@@ -1,6 +1,7 @@
 """Options of the test suite."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,9 @@ settings.register_profile(
 settings.load_profile("backstay")
 
 CHECKOUT = (Path(__file__).parents[1] / "src" / "backstay").is_dir()
+
+# What a shell starts in the background ignores Ctrl-C, and so would every program that a test starts and ends.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ON_DEMAND = {
     Path(__file__).parent / "browser": "--browser",  # needs a package of the system
