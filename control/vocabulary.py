@@ -138,8 +138,10 @@ COMMANDS = {
     ),
     "reload": Command(
         "Read the configuration again and take over what has changed, connection by connection.",
-        "It is judged as a whole first; when anything is wrong with it, the old one stays. --dry-run only prints the "
-        "difference. SIGHUP does the same as the command.",
+        "It is judged as a whole first: keys, values, host names, ports to listen on. When anything is wrong with it, "
+        "the old one stays. The first connection that was up and does not come back within 20 s ends it, with code 5: "
+        "the others go on as before, and have their turn with the next reload. --dry-run only says what would change, "
+        "or why it would be refused. SIGHUP does the same as the command.",
         goal="told",
     ),
     "events": Command(

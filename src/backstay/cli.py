@@ -36,7 +36,7 @@ class Command:
     """Whether it has to answer at once: its command line is then read without Typer where that will do."""
 
 
-MODULES = {"resubscribe": "backstay.cli_resubscribe"}
+MODULES = {"resubscribe": "backstay.cli_resubscribe", "reload": "backstay.cli_reload"}
 """Where a command that changes something is not with the others."""
 
 COMMANDS = (

@@ -74,10 +74,11 @@ def _operating(name: str) -> Callable[..., int]:
         turn = Turn(name, arguments, timeout=timeout, waits=not no_wait, together=together, yes=yes, as_json=as_json)
         return _answer(turn, names or (), everything=everything, find=lambda: client_of(config, control))
 
-    return _described(operate, name)
+    return described(operate, name)
 
 
-def _described(function: Callable[..., int], name: str) -> Callable[..., int]:
+def described(function: Callable[..., int], name: str) -> Callable[..., int]:
+    """Give the function of a command the name and the help of its row."""
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"{COMMANDS[name].text}\n\n{COMMANDS[name].more}"
     return function
@@ -118,7 +119,7 @@ def restart(  # noqa: PLR0913  # each is an option
     return _answer(turn, names or (), everything=everything, find=lambda: client_of(config, control))
 
 
-_described(restart, "restart")
+described(restart, "restart")
 
 
 def drain(  # noqa: PLR0913  # each is an option
@@ -150,7 +151,7 @@ def drain(  # noqa: PLR0913  # each is an option
     return _answer(turn, names or (), everything=everything, find=lambda: client_of(config, control))
 
 
-_described(drain, "drain")
+described(drain, "drain")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -360,39 +361,4 @@ def move(  # noqa: PLR0913  # each is an option
     return _answer(turn, names or (), everything=False, find=find)
 
 
-_described(move, "move")
-
-
-def reload(
-    *,
-    dry_run: Annotated[bool, Option("--dry-run", text="Only print what would change.")] = False,
-    reason: ReasonOption = "",
-    as_json: JsonOption = False,
-    config: ConfigOption = None,
-    control: ControlOption = None,
-    timeout: Annotated[
-        float, Option("--timeout", metavar="SECONDS", least=0.1, text="How long all connections may take together.")
-    ] = 120.0,
-) -> int:
-    """See its row."""
-
-    def work() -> Answer:
-        arguments = {"dry_run": dry_run, "reason": reason}
-        found = client_of(config, control).command("reload", arguments, timeout=timeout)
-        if as_json:
-            return Answer(Exit.OK, json.dumps(found))
-        lines = [_change(change) for change in found["changes"]]
-        return Answer(Exit.OK, "\n".join(lines) or "nothing has changed")
-
-    return tell(ask(work, as_json=as_json))
-
-
-_described(reload, "reload")
-
-_SIGNS = {"added": "+", "removed": "-", "changed": "~"}
-
-
-def _change(change: Mapping[str, Any]) -> str:
-    before, after = render.printable(change["before"]), render.printable(change["after"])
-    value = {"added": after, "removed": before}.get(change["what"], f"{before} -> {after}")
-    return f"{_SIGNS[change['what']]} {change['key']}: {value}  ({change['effect']})"
+described(move, "move")

@@ -13,7 +13,7 @@ from backstay.cli_operate import (
     Turn,
     WaitOption,
     _answer,
-    _described,
+    described,
 )
 from backstay.commands import Option
 
@@ -38,4 +38,4 @@ def resubscribe(  # noqa: PLR0913  # each is an option
     return _answer(turn, names or (), everything=everything, find=lambda: client_of(config, control))
 
 
-_described(resubscribe, "resubscribe")
+described(resubscribe, "resubscribe")

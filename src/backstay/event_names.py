@@ -81,7 +81,15 @@ GROUPS: Mapping[str, Mapping[str, Row]] = {
         ),
         "dump_written": Row("What SIGUSR1 asked for lies there.", "path"),
         "dump_failed": Row("It could not be written.", "path reason", "error"),
-        "configuration_reloaded": Row("A changed configuration was taken over.", "changes"),
+        "configuration_reloaded": Row(
+            "A changed configuration was taken over; `changed` are the connections that had to be touched.",
+            "changes changed",
+        ),
+        "configuration_stopped": Row(
+            "It was taken over up to the first connection that did not come back; those left go on as before.",
+            "changed failed left",
+            "error",
+        ),
         "configuration_refused": Row("It was not: the old one stays.", "reason", "error"),
     },
     "Connections": {

@@ -48,6 +48,15 @@ def steady(look: Callable[[], T]) -> T:
     return look()
 
 
+@dataclass(frozen=True, slots=True)
+class Move:
+    """An operator has moved a connection: its `endpoint` or its `client-id`, and what that was `before`."""
+
+    what: str
+    before: str
+    at_wall: float
+
+
 @dataclass(slots=True)
 class Live:
     """One connection as the manager knows it. `view` is replaced as a whole by the connection's session."""
@@ -58,6 +67,7 @@ class Live:
     relay: str = ""
     view: View = UNREACHED
     named: bool = False
+    moved: Move | None = None
 
     def count(self) -> None:
         """Have the meter say how requests and streams stand. Any thread; asks nobody."""

@@ -22,15 +22,13 @@ from backstay.config import Config
 from backstay.control.explaining import Line, explain
 from backstay.control.goals import UP_STATES
 from backstay.draining import Drains
-from backstay.errors import ConfigError
 from backstay.holds import DRAINED, PAUSED, Hold, Holds
 from backstay.live import steady
 from backstay.logs import EventLog
 from backstay.manager import Manager
 from backstay.metrics.events import EventRing
-from backstay.metrics.listening import ListenError, parse_address
 from backstay.outlook import bundle, journal_trouble, owed_requests, placed_orders, tree_of
-from backstay.reloading import difference, move_endpoint, take_over, with_client_id
+from backstay.reconfiguring import Reconfiguring, RefusedChange
 from backstay.session.lifecycle import Event
 from backstay.status import ConnectionStatus, status_as_dict
 
@@ -59,8 +57,7 @@ class Operations:
     ) -> None:
         """`load` reads the configuration again; it may raise ConfigError."""
         self.accounts = Accounts(manager.config)
-        self._load = load
-        self._reloading = threading.Lock()
+        self._changes = Reconfiguring(manager, load=load, accounts=self.accounts, log=log)
         self._drains = Drains(manager, holds)
         self._manager = manager
         self._holds = holds
@@ -185,28 +182,19 @@ class Operations:
             raise _error("bad_request", "give an endpoint or a client_id")
         if (hold := self._holds.get(name)) is not None:
             raise _error("refused", f"{name} is {hold.wanted} by an operator; backstay resume {name}")
+        tell = functools.partial(self._tell, "move", name, reason=reason, peer=peer)
         try:
             if endpoint is not None:
-                address = parse_address(str(endpoint))
-                self._tell("move", name, reason=reason, peer=peer)
-                move_endpoint(self._manager, live, address)
+                self._changes.move_endpoint(live, str(endpoint), reason=reason, tell=tell)
+            elif isinstance(client_id, int) and not isinstance(client_id, bool):
+                self._changes.move_client_id(name, client_id, tell=tell)
             else:
-                self._move_client_id(name, client_id, reason=reason, peer=peer)
-        except ValueError as error:
-            raise _error("refused", _sentence(error)) from error
+                raise _error("bad_request", "client_id must be a number")
+        except (ValueError, RefusedChange) as error:
+            raise _error(getattr(error, "code", "refused"), _sentence(error)) from error
         answer: dict[str, object] = {"schema": SCHEMA, "command": "move", "connection": name, "present": True}
         epoch = before.epoch if endpoint is not None else 0  # one that began anew counts from the start
         return {**answer, "state": before.state, "epoch": epoch, "warning": ""}
-
-    def _move_client_id(self, name: str, client_id: object, *, reason: str, peer: Peer | None) -> None:
-        if name not in self._manager.config.connections:
-            raise _error("refused", f"{name} is a client's: it chooses its client id itself")
-        if not isinstance(client_id, int) or isinstance(client_id, bool):
-            raise _error("bad_request", "client_id must be a number")
-        new = with_client_id(self._manager.config, name, client_id)
-        self._tell("move", name, reason=reason, peer=peer)
-        with self._reloading:
-            take_over(self._manager, new)
 
     def reload(self, arguments: Arguments, peer: Peer | None) -> Result:
         """Take over what has changed in the configuration, or only tell it."""
@@ -214,27 +202,12 @@ class Operations:
         dry_run, reason = arguments.get("dry_run", False), arguments.get("reason", "")
         if not isinstance(dry_run, bool) or not isinstance(reason, str):
             raise _error("bad_request", "dry_run must be true or false, reason text")
-        if self._load is None:
-            raise _error("not_offered", "this daemon was not started from a configuration that can be read again")
-        if not self._reloading.acquire(blocking=False):
-            raise _error("busy", "the configuration is being reloaded already")
         try:
-            new = self._load()
-            changes = difference(self._manager.config, new)
-            if changes and not dry_run:
-                self._tell("reload", "", reason=reason, peer=peer)
-                take_over(self._manager, new)
-                self._log("configuration_reloaded", changes=[change.key for change in changes])
-            if not dry_run:
-                self.accounts.config_accepted(self._manager.config)
-        except (ConfigError, ListenError) as error:
-            if not dry_run:
-                self.accounts.config_refused()
-                self._log("configuration_refused", reason=str(error))
-            raise _error("refused", str(error)) from error
-        finally:
-            self._reloading.release()
-        return {"schema": SCHEMA, "applied": not dry_run, "changes": [asdict(change) for change in changes]}
+            if dry_run:
+                return self._changes.look()
+            return self._changes.reload(lambda: self._tell("reload", "", reason=reason, peer=peer))
+        except RefusedChange as error:
+            raise _error(error.code, str(error)) from error
 
     def _order(
         self, event: Event, command: str, name: str, *, reason: str, peer: Peer | None, warning: str = ""
@@ -353,7 +326,7 @@ def _name_and_reason(arguments: Arguments, *others: str) -> tuple[str, str]:
     return _name(arguments, "reason", *others), " ".join(reason.split())[:MAX_REASON]
 
 
-def _sentence(error: ValueError) -> str:
+def _sentence(error: Exception) -> str:
     """What pydantic says of a contradiction, or a parser of its text, without the frame around it."""
     details = error.errors(include_url=False) if isinstance(error, ValidationError) else ()
     return "; ".join(str(one.get("ctx", {}).get("error", one["msg"])) for one in details) or str(error)

@@ -6,36 +6,33 @@ touched; a connection whose settings changed gets them in turn, with a new socke
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from backstay.actors.messages import SESSION
-from backstay.actors.traffic import Credit
+from backstay.commanding import begin_anew
 from backstay.config import Config, RelayConfig
-from backstay.live import Door, Live, open_door
+from backstay.errors import Problem
+from backstay.live import Door, Live, Move, open_door
 from backstay.manager import Manager
-from backstay.metrics.listening import Address
+from backstay.metrics.listening import Address, ListenError
+from backstay.names import Names
 from backstay.relay.lobby import Lobby
 from backstay.session.lifecycle import Event
-from backstay.session.owed import Owed
 from backstay.supervisor.root import Root
 from backstay.trunk import RELAYS
+from backstay.turns import RELOADED, Turns, so_far, take_turns, touched
 from backstay.watching import CONNECTIONS
 
 FIXED = ("journal", "http", "control", "log")
 """Sections that the process has taken up at its start; a change of them waits for the next one."""
 
-BACK_SECONDS = 20.0
-"""How long a connection that was ready may take to be so again before the next one has its turn."""
-
-READY = "ready"
-
 LEAVE_SECONDS = 5.0
 """How long the clients of a relay that is gone may take to leave."""
 
-RELOADED = "the configuration was reloaded"
+ORIGIN = "the new configuration"
 
 ADDED, REMOVED, CHANGED = "added", "removed", "changed"
 
@@ -83,25 +80,66 @@ def _effect(key: tuple[str, ...]) -> str:
     return "the connection anew" if key[0] == "connections" else "each connection in turn, with a new socket"
 
 
-def take_over(manager: Manager, new: Config) -> None:
+def findings(manager: Manager, new: Config, names: Names) -> tuple[Problem, ...]:
+    """Why this configuration had better not be taken over, as far as can be told before: names, and doors.
+
+    Names are looked up that are new, and those of connections that would lose a socket they have now. A port where
+    nothing answers is no mistake of a configuration.
+    """
+    hosts = {place: host for place, host in _hosts(new) if _is_new(manager.config, place, host)}
+    _, gateways = touched(manager, new)
+    hosts |= {place: host for place, host in _hosts(new) if place[0] in gateways}
+    troubles = names.troubles(hosts.values())
+    found = [
+        Problem(ORIGIN, f"gateways.{gateway}.endpoints[{number}]", f"{host} has no address: {troubles[host]}")
+        for (gateway, number), host in hosts.items()
+        if host in troubles
+    ]
+    moved, fresh = _doors(manager.config, new)
+    leaving = {manager.config.relays[name].listen for name in moved}
+    for name in fresh:
+        if new.relays[name].listen not in leaving:
+            try:
+                open_door(new.relays[name]).sock.close()
+            except ListenError as error:
+                found.append(Problem(ORIGIN, f"relays.{name}.listen", str(error)))
+    return tuple(found)
+
+
+def _hosts(config: Config) -> Iterator[tuple[tuple[str, int], str]]:
+    for name, gateway in config.gateways.items():
+        for number, endpoint in enumerate(gateway.endpoints):
+            yield (name, number), endpoint.host
+
+
+def _is_new(old: Config, place: tuple[str, int], host: str) -> bool:
+    gateway = old.gateways.get(place[0])
+    return gateway is None or host not in {endpoint.host for endpoint in gateway.endpoints}
+
+
+def _doors(old: Config, new: Config) -> tuple[set[str], list[str]]:
+    """The relays whose door goes, and those that get one."""
+    moved = {name for name in old.relays if name not in new.relays or _is_other_door(old, new, name)}
+    return moved, [name for name in new.relays if name not in old.relays or name in moved]
+
+
+def take_over(manager: Manager, new: Config) -> Turns:
     """Run with this configuration from here on. Raises ListenError, and then nothing has changed.
 
-    Blocks until each connection that had to be touched has had its turn; one caller at a time.
+    Blocks until each connection that had to be touched has had its turn, or one has not come back: then the others are
+    left alone. One caller at a time.
     """
     root = manager.root
     if root is None:
-        return
+        return Turns()
     old = manager.config
     new = new.model_copy(update={section: getattr(old, section) for section in FIXED})
-    moved = {name for name in old.relays if name not in new.relays or _is_other_door(old, new, name)}
-    fresh = [name for name in new.relays if name not in old.relays or name in moved]
-    _Doors(manager, root).replace(moved, {name: new.relays[name] for name in fresh}, new)
+    moved, fresh = _doors(old, new)
+    _Doors(manager, root).replace(moved, {name: new.relays[name] for name in fresh}, so_far(old, new, ()))
     for name, relay in new.relays.items():
         if name not in fresh:
             manager._doors[name].config = relay  # the hall's own inside, here and below
-    _replace_keepers(manager, root, old)
-    for live in list(manager._live.values()):
-        _refit(manager, root, live)
+    return take_turns(manager, old, new)
 
 
 def _is_other_door(old: Config, new: Config, name: str) -> bool:
@@ -152,45 +190,15 @@ class _Doors:
         manager._doors.pop(name)
 
 
-def _replace_keepers(manager: Manager, root: Root, old: Config) -> None:
-    new = manager.config
-    path = f"root/{CONNECTIONS}"
-    were_ready: set[str] = set()
-    for name, config in old.connections.items():
-        if new.connections.get(name) != config:
-            live = manager._find(name)
-            if live is not None and live.view.state == READY:
-                were_ready.add(name)
-            root.stop_child(path, name, reason=RELOADED)
-            manager._left(name)
-            manager._lobbies[config.gateway].release(name)
-    for name, config in new.connections.items():
-        if old.connections.get(name) != config:
-            root.start_child(path, manager._keeper(name, config))
-            if name in were_ready:
-                _wait_back(manager, name)
-
-
-def _refit(manager: Manager, root: Root, live: Live) -> None:
-    """Give a connection the settings it would have if it began now; nothing if these are those it has."""
-    charge = live.charge
-    read_only = charge.settings.read_only
-    made = manager._charge(live.id, live.gateway, owed=Owed(), read_only=read_only, credit=Credit())
-    if made.settings == charge.settings and made.backoff.reset() == charge.backoff.reset():
-        return
-    charge.settings, charge.backoff = made.settings, made.backoff
-    was_ready = live.view.state == READY
-    root.restart_child(f"root/{CONNECTIONS}/{live.id}", SESSION, reason=RELOADED)
-    if was_ready:
-        _wait_back(manager, live.id)
-
-
-def move_endpoint(manager: Manager, live: Live, endpoint: Address) -> None:
+def move_endpoint(manager: Manager, live: Live, endpoint: Address, *, reason: str) -> None:
     """Let one connection dial this endpoint alone, at once."""
     root = manager.root
     if root is not None:
+        before = ", ".join(str(Address(*one)) for one in live.charge.settings.endpoints)
         live.charge.settings = replace(live.charge.settings, endpoints=((endpoint.host, endpoint.port),))
-        root.restart_child(f"root/{CONNECTIONS}/{live.id}", SESSION, reason=RELOADED)
+        live.moved = Move("endpoint", before if live.moved is None else live.moved.before, time.time())
+        words = f"moved to {endpoint}"
+        begin_anew(root, live, words=f"{words}: {reason}" if reason else words)
 
 
 def with_client_id(config: Config, name: str, client_id: int) -> Config:
@@ -198,10 +206,3 @@ def with_client_id(config: Config, name: str, client_id: int) -> Config:
     keepers = dict(config.connections)
     keepers[name] = keepers[name].model_copy(update={"client_id": client_id})
     return Config.model_validate({**dict(config), "connections": keepers})
-
-
-def _wait_back(manager: Manager, name: str) -> None:
-    live = manager._find(name)
-    if live is None or not live.charge.wanted:
-        return
-    manager.wait_until(lambda _: live.view.state == READY or live.id not in manager._live, BACK_SECONDS)

@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from backstay import turns
 from backstay.config import Address, Config, ConnectionConfig, PacingConfig, RelayConfig
 from backstay.demo_client import QuoteClient
+from backstay.metrics.listening import parse_address
+from backstay.names import Names
 from backstay.simulator import Simulator
 
 PATIENCE = 30.0
@@ -36,7 +39,8 @@ def client(place):
 def test_nothing_changed_is_told_so(place):
     assert place.run("reload") == (0, "nothing has changed\n", "")
     code, told = place.json("reload", "--dry-run")
-    assert (code, told) == (0, {"schema": 1, "applied": False, "changes": []})
+    assert code == 0
+    assert told == {"schema": 1, "applied": False, "complete": False, "changes": [], "connections": []}
 
 
 def test_a_dry_run_prints_the_difference_and_does_nothing(place):
@@ -45,7 +49,10 @@ def test_a_dry_run_prints_the_difference_and_does_nothing(place):
     epoch = place.row("one").epoch
     code, out, err = place.run("reload", "--dry-run")
     assert (code, err) == (0, "")
-    assert out == "~ pacing.messages_per_second: 45 -> 20  (each connection in turn, with a new socket)\n"
+    assert out.splitlines() == [
+        "~ pacing.messages_per_second: 45 -> 20  (each connection in turn, with a new socket)",
+        "to be taken over, one after the other, by: one, two, lost",
+    ]
     assert place.row("one").epoch == epoch
     assert place.daemon.manager.config is config
 
@@ -109,10 +116,102 @@ def test_a_door_that_cannot_be_opened_refuses_the_whole_change(place, client):
         listen = Address(*taken.getsockname()[:2])
         relays = {**config.relays, "second": RelayConfig(gateway="paper", listen=listen, client_ids="40")}
         place.configured.append(changed(config, relays=relays, pacing=PacingConfig(messages_per_second=20)))
-        code, _, err = place.run("reload")
-    assert (code, err) == (1, f"backstay: {listen} is in use by another process\n")
+        looked, code_and = place.run("reload", "--dry-run"), place.run("reload")
+    text = f"backstay: the new configuration: relays.second.listen: {listen} is in use by another process\n"
+    assert looked == code_and == (1, "", text)
     assert place.daemon.manager.config is config
     assert not client.wait_closed(0.0)
+
+
+def with_endpoints(config: Config, *endpoints: str) -> Config:
+    gateway = config.gateways["paper"].model_copy(update={"endpoints": tuple(map(parse_address, endpoints))})
+    return changed(config, gateways={**config.gateways, "paper": gateway})
+
+
+def test_a_name_without_an_address_refuses_the_whole_change_with_its_place(place, client):
+    config, epoch = place.configured[-1], place.row("one").epoch
+    here = "{}:{}".format(*place.simulator.address)
+    place.configured.append(with_endpoints(config, here, "no-such-host.invalid:4002"))
+    for words in (("reload", "--dry-run"), ("reload",)):
+        code, out, err = place.run(*words)
+        assert (code, out) == (1, "")
+        told = "backstay: the new configuration: gateways.paper.endpoints[1]: no-such-host.invalid has no address: "
+        assert err.startswith(told)
+    assert place.daemon.manager.config is config
+    assert place.row("one").epoch == epoch
+    (event,) = (one for one in place.json("events")[1]["events"] if one["event"] == "configuration_refused")
+    assert "gateways.paper.endpoints[1]" in event["reason"]
+    code, _, err = place.run("move", "one", "--endpoint", "no-such-host.invalid:4002")
+    assert code == 1
+    assert "no-such-host.invalid has no address" in err
+    assert (place.row("one").epoch, place.row("one").state) == (epoch, "ready")
+
+
+def test_a_name_that_is_there_already_is_looked_up_if_a_socket_depends_on_it(place, monkeypatch):
+    config = place.configured[-1]
+    place.configured.append(changed(config, pacing=PacingConfig(messages_per_second=20)))
+    monkeypatch.setattr(Names, "troubles", lambda _self, hosts: dict.fromkeys(hosts, "broken"))
+    code, _, err = place.run("reload")
+    assert code == 1
+    assert "gateways.paper.endpoints[0]: 127.0.0.1 has no address: broken" in err
+    assert "gateways.gone" not in err  # nothing that is up depends on it
+
+
+def test_a_reload_stops_at_the_first_that_does_not_come_back_and_tells_how_to_go_on(place, client, monkeypatch):
+    monkeypatch.setattr(turns, "BACK_SECONDS", 0.5)
+    config = place.configured[-1]
+    epochs = {name: place.row(name).epoch for name in ("two", "door/3")}
+    place.configured.append(with_endpoints(config, "127.0.0.1:1"))
+    assert place.run("reload", "--dry-run")[0] == 0
+    code, out, err = place.run("reload")
+    assert (code, out) == (5, "")
+    said = err.splitlines()
+    assert said[0].startswith("~ gateways.paper.endpoints: ")
+    assert said[1].startswith("stopped: one did not come back within 0.5 s (waiting, refused: 127.0.0.1:1: ")
+    assert said[2:4] == ["taken over by: one", "as before: two, door/3"]
+    assert "backstay reload" in said[4]
+    assert {name: place.row(name).epoch for name in epochs} == epochs
+    assert all(place.row(name).state == "ready" for name in epochs)
+    (event,) = (one for one in place.json("events")[1]["events"] if one["event"] == "configuration_stopped")
+    assert (event["failed"], event["left"]) == ("one", "two,door/3")
+    code, told = place.json("reload")  # goes on: the next one has its turn
+    assert (code, told["complete"], told["stopped"]["failed"], told["stopped"]["left"]) == (5, False, "two", ["door/3"])
+    place.configured.append(config)
+    code, told = place.json("reload", "--dry-run")
+    assert (code, told["connections"]) == (0, ["one", "two"])
+    assert place.run("reload")[0] == 0
+    place.until("ready", "one", "two", "door/3")
+    assert place.row("door/3").epoch == epochs["door/3"]
+    assert not client.wait_closed(0.0)
+    assert place.run("reload") == (0, "nothing has changed\n", "")
+
+
+def test_connections_of_the_configuration_have_their_turns_one_by_one_as_well(place, monkeypatch):
+    monkeypatch.setattr(turns, "BACK_SECONDS", 0.5)
+    config = place.configured[-1]
+    keepers = {
+        name: ConnectionConfig(gateway="gone", client_id=one.client_id) for name, one in config.connections.items()
+    }
+    place.configured.append(changed(config, connections=keepers))
+    two = place.row("two").epoch
+    code, told = place.json("reload")
+    assert (code, told["stopped"]["failed"], told["stopped"]["left"]) == (5, "one", ["two"])
+    assert (place.row("two").epoch, place.row("two").gateway, place.row("two").state) == (two, "paper", "ready")
+    assert [change["key"] for change in place.json("reload", "--dry-run")[1]["changes"]] == ["connections.two.gateway"]
+    place.configured.append(config)
+    assert place.run("reload")[0] == 0
+    place.until("ready", "one", "two")
+    assert place.row("two").epoch == two
+
+
+def test_two_connections_exchange_their_client_ids(place):
+    config = place.configured[-1]
+    one, two = config.connections["one"], config.connections["two"]
+    place.configured.append(changed(config, connections={**config.connections, "one": two, "two": one}))
+    code, told = place.json("reload")
+    assert (code, told["complete"], told["connections"]) == (0, True, ["one", "two"])
+    place.until("ready", "one", "two")
+    assert (place.row("one").client_id, place.row("two").client_id) == (902, 901)
 
 
 def test_what_needs_a_new_process_is_told_and_waits(place, tmp_path: Path):
@@ -193,6 +292,15 @@ def test_a_move_that_cannot_be_is_refused(place, words, code, told):
     assert (ended, out) == (code, "")
     assert told in err
     assert place.row("one").client_id == 901
+
+
+def test_a_move_lasts_until_the_next_reload(place):
+    with Simulator() as other:
+        assert place.run("move", "one", "--endpoint", "{}:{}".format(*other.address))[0] == 0
+        assert place.json("reload", "--dry-run")[1]["connections"] == ["one"]
+        code, out, _ = place.run("reload")
+        assert (code, out) == (0, "taken over by: one\n")
+        assert place.row("one").endpoint == "{}:{}".format(*place.simulator.address)
 
 
 def test_a_client_chooses_its_id_itself(place, client):

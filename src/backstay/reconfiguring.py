@@ -1,0 +1,147 @@
+"""The configuration changed while the daemon runs: judged as a whole, told, taken over as far as it goes.
+
+Any thread; one change at a time. Nothing waits for longer than names may take, and each connection in its turn.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from backstay.errors import ConfigError
+from backstay.live import Live, Move
+from backstay.metrics.listening import ListenError, parse_address
+from backstay.names import Names
+from backstay.reloading import Change, difference, findings, move_endpoint, take_over, with_client_id
+from backstay.turns import Turns, touched
+
+if TYPE_CHECKING:
+    from backstay.accounts import Accounts
+    from backstay.config import Config
+    from backstay.manager import Manager
+    from backstay.supervisor.specs import Log
+
+SCHEMA = 1
+"""Of the answers; new keys do not raise it."""
+
+Result = Mapping[str, object]
+
+GO_BACK = (
+    "To go back: put the former configuration back in its place, and backstay reload.",
+    "To go on: mend what keeps it down, and backstay reload; what has had no turn has it then.",
+)
+
+
+class RefusedChange(Exception):  # noqa: N818  # what an operator is told, by its code
+    """Nothing has been changed. `code` is one of `backstay.control.vocabulary.FAILURES`."""
+
+    def __init__(self, message: str, *, code: str = "refused") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Reconfiguring:
+    """See the module."""
+
+    def __init__(
+        self,
+        manager: Manager,
+        *,
+        load: Callable[[], Config] | None,
+        accounts: Accounts,
+        log: Log,
+        names: Names | None = None,
+    ) -> None:
+        """`load` reads the configuration again; it may raise ConfigError."""
+        self._manager = manager
+        self._load = load
+        self._accounts = accounts
+        self._log = log
+        self._names = names or Names()
+        self._changing = threading.Lock()
+
+    def look(self) -> Result:
+        """What a reload would change and whom it concerns. Raises RefusedChange, where a reload would."""
+        with self._turn():
+            new = self._judged()
+            return _told(difference(self._manager.config, new), touched(self._manager, new)[0], None)
+
+    def reload(self, tell: Callable[[], object]) -> Result:
+        """Take over what has changed; `tell` is called before anything does. Raises RefusedChange."""
+        with self._turn():
+            try:
+                new = self._judged()
+                changes, concerned = difference(self._manager.config, new), touched(self._manager, new)[0]
+                turns = Turns()
+                if changes or concerned:
+                    tell()
+                    turns = take_over(self._manager, new)
+            except (RefusedChange, ListenError) as error:
+                self._accounts.config_refused()
+                self._log("configuration_refused", reason=str(error))
+                raise RefusedChange(str(error)) from error
+            if turns.failed:
+                self._accounts.config_refused()
+                self._log("configuration_stopped", changed=turns.changed, failed=turns.failed, left=turns.left)
+            else:
+                self._accounts.config_accepted(self._manager.config)
+                if changes or concerned:
+                    self._log("configuration_reloaded", changes=[one.key for one in changes], changed=turns.changed)
+            return _told(changes, concerned, turns)
+
+    def move_endpoint(self, live: Live, endpoint: str, *, reason: str, tell: Callable[[], object]) -> None:
+        """Let a connection dial another endpoint. Raises ValueError with the reason why it cannot."""
+        address = parse_address(endpoint)
+        if troubles := self._names.troubles([address.host]):
+            raise ValueError(f"{address.host} has no address: {troubles[address.host]}")
+        tell()
+        move_endpoint(self._manager, live, address, reason=reason)
+
+    def move_client_id(self, name: str, client_id: int, *, tell: Callable[[], object]) -> None:
+        """Give a connection of the configuration another client id. Raises as above, and RefusedChange."""
+        manager = self._manager
+        if name not in manager.config.connections:
+            raise ValueError(f"{name} is a client's: it chooses its client id itself")
+        before = manager.config.connections[name].client_id
+        new = with_client_id(manager.config, name, client_id)
+        with self._turn():
+            tell()
+            take_over(manager, new)
+        if (moved := manager._find(name)) is not None:  # the hall's own inside
+            moved.moved = Move("client-id", str(before), time.time())
+
+    @contextmanager
+    def _turn(self) -> Generator[None]:
+        if not self._changing.acquire(blocking=False):
+            raise RefusedChange("the configuration is being reloaded already", code="busy")
+        try:
+            yield
+        finally:
+            self._changing.release()
+
+    def _judged(self) -> Config:
+        """The configuration as it reads now. Raises RefusedChange with all that speaks against it."""
+        if self._load is None:
+            text = "this daemon was not started from a configuration that can be read again"
+            raise RefusedChange(text, code="not_offered")
+        try:
+            new = self._load()
+        except ConfigError as error:
+            raise RefusedChange(str(error)) from error
+        if found := findings(self._manager, new, self._names):
+            raise RefusedChange("\n".join(map(str, found)))
+        return new
+
+
+def _told(changes: Sequence[Change], concerned: Sequence[str], turns: Turns | None) -> Result:
+    """`turns`: how far it went; None where it was only looked."""
+    told: dict[str, object] = {"schema": SCHEMA, "applied": turns is not None, "complete": turns is not None}
+    told |= {"changes": [asdict(one) for one in changes], "connections": list(concerned)}
+    if turns is None or not turns.failed:
+        return told
+    stopped = {"failed": turns.failed, "why": turns.why, "changed": list(turns.changed), "left": list(turns.left)}
+    return {**told, "complete": False, "stopped": {**stopped, "todo": list(GO_BACK)}}
