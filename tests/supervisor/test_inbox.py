@@ -346,6 +346,19 @@ def test_a_clock_set_by_hand_is_looked_at_again_after_wake(manual_clock):
     assert got == ["timer"]
 
 
+def test_a_ring_between_the_last_look_and_the_end_of_a_sleep_is_taken_in(monkeypatch):
+    """What the test below meets by chance: the deadline has passed, and a sender has just begun to ring."""
+    inbox = Inbox()
+
+    def ring_at_the_deadline(_self: Inbox) -> float:
+        inbox.post("come at this moment")
+        return 0.0
+
+    monkeypatch.setattr(Inbox, "_seconds_to_timer", ring_at_the_deadline)
+    assert inbox.take() == "come at this moment"
+    assert not inbox._bell.acquire(blocking=False)
+
+
 def test_no_ring_is_lost_or_left_over_between_many_short_sleeps(fast_switching):
     """Deadlines that fall together with rings: the reader must neither hang nor spin."""
     inbox = Inbox()
