@@ -15,6 +15,7 @@ from backstay.metrics.blocks import ConnectionMeter
 from backstay.protocol.handshake import Hello
 from backstay.session.causes import Cause
 from backstay.session.endpoints import NO_MOVES, Moved, Moves
+from backstay.session.intents import Intent
 from backstay.session.owed import Owed, View
 from backstay.session.own_words import OwnWord
 from backstay.session.settings import Settings
@@ -35,6 +36,15 @@ def _nobody(_: object) -> bool:
     return False
 
 
+Answer = Callable[[str], object]
+"""Takes an owner's answer, in any thread: why an order may not be sent again, or nothing if it may."""
+
+
+def _no_owner(_: str, __: Intent, answer: Answer) -> None:
+    """The default for an owner who may veto."""
+    answer("nobody is there to be asked")
+
+
 @dataclass(frozen=True, slots=True)
 class Outside:
     """Whom a session tells what. Called in the session's thread; none of these may block."""
@@ -48,6 +58,7 @@ class Outside:
     present: Callable[[bool], object] = _nothing  # whether the session takes messages
     log: Callable[..., object] = _nothing
     journal: Callable[[Keep | Recall], bool] = _nobody  # False if nobody is there to keep anything
+    ask_owner: Callable[[str, Intent, Answer], object] = _no_owner  # about an order of the connection of this name
     parked: Callable[[str], object] = _nothing  # in the supervisor's thread: no session lives, and why
 
 

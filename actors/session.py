@@ -38,7 +38,7 @@ from backstay.session.client_words import (
 from backstay.session.core import Core
 from backstay.session.endpoints import Moved
 from backstay.session.lifecycle import Event
-from backstay.session.order_words import LookedUp, LookUp, NotWrittenDown, WriteDown, WrittenDown
+from backstay.session.order_words import AskOwner, LookedUp, LookUp, NotWrittenDown, OwnerSaid, WriteDown, WrittenDown
 from backstay.session.own_words import OwnWord
 from backstay.session.set_aside import word_of
 from backstay.session.sieve_words import Await, Conceal, Hush, Identify, Mute, PassClock, Swallow, Tune
@@ -116,6 +116,7 @@ class Session(Actor):
             Conceal: self._to_dispatcher,
             WriteDown: self._write_down,
             LookUp: self._look_up,
+            AskOwner: self._ask_owner,
             Deliver: self._speak,
             **dict.fromkeys(get_args(OwnWord), self._speak),
             Refund: self._refund,
@@ -311,6 +312,12 @@ class Session(Actor):
         else:
             event = LookedUp(token, answer.page)
         self.book.urge(SESSION, event)
+
+    def _ask_owner(self, effect: AskOwner) -> None:
+        def answer(veto: str) -> None:
+            self.book.urge(SESSION, OwnerSaid(effect.epoch, effect.token, veto))
+
+        self._charge.outside.ask_owner(self._meter.name, effect.intent, answer)
 
     def _speak(self, effect: Deliver | OwnWord) -> None:
         self._charge.unsaid.append(effect)

@@ -110,6 +110,7 @@ COUNTERS = frozenset(
         "subscription_restore_failures",
         "order_reconciliations",
         "order_mismatches",
+        "order_resends_vetoed",
     }
 )
 """The plain numbers of a meter that only rise."""
@@ -198,6 +199,7 @@ class ConnectionMeter:
     subscription_restore_failures: int = 0
     order_reconciliations: int = 0
     order_mismatches: int = 0
+    order_resends_vetoed: int = 0
 
     connect_failures: dict[str, int] = field(default_factory=lambda: _zeroes(CONNECT_FAILURE_REASONS))
     disconnects: dict[str, int] = field(default_factory=lambda: _zeroes(DISCONNECT_REASONS))

@@ -251,6 +251,8 @@ CATALOGUE: tuple[Metric, ...] = (
            "Times that the orders were compared with the gateway's lists.", "order_reconciliations"),
     Metric("backstay_order_reconciliation_mismatches_total", _C, _CONNECTION,
            "Orders found to have ended unseen, or whose id another order has.", "order_mismatches"),
+    Metric("backstay_order_resends_vetoed_total", _C, _CONNECTION,
+           "Orders not sent again because their owner said no, failed, or did not answer.", "order_resends_vetoed"),
     # -- operators, the journal, the process
     Metric("backstay_operator_actions_total", _C, _PROCESS, "Commands of operators that change something.",
            "operator_actions", labels=("action",), values=(OPERATOR_ACTIONS,)),

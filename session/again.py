@@ -118,6 +118,8 @@ class Again(Gate):
         if self.orders is not None:
             unkept, self.orders.unkept = self.orders.unkept, []
             self.orders.reconciliation.lost()
+            self.orders.to_ask_owner.clear()
+            self.orders.asked_owner = 0
         for item in (*self.outbox.clear(), *unkept, *self.clocks):
             self.refund += item.refund
             if item.entry is None:

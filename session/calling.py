@@ -30,11 +30,12 @@ from backstay.session.order_journal import (
     open_book,
     ring_journal,
 )
-from backstay.session.order_words import LookedUp, NotWrittenDown, WrittenDown
+from backstay.session.order_words import LookedUp, NotWrittenDown, OwnerSaid, WrittenDown
 from backstay.session.ordering import ring_reconcile
 from backstay.session.pulse import Verdict
 from backstay.session.repair import look_after, watch_streams
 from backstay.session.upstream import ring_upstream
+from backstay.session.verdicts import on_owner_said, ring_owner
 from backstay.session.vocabulary import Arm, Count, LinkRenewed, Ordered, Rang, Resubscribe, Timer
 
 if TYPE_CHECKING:
@@ -193,6 +194,7 @@ CALLS: dict[type, Callable[..., None]] = {
     LookedUp: on_looked_up,
     WrittenDown: on_written_down,
     NotWrittenDown: on_not_written_down,
+    OwnerSaid: on_owner_said,
 }
 
 _TOO_LATE = {
@@ -217,4 +219,5 @@ _RINGS: dict[Timer, Callable[[Core], None]] = {
     Timer.UPSTREAM: ring_upstream,
     Timer.PREFER: ring_return,
     Timer.LEAVING: _ring_leaving,
+    Timer.OWNER: ring_owner,
 }

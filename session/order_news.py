@@ -8,9 +8,10 @@ from backstay.protocol.framing import frame
 from backstay.protocol.order_fields import ExecutionFacts, read_execution, read_order
 from backstay.protocol.rewriting import commission_execution, with_request_id
 from backstay.session.intents import IntentState
-from backstay.session.ordering import alarm, carry_out, tell_ended
+from backstay.session.ordering import carry_out
 from backstay.session.orders import Journal, moment_of
 from backstay.session.reconcile import Phase, Source
+from backstay.session.verdicts import alarm, tell_ended
 from backstay.session.vocabulary import Deliver
 from backstay.session.watched import EXECUTION_END
 

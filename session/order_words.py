@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from backstay.session.intents import JournalPage
+from backstay.session.intents import Intent, JournalPage
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +44,21 @@ class LookUp:
 
     token: int
     gateway: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskOwner:
+    """Ask the owner whether this order, which TWS never had, may be sent again; the answer is `OwnerSaid`."""
+
+    epoch: int
+    token: int
+    intent: Intent
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerSaid:
+    """The owner's answer to the question of this token: why the order may not be sent again, or nothing if it may."""
+
+    epoch: int
+    token: int
+    veto: str = ""

@@ -12,6 +12,7 @@ from enum import Enum, unique
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from backstay.protocol.order_fields import read_placed
+from backstay.session.evidence import Verdict
 from backstay.session.intent_table import IntentTable
 from backstay.session.intents import Intent, IntentKey, JournalPage, Moment, Moved, PlaceRefusal
 from backstay.session.pacing import Item
@@ -68,6 +69,8 @@ class Orders:
     ended: list[Intent] = field(default_factory=list[Intent])  # in this round, and the client has not seen it
     mismatches: int = 0  # of the table, counted so far
     sent_through: dict[IntentKey, tuple[str, int]] = field(default_factory=dict[IntentKey, tuple[str, int]])
+    to_ask_owner: dict[IntentKey, Verdict] = field(default_factory=dict[IntentKey, Verdict])  # the first is asked about
+    asked_owner: int = 0  # the token of the question that is out
     told: set[IntentKey] = field(default_factory=set[IntentKey])  # the client knows that these are in doubt
     commissions: dict[str, None] = field(default_factory=dict[str, None])
 

@@ -1,7 +1,7 @@
 """Whether an order in doubt may be sent again: under its own id, if TWS is proved not to have it, and it is wanted.
 
-The rows are asked in order and the first that applies is the answer. Whoever wants to ask a person or a program for a
-veto does so when nothing else stands against it.
+The rows are asked in order and the first that applies is the answer. An owner who wants to be asked is asked when
+nothing else stands against it, and all of it is looked at once more behind the answer: see `verdicts`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from enum import Enum, unique
 from backstay.session.evidence import Verdict, VerdictKind
 from backstay.session.intents import Intent, IntentState, Moment
 
+OWNER_SECONDS = 10.0
+"""How long an owner who is asked may take: a program has answered by then, and the price is no older for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class ResendRule:
@@ -21,6 +24,7 @@ class ResendRule:
     enabled: bool = False
     ttl_seconds: float = 60.0  # an order is a decision about prices of its time
     attempts: int = 3  # placed so often and never arrived: something else is wrong
+    asks_owner: bool = False  # whether there is somebody who may say no
 
 
 @dataclass(frozen=True, slots=True)

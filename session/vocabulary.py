@@ -23,7 +23,7 @@ from backstay.session.client_words import (
 )
 from backstay.session.endpoints import Moved
 from backstay.session.lifecycle import Event
-from backstay.session.order_words import LookedUp, LookUp, NotWrittenDown, WriteDown, WrittenDown
+from backstay.session.order_words import AskOwner, LookedUp, LookUp, NotWrittenDown, OwnerSaid, WriteDown, WrittenDown
 from backstay.session.own_words import TellBack, TellGap, TellHello
 from backstay.session.sieve_words import Await, Conceal, Hush, Identify, Mute, PassClock, Swallow, Tune
 
@@ -46,6 +46,7 @@ class Timer(Enum):
     UPSTREAM = "upstream"
     PREFER = "prefer"
     LEAVING = "leaving"
+    OWNER = "owner"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,7 @@ SessionEvent = (
     | WrittenDown
     | NotWrittenDown
     | LookedUp
+    | OwnerSaid
     | Rang
     | ClientGreeted
     | ClientStarted
@@ -272,6 +274,7 @@ Effect = (
     | Hush
     | WriteDown
     | LookUp
+    | AskOwner
     | Identify
     | Conceal
     | Deliver

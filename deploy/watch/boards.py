@@ -77,10 +77,11 @@ FACTS = Row(
         Panel(
             title="Orders compared with the gateway's lists",
             unit="short",
-            description="How often, and how many orders stood otherwise than was known.",
+            description="How often; orders that stood otherwise than was known; resends that the owner vetoed.",
             queries=(
                 Query("sum(increase(backstay_order_reconciliations_total{@}[$__rate_interval]))", "compared"),
                 Query("sum(increase(backstay_order_reconciliation_mismatches_total{@}[$__rate_interval]))", "differed"),
+                Query("sum(increase(backstay_order_resends_vetoed_total{@}[$__rate_interval]))", "vetoed"),
             ),
             width=12,
         ),

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from backstay.status import ConnectionStatus, Status
     from backstay.subscription import Subscription
     from backstay.trade import Trade
+    from backstay.veto import Resend
 
 _HOMES = {
     "config": ("Config", "load"),
@@ -43,6 +44,7 @@ _HOMES = {
     "status": ("ConnectionStatus", "Status"),
     "subscription": ("Subscription",),
     "trade": ("Trade",),
+    "veto": ("Resend",),
 }
 _MODULES = ("aio", "events")
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -67,6 +69,7 @@ __all__ = [
     "Order",
     "RemoteError",
     "RequestInDoubtError",
+    "Resend",
     "Resumed",
     "StartError",
     "Status",

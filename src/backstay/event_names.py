@@ -140,6 +140,11 @@ GROUPS: Mapping[str, Mapping[str, Row]] = {
             "connection epoch order_id",
             "warning",
         ),
+        "order_resend_vetoed": Row(
+            "The owner, asked whether such an order may be sent again, said no, failed, or did not answer in time.",
+            "connection epoch order_id reason",
+            "warning",
+        ),
         "orders_not_sent": Row(
             "A connection has ended before these could leave; their client was told so, if it was still there.",
             "connection orders cancels reason",

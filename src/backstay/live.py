@@ -11,9 +11,10 @@ from typing import TypeVar
 from backstay.actors.charge import Charge
 from backstay.config import RelayConfig
 from backstay.control.goals import ABSENT
+from backstay.errors import StartError
 from backstay.holds import UP, Hold
 from backstay.metrics.blocks import ConnectionMeter
-from backstay.metrics.listening import Address, open_listener
+from backstay.metrics.listening import Address, ListenError, open_listener
 from backstay.session.census import take_census
 from backstay.session.owed import View
 from backstay.status import ConnectionStatus
@@ -129,6 +130,19 @@ def open_door(relay: RelayConfig) -> Door:
     """Listen where this relay does. Raises ListenError."""
     sock = open_listener(relay.listen)
     return Door(relay, sock, str(Address(*sock.getsockname()[:2])))
+
+
+def open_doors(relays: Mapping[str, RelayConfig]) -> dict[str, Door]:
+    """Listen for all of them. Raises StartError with the key and the address; then none is left open."""
+    doors: dict[str, Door] = {}
+    for name, relay in relays.items():
+        try:
+            doors[name] = open_door(relay)
+        except ListenError as error:
+            for door in doors.values():
+                door.sock.close()
+            raise StartError(f"relays.{name}.listen: {error}") from error
+    return doors
 
 
 def connection_status(live: Live, restarts: int, hold: Hold | None = None) -> ConnectionStatus:

@@ -26,14 +26,13 @@ from backstay.actors.traffic import Credit, Traffic
 from backstay.admitting import STOPPING, admit
 from backstay.commanding import give
 from backstay.config import Config, ConnectionConfig, configuration
-from backstay.errors import MisuseError, StartError
+from backstay.errors import MisuseError
 from backstay.holds import Holds
 from backstay.keeping import Keeping
 from backstay.library import Connection, Library
 from backstay.library_line import Place
-from backstay.live import Door, Live, absent_status, connection_status, count_waiting, look_whether_waiting, open_door
+from backstay.live import Door, Live, absent_status, connection_status, count_waiting, look_whether_waiting, open_doors
 from backstay.metrics.blocks import ConnectionMeter
-from backstay.metrics.listening import ListenError
 from backstay.relay.listener import Listener
 from backstay.relay.lobby import Lobby
 from backstay.session.client_words import ClientStarted
@@ -51,6 +50,7 @@ from backstay.supervisor.specs import ChildSpec, Context, Log, Restart, no_log
 from backstay.supervisor.supervisor import start_root, supervisor_child
 from backstay.supervisor.tree import TreeNode
 from backstay.trunk import RELAYS, STOP_MARGIN_SECONDS, root_spec
+from backstay.veto import MayResend, Veto
 from backstay.watching import restarts_below
 
 
@@ -66,11 +66,13 @@ class Manager:
         sinks: Mapping[str, Callable[[bytes], object]] | None = None,
         on_end: Callable[[Exited], object] | None = None,
         holds: Holds | None = None,
+        may_resend: MayResend | None = None,
     ) -> None:
         """Build nothing yet. `config`: a configuration, the path of a file, or a tree as such a file has it.
 
         `sinks`: for a connection of the configuration, a function that gets what arrives on it, as whole frames, in the
         connection's own thread, which it must not block. `on_end` hears, in any thread, how the tree has ended.
+        `may_resend` is asked before an order is sent again, where the configuration lets that be; see `Resend`.
         """
         self.config = configuration(config)
         self.log = log
@@ -78,6 +80,7 @@ class Manager:
         self.keeping = Keeping(self.config, log)
         self._sinks = dict(sinks or {})
         self._on_end = on_end
+        self._veto = Veto(may_resend)
         self._chance = chance or random.SystemRandom()
         self._numbers = itertools.count(1)
         self._started_wall = 0.0
@@ -95,7 +98,7 @@ class Manager:
     def start(self) -> Self:
         """Open all doors, then start the tree. Raises `StartError` with the address that is not to be had."""
         self._started_wall, self._stopping = time.time(), False
-        self._open_doors()
+        self._doors = open_doors(self.config.relays)
         keepers = tuple(self._keeper(name, config) for name, config in self.config.connections.items())
         journal = (self.keeping.child(),) if Keeping.is_needed(self.config) else ()
         spec = root_spec(journal, keepers, tuple(map(self._listener, self._doors)))
@@ -112,6 +115,7 @@ class Manager:
         root, self._root = self._root, None
         stopped = root is None or root.stop(timeout)
         self._library.close("the manager was stopped")
+        self._veto.close()
         return stopped
 
     def _ended(self, exited: Exited) -> None:
@@ -211,15 +215,6 @@ class Manager:
 
     # -- building ----------------------------------------------------------------------------------------------------
 
-    def _open_doors(self) -> None:
-        for name, config in self.config.relays.items():
-            try:
-                self._doors[name] = open_door(config)
-            except ListenError as error:
-                for door in self._doors.values():
-                    door.sock.close()
-                raise StartError(f"relays.{name}.listen: {error}") from error
-
     def _close_doors(self, timeout: float) -> None:
         self._stopping = True
         if self._root is not None:
@@ -241,7 +236,7 @@ class Manager:
         lobby = self._lobbies[gateway]
         meter = ConnectionMeter(name=live_id, gateway=gateway, mode="relay" if owed.offer is None else "keeper")
         return Charge(
-            settings=session_settings(self.config, gateway, read_only=read_only),
+            settings=session_settings(self.config, gateway, read_only=read_only, asks_owner=self._veto.is_wanted),
             owed=owed,
             backoff=backoff_of(self.config),
             outside=Outside(
@@ -252,6 +247,7 @@ class Manager:
                 moves=lambda: lobby.moves,
                 log=self.log,
                 journal=self.keeping.send,
+                ask_owner=self._veto.ask,
                 parked=lambda reason: self._parked(live_id, reason),
             ),
             traffic=Traffic(),

@@ -8,8 +8,8 @@ from backstay.session.settings import HeldSettings, PulseSettings, Settings
 from backstay.supervisor.backoff import Backoff
 
 
-def session_settings(config: Config, name: str, *, read_only: bool) -> Settings:
-    """The settings of one connection to the gateway of this name."""
+def session_settings(config: Config, name: str, *, read_only: bool, asks_owner: bool = False) -> Settings:
+    """The settings of one connection to the gateway of this name. `asks_owner`: before an order is sent again."""
     gateway, orders = config.gateways[name], config.orders
     life, pulse, held = config.lifecycle, config.pulse, config.held
     return Settings(
@@ -33,7 +33,7 @@ def session_settings(config: Config, name: str, *, read_only: bool) -> Settings:
         journal=not read_only,
         time_zone=gateway.time_zone,
         settle_seconds=orders.settle_seconds,
-        resend=ResendRule(enabled=orders.resend == "settled", ttl_seconds=orders.ttl_seconds),
+        resend=ResendRule(enabled=orders.resend == "settled", ttl_seconds=orders.ttl_seconds, asks_owner=asks_owner),
         pulse=PulseSettings(
             idle_seconds=pulse.idle_seconds,
             probe_seconds=pulse.probe_seconds,

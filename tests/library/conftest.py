@@ -26,7 +26,7 @@ def build(tmp_path) -> Iterator[Callable[..., House]]:
     """Start a manager with the connection `keeper` to this address; keywords are merged over the sections."""
     with contextlib.ExitStack() as stack:
 
-        def make(address: tuple[str, int], **over: Any) -> House:
+        def make(address: tuple[str, int], *, may_resend: Callable[[Any], Any] | None = None, **over: Any) -> House:
             tree: dict[str, Any] = {
                 **QUICK,
                 "journal": {"path": str(tmp_path / "backstay.db")},
@@ -40,7 +40,7 @@ def build(tmp_path) -> Iterator[Callable[..., House]]:
                 with lock:
                     logged.append((event, fields))
 
-            manager = stack.enter_context(backstay.Manager(merge(tree, over), log=log))
+            manager = stack.enter_context(backstay.Manager(merge(tree, over), log=log, may_resend=may_resend))
             return House(manager, logged)
 
         yield make

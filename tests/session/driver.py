@@ -37,7 +37,7 @@ from backstay.session.client_words import (
 from backstay.session.core import Core
 from backstay.session.endpoints import Moved
 from backstay.session.lifecycle import Event, Link, State
-from backstay.session.order_words import LookUp, WriteDown
+from backstay.session.order_words import AskOwner, LookUp, OwnerSaid, WriteDown
 from backstay.session.owed import Owed
 from backstay.session.settings import Settings
 from backstay.session.sieve import Sieve
@@ -123,6 +123,7 @@ class World(Network):
         self.cause: Any = None  # the event whose effects are being carried out
         self.ready_since = self.open_at = 0.0
         self.healed_at = float("inf")
+        self.let_out: set[tuple[int, int]] = set()  # orders that the owner has let out once more, by epoch
 
     def note(self, what: object) -> None:
         """For whoever reads the trace: something happened outside the session."""
@@ -347,6 +348,20 @@ class World(Network):
             self.reports[fields["epoch"]] += 1
             assert self.reports[fields["epoch"]] == 1, "one report of an epoch's end"
 
+    def _ask_owner(self, effect: AskOwner) -> None:
+        veto, seconds = self.owner_says()
+
+        def answer() -> None:
+            if not veto:
+                self.let_out.add((effect.epoch, effect.intent.key.order_id))
+            self.post(OwnerSaid(effect.epoch, effect.token, veto))
+
+        self.after(seconds, answer)
+
+    def owner_says(self) -> tuple[str, float]:
+        """Yes or no, and after how many seconds: at once, or too late."""
+        return self.chance.choice(("", "", "no")), self.chance.choice((0.001, 0.5, 4.0, 15.0))
+
     def _leave(self, _effect: Leave) -> None:
         self.left = True
         self._close()
@@ -460,6 +475,7 @@ _EFFECTS: dict[type, Callable[[World, Any], None]] = {
     Conceal: World._conceal,
     WriteDown: lambda world, effect: world.disk.ask(effect),
     LookUp: lambda world, effect: world.disk.ask(effect),
+    AskOwner: World._ask_owner,
     FarmChanged: lambda _world, _effect: None,
     Hush: World._hush,
     Deliver: lambda world, effect: world.client.hear(effect.data),

@@ -141,6 +141,7 @@ class Wire:
             assert resend.enabled, "an order is never written twice"
             assert complete, "an order is sent again when TWS is proved not to have it"
             assert len(asked.writes) < resend.attempts
+            assert not resend.asks_owner or (epoch, asked.key) in self.world.let_out, "not against its owner's will"
             assert self.world.now - asked.first_written_at <= resend.ttl_seconds + TINY
         else:
             asked.first_written_at = self.world.now

@@ -61,6 +61,7 @@ MANNERS = {
     "lists open orders before it says who we are": "early orders",
     "says half of who we are": "one of two",
 }
+OWNERS = {"says yes": ("", 1.0), "says no": ("the owner said no", 1.0), "answers too late": ("", 60.0)}
 FRAMES = {"nextValidId": 9, "managedAccounts": 15, "the current time": 49, "the end of the open orders": 53}
 
 Do = Callable[..., object]
@@ -123,6 +124,12 @@ def _(stage: Stage) -> None:
 @says("lost orders may be sent again once that is safe")
 def _(stage: Stage) -> None:
     stage.settings["resend"] = ResendRule(enabled=True)
+
+
+@says("lost orders may be sent again if their owner says so, who {says}", says=OWNERS)
+def _(stage: Stage, says: tuple[str, float]) -> None:
+    stage.settings["resend"] = ResendRule(enabled=True, asks_owner=True)
+    stage.owner = says
 
 
 @says("at most # requests? wait while the gateway is away")

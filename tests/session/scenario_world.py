@@ -48,6 +48,10 @@ class QuietWorld(World):
         self.next_manners: list[str] = []
         self.dial_times: list[float] = []
         self.dialled: list[tuple[str, int]] = []
+        self.owner = ("", 1.0)
+
+    def owner_says(self) -> tuple[str, float]:
+        return self.owner
 
     def _begin_dial(self, dial: Dial) -> None:
         self.dial_times.append(self.now)
@@ -71,6 +75,7 @@ class Stage:
     made: QuietWorld | None = None
     asked: dict[int, Asked] = field(default_factory=dict[int, Asked])
     orders: dict[int, int] = field(default_factory=dict[int, int])
+    owner: tuple[str, float] = ("", 1.0)
 
     @property
     def world(self) -> QuietWorld:
@@ -78,6 +83,7 @@ class Stage:
             self.made = QuietWorld(
                 Settings(**{"endpoints": ENDPOINTS, "gateway": GATEWAY, **self.settings}), self.version
             )
+            self.made.owner = self.owner
         return self.made
 
     @property

@@ -77,7 +77,9 @@ def plan(seed: int) -> Plan:
         redirect_anywhere=chance.random() < 0.5,
         gateway=GATEWAY,
         journal=journal,
-        resend=ResendRule(enabled=chance.random() < 0.3, ttl_seconds=chance.choice((60.0, 300.0))),
+        resend=ResendRule(
+            enabled=chance.random() < 0.3, ttl_seconds=chance.choice((60.0, 300.0)), asks_owner=seed % 3 == 0
+        ),
     )
     kinds = [kind for kind in FAULTS if kind not in ("crash", "disk") or journal]
     steps: list[Step] = []

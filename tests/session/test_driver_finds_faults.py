@@ -10,7 +10,7 @@ import pytest
 from schedules import Player, plan
 from speech_orders import place
 
-from backstay.session import acts, ordering, sieve, unspoken
+from backstay.session import acts, sieve, unspoken, verdicts
 from backstay.session.core import Core
 from backstay.session.counter import Counter
 from backstay.session.desk import Desk
@@ -72,6 +72,11 @@ def _under_a_new_id(self, item, intent, orders):
     _write_down(self, item, intent, orders)
 
 
+def _sent_without_a_word(core):
+    while core.orders.to_ask_owner:
+        verdicts._send_again(core, core.orders.to_ask_owner.popitem()[1])
+
+
 def _settled_early(self):
     _announce(self)
     _settle_action(self)
@@ -96,11 +101,12 @@ SABOTAGE: dict[str, tuple[Any, str, Callable[..., Any] | property]] = {
     "orders leave without a link to IB": (Desk, "recall_orders", lambda _self, _detail: None),
     "orders leave before the lists have come": (Orders, "readiness", lambda _self, **_: (Readiness.YES, "")),
     "silence believed before things have settled": (Ground, "settles", lambda _self, _intent: True),
-    "sent again though nobody allowed it": (ordering, "resend_refusal", lambda _intent, _case, _rule: None),
+    "sent again though nobody allowed it": (verdicts, "resend_refusal", lambda _intent, _case, _rule: None),
+    "sent again while its owner is asked": (verdicts, "_ask_owner", _sent_without_a_word),
     "sent again under a new id": (Trades, "write_down", _under_a_new_id),
     "order ids that fall": (IntentTable, "floor", lambda _self, _client_id: 1),
     "fills told as often as they are listed": (Executions, "add", _always_new),
-    "an end not told": (ordering, "_tell_end", lambda _core, _intent: None),
+    "an end not told": (verdicts, "_tell_end", lambda _core, _intent: None),
     "an order that TWS dropped is not missed": (unspoken, "_doubt", lambda _core, _order_id: None),
     "a full disk asked without end": (Trades, "disk_rests", property(lambda _self: False, lambda _self, _rests: None)),
     "a cancel that was lost with its socket": (Ledger, "take_cancels_out", lambda _self: []),
