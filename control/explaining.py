@@ -63,9 +63,18 @@ _BY_STATE: Mapping[str, tuple[str, str]] = {
         "It comes back by itself when the gateway has them again (1101, 1102); what was subscribed is checked then.",
     ),
     "connecting": ("It is being dialled.", "The greeting, as soon as the socket stands."),
-    "handshaking": ("The gateway has taken the socket and has not answered the greeting yet.", "It is waited for."),
-    "starting": ("The gateway has answered and has not said its order id and accounts yet.", "They are waited for."),
-    "verifying": ("It has been started, and has to prove with an answer that it passes requests on.", "Then the rest."),
+    "handshaking": (
+        "The gateway has taken the socket and says nothing yet: it is busy, or shows a dialog on its screen, or hangs.",
+        "It is waited for; the socket stays open, in case there is a dialog.",
+    ),
+    "starting": (
+        "The gateway has answered and has not said its order id and accounts yet: as a rule it is not logged in to IB.",
+        "They are waited for, and after a while it is dialled anew.",
+    ),
+    "verifying": (
+        "It has been started, and no request has been answered yet: a gateway that is not joined to IB answers none.",
+        "It is asked again, and then dialled anew.",
+    ),
     "syncing": ("The gateway answers; what the client had asked for is being put back.", "Ready, once that is done."),
     "draining": ("It is ending, and lets out what is queued.", "It ends."),
     "stopped": ("It has ended.", "Nothing, until it is wanted again."),
@@ -78,8 +87,25 @@ _BY_STATE: Mapping[str, tuple[str, str]] = {
 LONG_SECONDS = 120.0
 """From here on minutes are what a person thinks in."""
 
-_DIALOG_STATES = {"awaiting_acceptance"}
+_CAUSE_BY_STATE: Mapping[str, str] = {
+    "connecting": "dial_timeout",
+    "handshaking": "dialog",
+    "awaiting_acceptance": "dialog",
+    "starting": "not_started",
+    "verifying": "unresponsive",
+}
+"""What a state on the way up ends as if it lasts: what a person can do then is known from its beginning."""
 
+_ON_THE_WAY = ("connecting", "handshaking", "starting", "verifying", "syncing")
+
+_DOWN = ("waiting", "parked", "paused")
+
+_TODO_BY_STATE: Mapping[str, tuple[str, ...]] = {
+    "ready": (),
+    "degraded": ("Look at IB's system status, and at the network of the gateway's machine.",),
+}
+
+OPERATOR = "operator"
 
 JOURNAL_HELP = (
     "Look at journal.path: is there room on its disk, and may the daemon's user write there? It is tried again then.",
@@ -132,10 +158,23 @@ def explain(
     return {**told, "why": f"{told['why']} Orders are refused: {journal}.", "todo": [*told["todo"], *JOURNAL_HELP]}
 
 
+def trouble_of(line: Line, *, now: float) -> str:
+    """The same in a word or two."""
+    if silent := _silence(line, now):
+        return f"silent for {silent:.0f} s"
+    since = f" since {_clock(line.broken_wall)}" if line.broken_wall > 0.0 else ""
+    return f"data farm {', '.join(line.farms)} down{since}" if line.farms else ""
+
+
+def _silence(line: Line, now: float) -> float:
+    """For how many seconds nothing has come that should have; 0 if something has."""
+    silent = now - line.heard_wall
+    return silent if line.heard_wall > 0.0 and silent > line.idle_seconds + SLACK_SECONDS else 0.0
+
+
 def _explain_line(line: Line, *, now: float) -> Mapping[str, Any]:
     """What is the matter with one that is ready all the same; empty if nothing is."""
-    silent = now - line.heard_wall
-    if line.heard_wall > 0.0 and silent > line.idle_seconds + SLACK_SECONDS:
+    if silent := _silence(line, now):
         left = max(0.0, line.patience_seconds - silent)
         return {
             "why": f"The gateway has been silent for {silent:.0f} s, since {_clock(line.heard_wall)}, and was asked.",
@@ -158,21 +197,27 @@ def _clock(wall: float) -> str:
 
 def _explain(row: Mapping[str, Any], hold: Mapping[str, Any] | None, *, now: float) -> Mapping[str, Any]:
     told = _explain_state(row, hold, now=now)
-    moved = row.get("moved_from", "")
-    return {**told, "todo": [*told["todo"], MOVED_HELP.format(moved, row["endpoint"])]} if moved else told
+    if moved := row.get("moved_from", ""):
+        told = {**told, "todo": [*told["todo"], MOVED_HELP.format(moved, row["endpoint"])]}
+    moved_by = row.get("operator_move")
+    return told if moved_by is None or hold is not None else _explain_move(row, moved_by, told)
+
+
+def _explain_move(row: Mapping[str, Any], move: Mapping[str, Any], told: Mapping[str, Any]) -> Mapping[str, Any]:
+    """One that an operator has moved works as if it were meant so; in trouble, the way back comes first."""
+    what, before, now = move["what"], str(move["before"]), move["after"]
+    why = f"An operator has moved it, at {_clock(move['at_wall'])}, from {before} to {now}. {told['why']}"
+    if row["state"] == "ready":
+        return {**told, "why": why}
+    back = f"backstay move {row['name']} --{what} {before}" if " " not in before else "backstay reload"
+    return {**told, "why": why, "todo": [f"To move it back: {back}", *told["todo"]]}
 
 
 def _explain_state(row: Mapping[str, Any], hold: Mapping[str, Any] | None, *, now: float) -> Mapping[str, Any]:
-    name, state, reason = row["name"], row["state"], row["reason"]
+    name, state, reason = row["name"], row["state"], str(row["reason"])
     if hold is not None:
         return _explain_hold(name, hold, absent=state == ABSENT)
-    cause = str(reason).partition(":")[0]
-    why, following = _BY_STATE.get(state, (reason or state, "It is tried again."))
-    if state in {"waiting", "parked", "paused"} and reason:
-        why = str(reason)
-    if state in {"waiting", "parked"}:
-        following = _attempt(row["next_attempt_wall"], now)
-    todo = list(HELP_BY_CAUSE.get("dialog" if state in _DIALOG_STATES else cause, ()))
+    why, following, todo = _what_is_known(row, now)
     planned = row.get("downtime", "")
     if planned and row["wanted"]:
         why = f"{why} No orders are taken before {planned}."
@@ -186,11 +231,25 @@ def _explain_state(row: Mapping[str, Any], hold: Mapping[str, Any] | None, *, no
         todo.append(f"When that is done: backstay reset {name} (it is tried once a minute all the same).")
     elif state == "waiting":
         todo.append(f"To try at once: backstay reset {name}")
-    elif state == "ready":
-        todo = []
-    elif state == "degraded":
-        todo = ["Look at IB's system status, and at the network of the gateway's machine."]
     return {"why": why, "next": following, "todo": todo}
+
+
+def _what_is_known(row: Mapping[str, Any], now: float) -> tuple[str, str, list[str]]:
+    """Of this state and this reason: why, what comes, and what a person can do."""
+    state, reason = row["state"], str(row["reason"])
+    cause, _, detail = reason.partition(": ")
+    why, following = _BY_STATE.get(state, (reason or state, "It is tried again."))
+    todo = [*_TODO_BY_STATE.get(state, HELP_BY_CAUSE.get(_CAUSE_BY_STATE.get(state, cause), ()))]
+    if state in _DOWN:
+        why = reason or why
+    if state in {"waiting", "parked"}:
+        following = _attempt(row["next_attempt_wall"], now)
+    if state in _ON_THE_WAY:
+        why = f"{why[:-1]}, for {max(0.0, now - row['since_wall']):.0f} s."
+        if reason:
+            why += f" An operator had it begun anew: {detail}." if cause == OPERATOR else f" Before that: {reason}."
+        todo = [f"If it lasts: {line}" for line in todo]
+    return why, following, todo
 
 
 def _explain_hold(name: str, hold: Mapping[str, Any], *, absent: bool) -> Mapping[str, Any]:

@@ -53,8 +53,9 @@ function rate(c) {
 }
 function ahead_of(c) {
   const wait = c.next_attempt_wall > now() ? `in ${span(c.next_attempt_wall - now())}` : "";
-  return [wait, c.reason].filter(Boolean).join(": ") || "–";
+  return [wait, c.trouble, c.reason].filter(Boolean).join(": ") || "–";
 }
+function needsAdvice(c) { return c.wanted && (c.state !== "ready" || c.trouble); }
 function wish(c) { return c.admin !== "up" ? c.admin : c.wanted ? "up" : "no"; }
 
 const COLUMNS = [
@@ -92,12 +93,12 @@ function showConnections(connections) {
   sync(byId("connections"), "tbody", sorted, c => c.name, body, (tbody, c) => {
     fill(tbody.children[0], COLUMNS, c);
     tbody.children[0].children[1].className = `state ${look(c)}`;
-    const troubled = c.wanted && c.state !== "ready";
+    const troubled = needsAdvice(c);
     if (!troubled) tbody.children[1].hidden = true;
   });
 }
 async function advise(connections) {
-  const troubled = connections.filter(c => c.wanted && c.state !== "ready").slice(0, MOST_ADVICE);
+  const troubled = connections.filter(needsAdvice).slice(0, MOST_ADVICE);
   for (const c of troubled) {
     const tbody = [...byId("connections").tBodies].find(e => e.dataset.key === c.name);
     const {body: told} = await ask(`api/v1/connections/${c.name.split("/").map(encodeURIComponent).join("/")}`);

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from backstay.actors.charge import Charge
 from backstay.config import RelayConfig
+from backstay.control.explaining import Line, trouble_of
 from backstay.control.goals import ABSENT
 from backstay.errors import StartError
 from backstay.holds import UP, Hold
@@ -17,7 +18,7 @@ from backstay.metrics.blocks import ConnectionMeter
 from backstay.metrics.listening import Address, ListenError, open_listener
 from backstay.session.census import take_census
 from backstay.session.owed import View
-from backstay.status import ConnectionStatus
+from backstay.status import ConnectionStatus, Move
 
 UNREACHED = View(
     state="stopped",
@@ -47,15 +48,6 @@ def steady(look: Callable[[], T]) -> T:
         except RuntimeError:
             continue
     return look()
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """An operator has moved a connection: its `endpoint` or its `client-id`, and what that was `before`."""
-
-    what: str
-    before: str
-    at_wall: float
 
 
 @dataclass(slots=True)
@@ -172,7 +164,18 @@ def connection_status(live: Live, restarts: int, hold: Hold | None = None) -> Co
         admin=hold.wanted if hold is not None else UP,
         downtime=view.downtime,
         moved_from=_moved_from(live),
+        trouble=trouble_of(line_of(live), now=time.time()) if view.state == "ready" and hold is None else "",
+        operator_move=live.moved,
     )
+
+
+def line_of(live: Live) -> Line:
+    """What is heard of a connection."""
+    pulse, broken = live.charge.settings.pulse, steady(lambda: dict(live.view.broken))
+    patience = pulse.idle_seconds + pulse.probes * pulse.probe_seconds
+    down = tuple(sorted(farm for farm, up in live.meter.farms.items() if not up)) if broken else ()
+    since = min(broken.values(), default=0.0)
+    return Line(live.meter.last_received_wall, pulse.idle_seconds, patience, down, since)
 
 
 def absent_status(name: str, gateway: str, hold: Hold) -> ConnectionStatus:

@@ -19,11 +19,11 @@ from pydantic import ValidationError
 from backstay.accounts import Accounts
 from backstay.commanding import PARTS, restart_part, resubscribe
 from backstay.config import Config
-from backstay.control.explaining import Line, explain
+from backstay.control.explaining import explain
 from backstay.control.goals import UP_STATES
 from backstay.draining import Drains
 from backstay.holds import DRAINED, PAUSED, Hold, Holds
-from backstay.live import steady
+from backstay.live import line_of
 from backstay.logs import EventLog
 from backstay.manager import Manager
 from backstay.metrics.events import EventRing
@@ -236,18 +236,10 @@ class Operations:
         charge = self._manager.charge(one.name)
         journal = journal_trouble(charge) if charge is not None else ""
         held = None if hold is None else {**asdict(hold), "until_wall": self._drains.until_wall(one.name)}
-        told = explain(asdict(one), held, now=time.time(), journal=journal, line=self._line(one.name))
+        live = self._manager._find(one.name)
+        line = line_of(live) if live is not None else None
+        told = explain(asdict(one), held, now=time.time(), journal=journal, line=line)
         return {"schema": SCHEMA, "connection": asdict(one), **told}
-
-    def _line(self, name: str) -> Line | None:
-        live = self._manager._find(name)
-        if live is None:
-            return None
-        pulse, broken = live.charge.settings.pulse, steady(lambda: dict(live.view.broken))
-        patience = pulse.idle_seconds + pulse.probes * pulse.probe_seconds
-        down = tuple(sorted(farm for farm, up in live.meter.farms.items() if not up)) if broken else ()
-        since = min(broken.values(), default=0.0)
-        return Line(live.meter.last_received_wall, pulse.idle_seconds, patience, down, since)
 
     def tree(self, arguments: Arguments, _peer: Peer | None) -> Result:
         """The supervision tree."""

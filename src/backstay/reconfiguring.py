@@ -13,15 +13,16 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from backstay.errors import ConfigError
-from backstay.live import Live, Move
 from backstay.metrics.listening import ListenError, parse_address
 from backstay.names import Names
-from backstay.reloading import Change, difference, findings, move_endpoint, take_over, with_client_id
+from backstay.reloading import Change, difference, findings, move_endpoint, moved, take_over, with_client_id
+from backstay.status import Move
 from backstay.turns import Turns, touched
 
 if TYPE_CHECKING:
     from backstay.accounts import Accounts
     from backstay.config import Config
+    from backstay.live import Live
     from backstay.manager import Manager
     from backstay.supervisor.specs import Log
 
@@ -106,13 +107,14 @@ class Reconfiguring:
         manager = self._manager
         if name not in manager.config.connections:
             raise ValueError(f"{name} is a client's: it chooses its client id itself")
-        before = manager.config.connections[name].client_id
+        earlier, before = manager._find(name), manager.config.connections[name].client_id  # the hall's own inside
         new = with_client_id(manager.config, name, client_id)
         with self._turn():
             tell()
             take_over(manager, new)
-        if (moved := manager._find(name)) is not None:  # the hall's own inside
-            moved.moved = Move("client-id", str(before), time.time())
+        if (live := manager._find(name)) is not None:
+            move = Move("client-id", str(before), str(client_id), time.time())
+            live.moved = moved(earlier.moved if earlier is not None else None, move)
 
     @contextmanager
     def _turn(self) -> Generator[None]:

@@ -15,12 +15,13 @@ from typing import Any, cast
 from backstay.commanding import begin_anew
 from backstay.config import Config, RelayConfig
 from backstay.errors import Problem
-from backstay.live import Door, Live, Move, open_door
+from backstay.live import Door, Live, open_door
 from backstay.manager import Manager
 from backstay.metrics.listening import Address, ListenError
 from backstay.names import Names
 from backstay.relay.lobby import Lobby
 from backstay.session.lifecycle import Event
+from backstay.status import Move
 from backstay.supervisor.root import Root
 from backstay.trunk import RELAYS
 from backstay.turns import RELOADED, Turns, so_far, take_turns, touched
@@ -196,9 +197,15 @@ def move_endpoint(manager: Manager, live: Live, endpoint: Address, *, reason: st
     if root is not None:
         before = ", ".join(str(Address(*one)) for one in live.charge.settings.endpoints)
         live.charge.settings = replace(live.charge.settings, endpoints=((endpoint.host, endpoint.port),))
-        live.moved = Move("endpoint", before if live.moved is None else live.moved.before, time.time())
+        live.moved = moved(live.moved, Move("endpoint", before, str(endpoint), time.time()))
         words = f"moved to {endpoint}"
         begin_anew(root, live, words=f"{words}: {reason}" if reason else words)
+
+
+def moved(earlier: Move | None, move: Move) -> Move | None:
+    """Where an operator has moved it, as seen from where it was at first; None where that is here."""
+    first = earlier.before if earlier is not None and earlier.what == move.what else move.before
+    return None if first == move.after else replace(move, before=first)
 
 
 def with_client_id(config: Config, name: str, client_id: int) -> Config:

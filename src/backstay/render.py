@@ -47,7 +47,7 @@ def printable(text: object) -> str:
 
 
 def _next_or_reason(one: Connection, now: float) -> str:
-    parts = [printable(one[key]) for key in ("downtime", "reason") if one[key]]
+    parts = [printable(one[key]) for key in ("downtime", "trouble", "reason") if one[key]]
     if one["next_attempt_wall"] > now:
         parts.insert(0, f"in {duration(one['next_attempt_wall'] - now)}")
     return ": ".join(parts) or NONE
@@ -76,7 +76,7 @@ _STATE = [title for title, _ in _COLUMNS].index("STATE")
 def colour_of(one: Connection) -> str:
     """Green is as wanted, red is not; dim is nobody's wish."""
     if one["state"] == "ready":
-        return GREEN
+        return YELLOW if one["trouble"] else GREEN
     if not one["wanted"]:
         return DIM
     return RED if one["state"] in {"parked", "waiting", "stopped"} else YELLOW

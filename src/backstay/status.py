@@ -19,6 +19,16 @@ class ListenerStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Move:
+    """An operator has moved a connection: its `endpoint` or its `client-id`, and what that was and is."""
+
+    what: str
+    before: str
+    after: str
+    at_wall: float
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectionStatus:
     """One upstream connection.
 
@@ -27,7 +37,9 @@ class ConnectionStatus:
     `..._wall`: seconds since 1970, 0 where there is none. `epoch` counts the dials. `streams`, `reads`: what the client
     is owed; `held`: what waits for the gateway. `round_trip_seconds`: the last probe, None before the first answer.
     `moved_from`: the configured endpoint that `endpoint` stands for since TWS moved its port (1300), else empty.
-    `messages_per_second`: received in the last few seconds, None where nobody counts or has just begun to.
+    `messages_per_second`: received in the last few seconds, None where nobody counts or has just begun to. `restarts`:
+    those of its actors that nobody asked for. `trouble`: what is the matter with one that is ready all the same,
+    silence or a data farm that is down. `operator_move`: where an operator has moved it, till the next reload, or None.
     """
 
     name: str
@@ -52,6 +64,8 @@ class ConnectionStatus:
     admin: str = "up"
     downtime: str = ""
     moved_from: str = ""
+    trouble: str = ""
+    operator_move: Move | None = None
 
 
 @dataclass(frozen=True, slots=True)

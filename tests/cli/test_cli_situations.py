@@ -358,12 +358,65 @@ def test_a_farm_that_is_down_and_a_silent_gateway_are_told_although_it_is_ready(
         told = told_of(run, "usfarm")
         assert "usfarm is down since" in told["why"]
         assert any("system status" in line for line in told["todo"])
+        code, table = run("status")
+        assert (code, "data farm usfarm down since " in table) == (0, True)
+        code, said = run("doctor", "--timeout", "0.5")
+        assert code == 1
+        assert "BAD connection k: ready: IB's data farm usfarm is down since " in said
         simulator.faults.farm("usfarm", up=True)
         assert "It works" in told_of(run, "It works")["why"]
         simulator.faults.freeze()
         told = told_of(run, "silent")
         assert "silent for" in told["why"]
         assert "given up in" in told["next"]
+        assert "silent for " in run("status")[1]
+        assert "BAD connection k: ready: The gateway has been silent for " in run("doctor", "--timeout", "0.2")[1]
+
+
+ON_THE_WAY = {
+    "connecting": "Check the host, the port",
+    "handshaking": "Look at the gateway's screen: a dialog",
+    "starting": "not logged in to IB yet",
+    "verifying": "not joined to IB",
+}
+
+
+@pytest.mark.parametrize("state", ON_THE_WAY)
+def test_what_a_person_can_do_about_what_may_last_is_said_from_its_beginning(state):
+    row = {"name": "k", "state": state, "wanted": True, "reason": "", "since_wall": 100.0}
+    told = explain(row, None, now=101.0)
+    assert told["why"].endswith(", for 1 s.")
+    assert told["todo"][0].startswith(f"If it lasts: {ON_THE_WAY[state]}") or ON_THE_WAY[state] in told["todo"][0]
+    assert "Before that: eof: gone." in explain({**row, "reason": "eof: gone"}, None, now=101.0)["why"]
+    told = explain({**row, "reason": "operator: stale quotes"}, None, now=101.0)
+    assert "An operator had it begun anew: stale quotes." in told["why"]
+
+
+def test_one_that_was_moved_to_where_nobody_answers_says_so_and_names_the_way_back(tmp_path, run):
+    with simulated(lambda _: None) as endpoint, running(tmp_path, endpoint, run) as desk:
+        desk.until(lambda row: row.state == "ready")
+        code, _ = run("move", "k", "--endpoint", "127.0.0.1:1", "--timeout", "1", "--reason", "host is mended")
+        assert code == 5
+        desk.until(lambda row: row.state == "waiting")
+        told = json.loads(run("explain", "k", "--json")[1])
+        assert f"from {endpoint} to 127.0.0.1:1. refused: " in told["why"]
+        assert told["why"].startswith("An operator has moved it, at ")
+        assert told["todo"][0] == f"To move it back: backstay move k --endpoint {endpoint}"
+        assert run(*told["todo"][0].removeprefix("To move it back: backstay ").split())[0] == 0
+        told = json.loads(run("explain", "k", "--json")[1])
+        assert (told["why"], told["todo"]) == ("It works.", [])
+        assert run("move", "k", "--client-id", "9")[0] == 0
+        told = json.loads(run("explain", "k", "--json")[1])
+        assert "from 7 to 9. It works." in told["why"]
+        assert run("move", "k", "--client-id", "7")[0] == 0
+        assert json.loads(run("explain", "k", "--json")[1])["why"] == "It works."
+
+
+def test_one_of_several_endpoints_goes_back_by_a_reload():
+    move = {"what": "endpoint", "before": "a:1, b:1", "after": "c:1", "at_wall": 100.0}
+    row = {"name": "k", "state": "waiting", "wanted": True, "reason": "refused: c:1: no", "next_attempt_wall": 0.0}
+    told = explain({**row, "operator_move": move}, None, now=100.0)
+    assert told["todo"][0] == "To move it back: backstay reload"
 
 
 def test_one_that_crashed_too_often_says_so_and_names_the_way_back():

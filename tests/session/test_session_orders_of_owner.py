@@ -13,7 +13,21 @@ from backstay.session.errors import ImpossibleTransitionError
 from backstay.session.lifecycle import Event, State
 from backstay.session.notices import Notice
 from backstay.session.settings import HeldSettings, PulseSettings, Settings
-from backstay.session.vocabulary import Count, Dial, DialFailed, Disarm, HangUp, Leave, Ordered, Settle, Timer, Write
+from backstay.session.vocabulary import (
+    BackOff,
+    Count,
+    Dial,
+    DialFailed,
+    Disarm,
+    HangUp,
+    Leave,
+    LinkRenewed,
+    Observe,
+    Ordered,
+    Settle,
+    Timer,
+    Write,
+)
 
 V = 200
 
@@ -248,3 +262,83 @@ def test_a_view_counts_what_waits_only_while_it_waits():
     assert script.core.view().held == 0
     lose(script).ask(ask(V, 9, 2), ask(V, 4, 500))
     assert script.core.view().held == 3
+
+
+# -- parts that are begun anew -----------------------------------------------------------------------------------------
+
+
+def test_a_link_that_is_begun_anew_by_order_is_dialled_at_once_and_no_failure():
+    script = Script().ready()
+    script.owed.ordered = "restart of its reader"
+    lose(script, Cause.WRITE_FAILED)
+    assert (script.core.state, BackOff in kinds(script.new)) == (State.WAITING, False)
+    assert script.core.view().reason == "operator: restart of its reader"
+    assert script.reports("connection_lost")[0]["cause"] == "operator"
+    assert Count("disconnects", "operator") in script.new
+    script.step(LinkRenewed())
+    assert only(script.new, Dial).epoch == 2
+    assert script.owed.ordered == ""
+    lose(script, Cause.EOF, received=False)  # the next one is its own
+    assert BackOff in kinds(script.new)
+
+
+def test_a_dial_that_is_cut_short_by_order_is_neither_counted_nor_does_it_turn_to_the_next_endpoint():
+    script = Script().greet()
+    script.owed.ordered = "restart of its link"
+    script.step(DialFailed(1, Cause.UNREACHABLE, "stopped while dialling"))
+    assert script.reports("connect_failed")[0]["cause"] == "operator"
+    assert not [effect for effect in script.new if effect in (Count("connect_failures", "other"), BackOff(0.0))]
+    script.step(LinkRenewed())
+    assert only(script.new, Dial).host == "gw0"
+
+
+def test_one_that_rests_is_dialled_when_its_link_is_begun_anew_by_order():
+    script = lose(Script().ready())
+    script.owed.ordered = "restart of its link"
+    script.step(LinkRenewed())
+    assert only(script.new, Dial).epoch == 2
+
+
+def test_a_link_that_died_of_a_mistake_is_lost_as_ever():
+    script = Script().ready()
+    script.step(LinkRenewed())
+    assert script.reports("connection_lost")[0]["cause"] == "reader_died"
+    assert BackOff in kinds(script.new)
+    script.step(LinkRenewed())  # nothing is left to lose
+    assert len(script.reports("connection_lost")) == 1
+
+
+@pytest.mark.parametrize(("ordered", "cause"), [("moved to gw9:1", "operator"), ("", "session_died")])
+def test_the_successor_of_a_session_tells_once_what_became_of_its_socket(ordered, cause):
+    first = Script().ready()
+    first.owed.ordered = ordered
+    second = Script(owed=first.owed)
+    second.step(Ordered(Event.START, "begun"))
+    (lost,) = second.reports("connection_lost")
+    assert (lost["epoch"], lost["cause"], lost["detail"]) == (1, cause, ordered)
+    assert ("an operator asked for it: moved to gw9:1" in second.said()[0].text) == bool(ordered)
+    assert second.owed.ordered == ""
+    third = Script(owed=second.owed)
+    third.step(Ordered(Event.START, "begun"))
+    assert third.reports("connection_lost") == []  # of a dial there is nothing to tell
+
+
+def test_a_pause_during_an_outage_is_no_outage_that_lasts():
+    script = lose(Script().ready())
+    script.step(Ordered(Event.PAUSE, "gateway moves"))
+    script.step(Ordered(Event.RESUME), after=3600.0)
+    script.connect().hello().identify().verify()
+    assert not [
+        effect for effect in script.effects if isinstance(effect, Observe) and effect.name == "recovery_duration"
+    ]
+
+
+def test_orders_of_a_client_whose_connection_is_paused_are_refused_in_these_words():
+    script = Script().ready()
+    script.step(Ordered(Event.PAUSE, "gateway moves"))
+    script.ask(ask(V, 3, 1))
+    assert "order not sent: an operator has paused the connection" in script.said()[0].text
+    script.step(Ordered(Event.RESUME))
+    script.step(DialFailed(2, Cause.REFUSED, ""))
+    script.ask(ask(V, 3, 2))
+    assert "order not sent: the gateway is away" in script.said()[0].text
