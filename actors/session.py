@@ -37,7 +37,7 @@ from backstay.session.client_words import (
 )
 from backstay.session.core import Core
 from backstay.session.endpoints import Moved
-from backstay.session.lifecycle import Event
+from backstay.session.lifecycle import Event, State
 from backstay.session.order_words import AskOwner, LookedUp, LookUp, NotWrittenDown, OwnerSaid, WriteDown, WrittenDown
 from backstay.session.own_words import OwnWord
 from backstay.session.set_aside import word_of
@@ -49,6 +49,7 @@ from backstay.session.vocabulary import (
     Deliver,
     Dial,
     Disarm,
+    Drain,
     FarmChanged,
     HangUp,
     Leave,
@@ -81,6 +82,7 @@ LASTING = (
     ClientRefused,
     ClientReturned,
     ClientStarted,
+    Drain,
     Ordered,
     Resubscribe,
 )
@@ -269,8 +271,10 @@ class Session(Actor):
         if view.state != meter.state:
             meter.state_since_wall = time.time()
             meter.state = view.state
+        if view.state == State.PAUSED.value:
+            self._charge.wanted = False  # also where a drain has ended so, which nobody orders in that moment
         meter.set_wanted(now, expected=self._charge.wanted and view.expected, up=view.state == "ready")
-        meter.reason = view.reason if view.expected else f"{view.downtime}: {view.reason}"
+        meter.reason = view.reason if view.expected or not view.downtime else f"{view.downtime}: {view.reason}"
         meter.server_version = view.version or 0
         meter.upstream_connected = view.upstream
         meter.circuit_open = view.state == "parked"

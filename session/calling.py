@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from backstay.protocol.commands import managed_accounts, next_ids
 from backstay.protocol.framing import PREFIX_BYTES
-from backstay.session import roll_call
+from backstay.session import draining, roll_call
 from backstay.session.causes import Cause
 from backstay.session.client_words import (
     ClientAsked,
@@ -36,7 +36,7 @@ from backstay.session.pulse import Verdict
 from backstay.session.repair import look_after, watch_streams
 from backstay.session.upstream import ring_upstream
 from backstay.session.verdicts import on_owner_said, ring_owner
-from backstay.session.vocabulary import Arm, Count, LinkRenewed, Ordered, Rang, Resubscribe, Timer
+from backstay.session.vocabulary import Arm, Count, Drain, LinkRenewed, Ordered, Rang, Resubscribe, Timer
 
 if TYPE_CHECKING:
     from backstay.session.core import Core
@@ -113,6 +113,11 @@ def _on_client_moved(core: Core, _event: ClientMoved) -> None:
     core.move(Event.STOP)
 
 
+def _on_ordered(core: Core, event: Ordered) -> None:
+    on_ordered(core, event)
+    draining.heed(core, event.event)
+
+
 def _on_resubscribe(core: Core, event: Resubscribe) -> None:
     if event.stale:
         watch_streams(core, core.settings.verify.watch_seconds)
@@ -142,6 +147,10 @@ def _ring_stable(core: Core) -> None:
 
 def _ring_release(core: Core) -> None:
     """`step` releases after every event."""
+
+
+def _ring_drain(_core: Core) -> None:
+    """`step` looks after every event whether it is over."""
 
 
 def _ring_held(core: Core) -> None:
@@ -179,7 +188,8 @@ def _ring_pulse(core: Core) -> None:
 
 
 CALLS: dict[type, Callable[..., None]] = {
-    Ordered: on_ordered,
+    Ordered: _on_ordered,
+    Drain: draining.begin,
     LinkRenewed: on_link_renewed,
     Resubscribe: _on_resubscribe,
     Rang: _on_rang,
@@ -220,4 +230,5 @@ _RINGS: dict[Timer, Callable[[Core], None]] = {
     Timer.PREFER: ring_return,
     Timer.LEAVING: _ring_leaving,
     Timer.OWNER: ring_owner,
+    Timer.DRAIN: _ring_drain,
 }

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from backstay.protocol.commands import current_time, start_api
 from backstay.protocol.handshake import Hello, VersionRange, answer
+from backstay.session import draining
 from backstay.session.acts import ACTS
 from backstay.session.calendar import Downtime, Planned
 from backstay.session.calling import CALLS
@@ -50,7 +51,16 @@ from backstay.session.vocabulary import (
     Write,
 )
 
-LASTING_TIMERS = (Timer.STATE, Timer.RETRY, Timer.STABLE, Timer.HELD, Timer.JOURNAL, Timer.CALENDAR, Timer.LEAVING)
+LASTING_TIMERS = (
+    Timer.STATE,
+    Timer.RETRY,
+    Timer.STABLE,
+    Timer.HELD,
+    Timer.JOURNAL,
+    Timer.CALENDAR,
+    Timer.LEAVING,
+    Timer.DRAIN,
+)
 SOCKET_TIMERS = tuple(timer for timer in Timer if timer not in LASTING_TIMERS)
 """Timers of what goes on over a socket."""
 
@@ -74,7 +84,7 @@ class Core:
         )
         self.desk = Desk(settings, owed.ledger, self.pulse, owed.waiting)
         self.desk.version, self.desk.epoch = owed.version or 0, owed.epoch
-        self.desk.told_down = owed.told_down
+        self.desk.told_down, self.desk.draining = owed.told_down, owed.draining is not None
         self.now = 0.0
         self.heard_at = 0.0
         self.live = False
@@ -95,6 +105,7 @@ class Core:
         self.cached: Hello | None = None
         self.round_trip: float | None = None
         self.clock_skew = 0.0
+        self.unfinished = False  # a drain ran out before all had finished
         self.leaving = False  # the client has left, and orders or cancels of it wait
         self.reconcile_due: float | None = None
         self.to_ask: list[Source] = []
@@ -135,6 +146,7 @@ class Core:
         self.desk.release(now)
         plan_round(self)
         self._settle_queue()
+        draining.look(self)
         self.desk.settle_refund()
         self.owed.clock_asked_at = self.pulse.clock_asked_at
         self.owed.told_down = self.desk.told_down
@@ -142,10 +154,12 @@ class Core:
 
     def view(self) -> View:
         """The present state, for everybody who wants to look."""
-        ledger = self.owed.ledger
+        ledger, drained = self.owed.ledger, self.owed.draining
         return View(
-            state=public_state(self.state, self.link),
-            reason=self.reason,
+            state=public_state(self.state, self.link, draining=drained is not None),
+            reason=self.reason
+            if drained is None or self.state is not State.READY
+            else in_words(Cause.OPERATOR, drained.reason),
             epoch=self.owed.epoch,
             endpoint=self.dialled,
             version=self.owed.version,
@@ -158,21 +172,27 @@ class Core:
             clock_skew_seconds=self.clock_skew,
             broken=self.broken_since,
             downtime=self.planned.text if self.planned.phase is not Downtime.NONE else "",
-            expected=self.planned.phase is not Downtime.NOW,
+            expected=self.planned.phase is not Downtime.NOW and drained is None,
+            unfinished=self.unfinished,
         )
+
+    @property
+    def shown(self) -> str:
+        """The state as an event tells it: what is the matter with the gateway's own link has events of its own."""
+        return public_state(self.state, Link.UNKNOWN, draining=self.owed.draining is not None)
 
     # -- moving through the table ------------------------------------------------------------------------------------
 
     def move(self, event: Event) -> None:
         """Let an event have its way: change the state by the table and carry out the actions of the row."""
         transition = step(self.state, event)
-        before, self.state = self.state, transition.to
+        before, was_shown, self.state = self.state, self.shown, transition.to
         if transition.to is not before:
             self._change_timers(before, transition.to)
         for action in transition.actions:
             ACTS[action](self)
         if self.state is not before:
-            fields = (("from", before.value), ("to", self.state.value), ("on", event.value), ("reason", self.reason))
+            fields = (("from", was_shown), ("to", self.shown), ("on", event.value), ("reason", self.reason))
             self.effects.append(Report("state_changed", (("epoch", self.owed.epoch), *fields)))
 
     def _change_timers(self, before: State, after: State) -> None:

@@ -47,6 +47,7 @@ class Counter:
     away: Reason = Reason.AWAY
     endpoint: tuple[str, int] = ("", 0)
     closed: str = ""  # why no orders are taken: planned downtime
+    draining: bool = False  # an operator wants nothing new to be taken
     refund: int = 0
     held_due: float = float("inf")
     now: float = 0.0
@@ -77,7 +78,7 @@ class Counter:
     @property
     def refusal(self) -> str:
         """The reason under which a refusal is counted that has no other."""
-        return _REFUSALS.get(self.state, "not_ready")
+        return "draining" if self.draining else _REFUSALS.get(self.state, "not_ready")
 
     def _refuse(self, item: Item, notice: Notice, key: int | None, *, detail: str = "", reason: str = "") -> None:
         self.effects.append(Count("requests_rejected", reason or self.refusal))

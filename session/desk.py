@@ -12,14 +12,19 @@ from dataclasses import dataclass
 from backstay.protocol.commands import market_data_type
 from backstay.protocol.framing import PREFIX_BYTES
 from backstay.protocol.messages import body_fields, is_protobuf, kind_of, message_id, request_key
+from backstay.protocol.order_fields import read_placed
 from backstay.protocol.requests import REQUESTS
 from backstay.protocol.vocabulary import Kind, Request
 from backstay.session.again import Again
 from backstay.session.gate import REQ_CURRENT_TIME
+from backstay.session.intents import AWAY
 from backstay.session.notices import Notice
 from backstay.session.pacing import Item, Lane
 from backstay.session.reasons import Reason
 from backstay.session.trades import GLOBAL_CANCEL
+
+_NEW = frozenset({Kind.ONESHOT, Kind.SNAPSHOT, Kind.STREAM, Kind.COMMAND})
+"""What a drain refuses besides orders: all that asks TWS to begin something."""
 
 MARKET_DATA_TYPE, LIVE = 59, 1
 ACCOUNT_SUMMARY = 62
@@ -41,10 +46,39 @@ class Desk(Again):
         if self.settings.read_only and (request is None or request.changes):
             self._refuse(item, Notice.READ_ONLY, request_key(payload, self.version), reason="read_only")
             return
-        if request is None:
+        if self.draining and self._is_new(request, item):
+            self._refuse_new(request, item)
+        elif request is None:
             self._take_unknown(item)
-            return
-        _TAKE[kind_of(payload, self.version)](self, request, item)
+        else:
+            _TAKE[kind_of(payload, self.version)](self, request, item)
+
+    def _is_new(self, request: Request | None, item: Item) -> bool:
+        """Whether a drain lets this pass no more."""
+        if request is None:
+            return True
+        kind = kind_of(item.payload, self.version)
+        if kind is Kind.ORDER:
+            return not self._makes_no_larger(item)
+        return kind in _NEW and request.id != GLOBAL_CANCEL
+
+    def _makes_no_larger(self, item: Item) -> bool:
+        """Whether this is a change of an order that TWS has or may have, to as much as it was or to less."""
+        orders, placed = self.orders, read_placed(item.payload, self.version)
+        known = orders.table.get(orders.client_id, placed.order_id) if orders is not None and placed else None
+        if known is None or placed is None or placed.what_if or known.state not in AWAY:
+            return False
+        before, after = known.order.look, placed.look
+        if before.quantity is None or after.quantity is None:
+            return False
+        return before.action == after.action and after.quantity <= before.quantity
+
+    def _refuse_new(self, request: Request | None, item: Item) -> None:
+        if request is not None and kind_of(item.payload, self.version) is Kind.ORDER:
+            self._refuse_order(item, Reason.DRAINED)
+        else:
+            key = None if request is None else request_key(item.payload, self.version)
+            self._refuse(item, Notice.NOT_SENT, key, detail=Reason.DRAINED)
 
     def _take_unknown(self, item: Item) -> None:
         # A message of a later TWS than the tables know: as if directly connected, but never twice.

@@ -168,8 +168,14 @@ def step(state: State, event: Event) -> Transition:
         raise ImpossibleTransitionError(state.value, event.value) from None
 
 
-def public_state(state: State, link: Link) -> str:
-    """The name an operator sees: a ready connection whose gateway lost IB's servers is `degraded`."""
+def public_state(state: State, link: Link, *, draining: bool = False) -> str:
+    """The name an operator sees.
+
+    A ready connection whose gateway lost IB's servers is `degraded`; one that takes nothing new since an operator
+    drains it is `draining`, as one that ends is.
+    """
+    if state is State.READY and draining:
+        return "draining"
     if state is State.READY and link is Link.DOWN:
         return "degraded"
     return state.value

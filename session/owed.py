@@ -12,6 +12,14 @@ from backstay.session.orders import Orders
 from backstay.session.pacing import Waiting
 
 
+@dataclass(frozen=True, slots=True)
+class Draining:
+    """A drain that goes on, and until when at the latest, in monotonic seconds."""
+
+    reason: str
+    until: float
+
+
 @dataclass(slots=True)
 class Owed:
     """What outlives a core: who the client is, what it has been told, what it asked for, which epoch it is."""
@@ -32,6 +40,7 @@ class Owed:
     ledger: Ledger = field(default_factory=Ledger)
     waiting: Waiting | None = None
     orders: Orders | None = None
+    draining: Draining | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,4 +63,5 @@ class View:
         default_factory=dict[str, float]
     )  # what farms are for, and since when one is down (seconds since 1970)
     downtime: str = ""  # planned, now or in a minute
-    expected: bool = True  # not now, as far as the calendar knows
+    expected: bool = True  # not in planned downtime, nor while it is drained
+    unfinished: bool = False  # it is paused since a drain ran out

@@ -47,6 +47,7 @@ class Timer(Enum):
     PREFER = "prefer"
     LEAVING = "leaving"
     OWNER = "owner"
+    DRAIN = "drain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,14 @@ class Ordered:
 
     event: Event
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """An operator wants it paused once what is under way has finished, or after so many seconds; see `draining`."""
+
+    reason: str
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +129,7 @@ class Rang:
 
 SessionEvent = (
     Ordered
+    | Drain
     | Resubscribe
     | Connected
     | DialFailed
