@@ -11,6 +11,9 @@ from typing import Any
 UP_STATES = frozenset({"ready", "degraded"})
 """The socket to the gateway stands and serves; whether the gateway has its own to IB is not ours to mend."""
 
+SERVING_STATES = UP_STATES | {"draining"}
+"""The socket stands, and streams run on it."""
+
 DOWN_STATES = frozenset({"paused", "stopped"})
 
 ABSENT = "absent"

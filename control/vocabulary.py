@@ -112,8 +112,9 @@ COMMANDS = {
     ),
     "drain": Command(
         "Let what is under way finish, then take connections down and hold them down.",
-        "Waits until no read and no order is without its answer, for as long as --within says; then as pause does, and "
-        "with code 5 when not everything had finished. New requests are still taken while it waits; resume ends it.",
+        "New orders, reads and streams are refused meanwhile, each with an error under its id (201, 504). Cancels, "
+        "changes that make an order no larger, and streams that run go on. Once no read, order or cancel is without an "
+        "answer, or after --within, it is down as by pause: with code 5 when not all had finished. Resume ends it.",
         goal="down",
         down=True,
         stays=True,

@@ -16,8 +16,8 @@ MOST_CHANGES = 500
 MOST_CONNECTIONS = 512
 """One more, and that with the oldest last change is forgotten; clients choose their ids, so names come and go."""
 
-LOOKS = {"ready": "ready", "degraded": "degraded", "paused": "off", "stopped": "off"}
-"""What is told apart; every state on the way to somewhere is `away`."""
+LOOKS = {"ready": "ready", "degraded": "degraded", "draining": "off", "paused": "off", "stopped": "off"}
+"""What is told apart; every state on the way to somewhere is `away`. One that is drained is nobody's wish any more."""
 
 
 @dataclass(slots=True)

@@ -157,9 +157,7 @@ class Core:
         ledger, drained = self.owed.ledger, self.owed.draining
         return View(
             state=public_state(self.state, self.link, draining=drained is not None),
-            reason=self.reason
-            if drained is None or self.state is not State.READY
-            else in_words(Cause.OPERATOR, drained.reason),
+            reason=draining.reason_of(self),
             epoch=self.owed.epoch,
             endpoint=self.dialled,
             version=self.owed.version,

@@ -18,6 +18,9 @@ from backstay.session.vocabulary import Arm, Disarm, Drain, Report, Timer
 if TYPE_CHECKING:
     from backstay.session.core import Core
 
+ORDERED = "drain ordered"
+"""What a change of the state comes of that shows a drain. One that ends for good comes of the event of that name."""
+
 UNFINISHED = "not everything had finished"
 
 UNDECIDED = frozenset({IntentState.INTENT, IntentState.SENT, IntentState.IN_DOUBT})
@@ -33,7 +36,7 @@ def begin(core: Core, event: Drain) -> None:
     """An operator has ordered it, or has ordered it anew with another limit."""
     core.unfinished = False
     if core.state not in _OVER:
-        _change(core, Draining(event.reason or "drain by an operator", core.now + event.seconds), on="drain")
+        _change(core, Draining(event.reason, core.now + event.seconds), on=ORDERED)
         _arm(core)
 
 
@@ -56,11 +59,23 @@ def look(core: Core) -> None:
     under_way = _is_under_way(core)
     if under_way and core.now < draining.until:
         return
-    core.trouble = (Cause.OPERATOR, f"{draining.reason}; {UNFINISHED}" if under_way else draining.reason)
+    core.trouble = (Cause.OPERATOR, _detail(draining.reason, UNFINISHED if under_way else ""))
     core.reason, core.lost_at = in_words(*core.trouble), None
     core.move(Event.PAUSE)
     core.effects.append(Disarm(Timer.DRAIN))
     core.owed.draining, core.desk.draining, core.unfinished = None, False, under_way
+
+
+def _detail(*parts: str) -> str:
+    return "; ".join(filter(None, parts))
+
+
+def reason_of(core: Core) -> str:
+    """The reason that a status shows: of a connection that works, the drain's."""
+    draining = core.owed.draining
+    if draining is None or core.state is not State.READY:
+        return core.reason
+    return in_words(Cause.OPERATOR, draining.reason)
 
 
 def _arm(core: Core) -> None:
@@ -72,8 +87,7 @@ def _change(core: Core, draining: Draining | None, *, on: str) -> None:
     before = core.shown
     core.owed.draining, core.desk.draining = draining, draining is not None
     if core.shown != before:
-        reason = in_words(Cause.OPERATOR, draining.reason) if draining is not None else core.reason
-        fields = (("from", before), ("to", core.shown), ("on", on), ("reason", reason))
+        fields = (("from", before), ("to", core.shown), ("on", on), ("reason", reason_of(core)))
         core.effects.append(Report("state_changed", (("epoch", core.owed.epoch), *fields)))
 
 

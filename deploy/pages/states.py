@@ -17,8 +17,9 @@ compares.
 ![States and transitions](pictures/lifecycle.svg)
 
 An arrow from the frame counts for states in it: which, is in the table. `pause`, `drain`, `stop` and `restart` count in
-nearly every state. `degraded`, which is shown as well, is `ready` while the gateway has lost IB's
-servers. Every pair of state and event that is not in the table is impossible, and a test walks all of them.
+nearly every state. `degraded`, which is shown as well, is `ready` while the gateway has lost IB's servers. `draining`
+is one that ends; a `ready` one that takes nothing new while an operator drains it is shown so, too. Every pair of state
+and event that is not in the table is impossible, and a test walks all of them.
 
 | in | when | then | doing |
 |---|---|---|---|"""

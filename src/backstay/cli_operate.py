@@ -137,12 +137,10 @@ def drain(  # noqa: PLR0913  # each is an option
     control: ControlOption = None,
 ) -> int:
     """See its row."""
-    arguments = {"reason": reason, "seconds": within, "wait": not no_wait}
     turn = Turn(
         "drain",
-        arguments,
-        answer_seconds=ANSWER_SECONDS + within,
-        timeout=timeout,
+        {"reason": reason, "seconds": within},
+        timeout=within + timeout,
         waits=not no_wait,
         together=together,
         yes=yes,
@@ -284,7 +282,7 @@ def _wait(turn: Turn, client: ControlClient, order: Mapping[str, Any]) -> Outcom
     _progress(turn, "")
     if row is None:
         return Outcome(connection=name, ok=True, detail="its client has left", seconds=seconds)
-    if reached(row, order) and order.get("quiet", True):
+    if reached(row, order) and not (turn.name == "drain" and row.get("unfinished")):
         return Outcome(connection=name, ok=True, state=row["state"], detail=detail, seconds=seconds)
     return Outcome(
         connection=name,

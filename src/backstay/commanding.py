@@ -12,7 +12,7 @@ from backstay.actors.connection import LINK
 from backstay.actors.messages import DISPATCHER, READER, SESSION, Heed
 from backstay.live import Live
 from backstay.session.lifecycle import Event
-from backstay.session.vocabulary import Ordered, Resubscribe
+from backstay.session.vocabulary import Drain, Ordered, Resubscribe
 from backstay.supervisor.messages import RestartChild
 from backstay.supervisor.root import COMMAND_SECONDS, Root
 from backstay.watching import CONNECTIONS
@@ -29,13 +29,14 @@ PART_SECONDS = 30.0
 """What is to be restarted may be stuck, and what depends on it; each has a grace of five seconds."""
 
 
-def give(root: Root, live: Live, order: Ordered) -> None:
+def give(root: Root, live: Live, order: Ordered | Drain) -> None:
     """Give an order. The session's own restart is no reason to lose it."""
     book = root.book.inner(live.id)
     if book.urge(SESSION, order):
         return
     parked = live.meter.circuit_open
-    if not (parked and order.event in (Event.RESET, Event.RESTART)):  # to begin anew is all that they are about
+    anew = isinstance(order, Ordered) and order.event in (Event.RESET, Event.RESTART)
+    if not (parked and anew):  # to begin anew is all that they are about
         live.charge.undelivered.append(order)
         book.urge(SESSION, Heed())  # one may have come meanwhile
     if parked:

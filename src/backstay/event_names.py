@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from backstay.session.draining import ORDERED
+
 QUIET_STATES = frozenset(
     {"waiting", "connecting", "handshaking", "awaiting_acceptance", "starting", "verifying", "syncing", "draining"}
 )
@@ -39,7 +41,7 @@ def _of_restart(fields: Mapping[str, Any]) -> str:
 
 
 def _of_state(fields: Mapping[str, Any]) -> str:
-    return "debug" if fields.get("to") in QUIET_STATES else "info"
+    return "debug" if fields.get("to") in QUIET_STATES and fields.get("on") != ORDERED else "info"
 
 
 def _of_end(fields: Mapping[str, Any]) -> str:
@@ -97,7 +99,7 @@ GROUPS: Mapping[str, Mapping[str, Row]] = {
             "The connection went from one state to another.",
             "connection epoch from to on reason",
             _of_state,
-            "info for ready, paused, parked and stopped, debug for the steps between",
+            "info for ready, paused, parked, stopped and where a drain begins, debug for the steps between",
         ),
         "connect_failed": Row(
             "An attempt came to nothing; `code` is the one a TWS user knows.", "connection epoch cause code detail"

@@ -109,8 +109,9 @@ class Requests:
 
     def check_up(self) -> None:
         """Raise NotReadyError unless orders may leave: none waits for a gateway that is known to be away."""
-        state = self.place.view().state
-        if state not in TAKES_ORDERS or self._desk.over:
+        state, drained = self.place.view().state, self.place.charge.owed.draining is not None
+        takes = state in TAKES_ORDERS or (drained and state == "draining")  # a change may pass
+        if not takes or self._desk.over:
             raise NotReadyError(f"the order was not sent: the connection is {state}", code=504)
 
     def try_(self, name: str, values: Mapping[str, object]) -> tuple[bytes, Kind]:

@@ -166,6 +166,7 @@ def connection_status(live: Live, restarts: int, hold: Hold | None = None) -> Co
         moved_from=_moved_from(live),
         trouble=trouble_of(line_of(live), now=time.time()) if view.state == "ready" and hold is None else "",
         operator_move=live.moved,
+        unfinished=view.unfinished,
     )
 
 
@@ -176,6 +177,12 @@ def line_of(live: Live) -> Line:
     down = tuple(sorted(farm for farm, up in live.meter.farms.items() if not up)) if broken else ()
     since = min(broken.values(), default=0.0)
     return Line(live.meter.last_received_wall, pulse.idle_seconds, patience, down, since)
+
+
+def drained_until(live: Live) -> float:
+    """When the drain of this connection ends at the latest, in seconds since 1970; 0: it is not being drained."""
+    draining = live.charge.owed.draining
+    return 0.0 if draining is None else time.time() + draining.until - time.monotonic()
 
 
 def absent_status(name: str, gateway: str, hold: Hold) -> ConnectionStatus:

@@ -1,8 +1,7 @@
 """What operators can have done, one method a command of `backstay.control.vocabulary`, and who may not be told no.
 
 Called in threads of the control socket. A command that changes something gives the order and answers at once with what
-the connection was like before; whoever gave it waits by looking at the status. So nothing here waits for an actor;
-a drain alone answers when what was under way has finished, unless it is told not to wait.
+the connection was like before; whoever gave it waits by looking at the status. So nothing here waits for an actor.
 """
 
 from __future__ import annotations
@@ -17,19 +16,19 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from backstay.accounts import Accounts
-from backstay.commanding import PARTS, restart_part, resubscribe
+from backstay.commanding import PARTS, give, restart_part, resubscribe
 from backstay.config import Config
 from backstay.control.explaining import explain
-from backstay.control.goals import UP_STATES
-from backstay.draining import Drains
+from backstay.control.goals import SERVING_STATES
 from backstay.holds import DRAINED, PAUSED, Hold, Holds
-from backstay.live import line_of
+from backstay.live import drained_until, line_of
 from backstay.logs import EventLog
 from backstay.manager import Manager
 from backstay.metrics.events import EventRing
 from backstay.outlook import bundle, journal_trouble, owed_requests, placed_orders, tree_of
 from backstay.reconfiguring import Reconfiguring, RefusedChange
 from backstay.session.lifecycle import Event
+from backstay.session.vocabulary import Drain
 from backstay.status import ConnectionStatus, status_as_dict
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ class Operations:
         """`load` reads the configuration again; it may raise ConfigError."""
         self.accounts = Accounts(manager.config)
         self._changes = Reconfiguring(manager, load=load, accounts=self.accounts, log=log)
-        self._drains = Drains(manager, holds)
+        self._holding = threading.Lock()  # hold and order belong together: neither may overtake the other
         self._manager = manager
         self._holds = holds
         self._log = log
@@ -110,38 +109,23 @@ class Operations:
         """Hold a connection down."""
         name, reason = _name_and_reason(arguments)
         self._find(name)
-        trouble = self._holds.put(name, Hold(PAUSED, reason, time.time()))
-        return self._order(Event.PAUSE, "pause", name, reason=reason, peer=peer, warning=trouble)
+        with self._holding:
+            trouble = self._holds.put(name, Hold(PAUSED, reason, time.time()))
+            return self._order(Event.PAUSE, "pause", name, reason=reason, peer=peer, warning=trouble)
 
     def drain(self, arguments: Arguments, peer: Peer | None) -> Result:
         """Hold a connection down once nothing is under way on it, or once that has taken too long."""
-        name, reason = _name_and_reason(arguments, "seconds", "wait")
-        given, waits = arguments.get("seconds", DRAIN_SECONDS), arguments.get("wait", True)
-        if not isinstance(given, int | float) or isinstance(given, bool) or not 0 <= given <= LONGEST_DRAIN_SECONDS:
-            raise _error("bad_request", f"seconds must be 0 to {LONGEST_DRAIN_SECONDS:g}")
-        if not isinstance(waits, bool):
-            raise _error("bad_request", "wait must be true or false")
-        before, hold = self._find(name), Hold(DRAINED, reason, time.time())
-        try:
-            trouble = self._drains.begin(name, hold, given)
-        except ValueError as error:
-            raise _error("refused", str(error)) from error
+        name, reason = _name_and_reason(arguments, "seconds")
+        seconds = _drain_seconds(arguments)
+        before, live, root = self._find(name), self._manager._find(name), self._manager.root
+        if live is None or root is None:
+            raise _unknown(name)
+        with self._holding:
+            trouble = self._holds.put(name, Hold(DRAINED, reason, time.time()))
+            give(root, live, Drain(reason, seconds))
         self._tell("drain", name, reason=reason, peer=peer)
         answer: dict[str, object] = {"schema": SCHEMA, "command": "drain", "connection": name, "present": True}
-        answer |= {**_before(before), "warning": trouble}
-        if not waits:
-            looking_on = functools.partial(self._drain_unwatched, name, hold, given)
-            threading.Thread(target=looking_on, name=f"drain {name}", daemon=True).start()
-            return answer
-        quiet, refused = self._drains.finish(name, hold, given)
-        if refused:
-            raise _error("refused", refused)
-        return {**answer, "quiet": quiet}
-
-    def _drain_unwatched(self, name: str, hold: Hold, seconds: float) -> None:
-        _, refused = self._drains.finish(name, hold, seconds)
-        if refused:
-            self._tell("drain", name, reason=refused, peer=None)
+        return {**answer, **_before(before), "warning": trouble}
 
     def resume(self, arguments: Arguments, peer: Peer | None) -> Result:
         """Let a connection up again, or the next one of that name."""
@@ -150,7 +134,7 @@ class Operations:
         there = any(one.name == name for one in self._manager.status().connections)
         if not there and not held:
             raise _unknown(name)
-        with self._drains.lifting:
+        with self._holding:
             trouble = self._holds.put(name, None)
             if there:
                 return self._order(Event.RESUME, "resume", name, reason=reason, peer=peer, warning=trouble)
@@ -164,7 +148,7 @@ class Operations:
         if not isinstance(stale, bool):
             raise _error("bad_request", "stale must be true or false")
         before, live, root = self._find(name), self._manager._find(name), self._manager.root
-        if before.state not in UP_STATES or live is None or root is None:
+        if before.state not in SERVING_STATES or live is None or root is None:
             raise _error("refused", f"{name} is {before.state}: its streams are asked for again once it is ready")
         if not resubscribe(root, live, stale=stale):
             raise _error("refused", f"{name} is being started: its streams are asked for again by that")
@@ -235,8 +219,9 @@ class Operations:
         hold = self._holds.get(name)
         charge = self._manager.charge(one.name)
         journal = journal_trouble(charge) if charge is not None else ""
-        held = None if hold is None else {**asdict(hold), "until_wall": self._drains.until_wall(one.name)}
-        live = self._manager._find(one.name)
+        live = self._manager._find(name)
+        until = drained_until(live) if live is not None else 0.0
+        held = None if hold is None else {**asdict(hold), "until_wall": until}
         line = line_of(live) if live is not None else None
         told = explain(asdict(one), held, now=time.time(), journal=journal, line=line)
         return {"schema": SCHEMA, "connection": asdict(one), **told}
@@ -309,6 +294,13 @@ def _name(arguments: Arguments, *others: str) -> str:
     if not isinstance(name, str) or not name:
         raise _error("bad_request", "name must be that of a connection")
     return name
+
+
+def _drain_seconds(arguments: Arguments) -> float:
+    seconds = arguments.get("seconds", DRAIN_SECONDS)
+    if isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 <= seconds <= LONGEST_DRAIN_SECONDS:
+        return seconds
+    raise _error("bad_request", f"seconds must be 0 to {LONGEST_DRAIN_SECONDS:g}")
 
 
 def _name_and_reason(arguments: Arguments, *others: str) -> tuple[str, str]:

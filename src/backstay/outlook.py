@@ -113,9 +113,6 @@ def placed_orders(charge: Charge) -> Sequence[Mapping[str, object]]:
 ORDER_STATES = ("in_doubt", "unanswered", "sent", "intent", "live", "acknowledged")
 """In the order of how much they need somebody. `intent`: written down, and not sent."""
 
-UNDECIDED = frozenset({"in_doubt", "unanswered", "sent", "intent"})
-"""Those of which TWS has yet to say that it has them."""
-
 _UNKNOWN_ORDER: Mapping[str, object] = {"symbol": "", "action": "", "quantity": None, "sent_wall": 0.0}
 
 

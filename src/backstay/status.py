@@ -40,6 +40,7 @@ class ConnectionStatus:
     `messages_per_second`: received in the last few seconds, None where nobody counts or has just begun to. `restarts`:
     those of its actors that nobody asked for. `trouble`: what is the matter with one that is ready all the same,
     silence or a data farm that is down. `operator_move`: where an operator has moved it, till the next reload, or None.
+    `unfinished`: it is down since a drain that ran out before everything had finished.
     """
 
     name: str
@@ -66,6 +67,7 @@ class ConnectionStatus:
     moved_from: str = ""
     trouble: str = ""
     operator_move: Move | None = None
+    unfinished: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,58 +129,6 @@ def test_the_status_shows_what_operators_want_apart_from_health(place):
     assert re.search(r"^two +paper \S+ +up +ready ", out, re.MULTILINE)
 
 
-def test_a_drain_finishes_what_is_under_way_and_then_holds(place):
-    code, told = place.json("drain", "one", "--within", "5")
-    assert code == 0
-    assert (told["results"][0]["state"], told["results"][0]["detail"]) == ("paused", "")
-    assert place.row("one").admin == "drained"
-    assert place.run("resume", "one")[0] == 0
-
-
-def test_a_drain_that_takes_too_long_says_so(place):
-    ledger = place.daemon.manager.charge("one").owed.ledger
-    ledger.orders[7] = False
-    code, told = place.json("drain", "one", "--within", "0.2")
-    (result,) = told["results"]
-    assert (code, result["ok"], result["code"], result["state"]) == (5, False, "timed_out", "paused")
-    assert "not everything had finished" in result["detail"]
-    assert result["seconds"] >= 0.2
-    assert place.run("resume", "one")[0] == 0
-    ledger.orders[7] = False
-    code, out, err = place.run("drain", "one", "--within", "0.2", "--reason", "gateway moves")
-    assert (code, out) == (5, "")
-    assert re.fullmatch(r"one: drained \(paused, \d+\.\ds, operator: gateway moves; not everything.*\)\n", err)
-
-
-def test_a_drain_holds_and_tells_from_its_beginning_and_waits_for_nobody_who_does_not(place):
-    place.daemon.manager.charge("one").owed.ledger.orders[7] = False
-    code, out, _ = place.run("drain", "one", "--within", "3600", "--reason", "gateway moves", "--no-wait")
-    assert (code, out) == (0, "one: drained (ordered)\n")
-    row = place.row("one")
-    assert (row.admin, row.state) == ("drained", "ready")
-    (event,) = [e for e in place.json("events")[1]["events"] if e["event"] == "operator_command"]
-    assert (event["command"], event["reason"]) == ("drain", "gateway moves")
-    _, told = place.json("explain", "one")
-    assert told["why"].startswith("An operator drains it, since ")
-    assert told["next"].startswith("It is held down once nothing is under way, at ")
-    del place.daemon.manager.charge("one").owed.ledger.orders[7]
-    place.until("paused", "one")
-
-
-def test_resuming_ends_a_drain_and_what_is_up_stays_up(place):
-    ledger = place.daemon.manager.charge("one").owed.ledger
-    ledger.orders[7] = False
-    assert place.run("drain", "one", "--within", "3600", "--no-wait")[0] == 0
-    under_way = [thread for thread in threading.enumerate() if thread.name == "drain one"]
-    assert place.run("resume", "one")[0] == 0
-    for thread in under_way:
-        thread.join(PATIENCE)
-        assert not thread.is_alive()
-    orders = [e for e in place.json("events")[1]["events"] if e["event"] == "operator_command"]
-    assert orders[-1]["reason"].startswith("the drain of one was ended by another order")
-    assert (place.row("one").admin, place.row("one").state) == ("up", "ready")
-
-
 def test_a_reset_of_one_that_cannot_come_up_is_tried_and_told(place):
     before = place.row("lost").epoch
     code, _, err = place.run("reset", "lost", "--timeout", "0.3")

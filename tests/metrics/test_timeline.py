@@ -40,6 +40,16 @@ def test_steps_on_the_way_are_one_absence(day):
     assert day.told() == [(0, "away"), (15, "ready"), (115, "away"), (117, "off")]
 
 
+def test_one_that_is_drained_is_nobodys_wish_and_no_outage(day):
+    day.moved(0, "ready")
+    day.moved(5, "draining")
+    day.after(1, "upstream_lost")
+    day.moved(4, "ready")
+    day.moved(5, "draining")
+    day.moved(5, "paused")
+    assert day.told() == [(0, "ready"), (5, "off"), (10, "degraded"), (15, "off")]
+
+
 def test_a_gateway_without_its_servers_is_degraded_until_it_has_them_again(day):
     day.moved(0, "ready")
     day.after(5, "upstream_lost")

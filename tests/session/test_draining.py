@@ -40,7 +40,12 @@ def test_what_has_nothing_under_way_is_paused_at_once_and_its_client_told():
     script = Script().ready().ask(STREAM).hear(tell(V, 1, 2))
     script.step(DRAIN)
     view = script.core.view()
-    assert (view.state, view.reason, view.unfinished, view.expected) == ("paused", "gateway moves", False, True)
+    assert (view.state, view.reason, view.unfinished, view.expected) == (
+        "paused",
+        "operator: gateway moves",
+        False,
+        True,
+    )
     assert script.codes() == [(-1, 1100)]
     assert only(script.new, HangUp).epoch == 1
     script.step(Ordered(Event.RESUME))
@@ -51,7 +56,7 @@ def test_what_has_nothing_under_way_is_paused_at_once_and_its_client_told():
 def test_it_waits_for_the_last_answer_and_shows_itself_meanwhile():
     script = draining(ask(V, 9, 7))
     view = script.core.view()
-    assert (view.state, view.reason, view.expected) == ("draining", "gateway moves", False)
+    assert (view.state, view.reason, view.expected) == ("draining", "operator: gateway moves", False)
     assert script.armed(Timer.DRAIN) == 30.0
     script.hear(tell(V, 52, 1))
     assert not is_paused(script)
@@ -59,7 +64,7 @@ def test_it_waits_for_the_last_answer_and_shows_itself_meanwhile():
     assert is_paused(script)
     assert Disarm(Timer.DRAIN) in script.new
     moves = [(one["from"], one["to"], one["on"]) for one in script.reports("state_changed")][-2:]
-    assert moves == [("ready", "draining", "drain"), ("draining", "paused", "pause")]
+    assert moves == [("ready", "draining", "drain ordered"), ("draining", "paused", "pause")]
     assert script.reports("connection_lost")[-1]["cause"] == "operator"
 
 
@@ -70,15 +75,16 @@ def test_one_that_takes_too_long_ends_and_says_so():
     script.ring(Timer.DRAIN, after=1.0)
     view = script.core.view()
     assert (view.state, view.unfinished) == ("paused", True)
-    assert view.reason == "gateway moves; not everything had finished"
+    assert view.reason == "operator: gateway moves; not everything had finished"
     script.step(Ordered(Event.RESUME))
     assert not script.core.view().unfinished
 
 
-def test_without_a_reason_it_has_one_all_the_same():
-    script = Script().ready()
-    script.step(Drain("", 30.0))
-    assert script.core.view().reason == "drain by an operator"
+@pytest.mark.parametrize(("asked", "end"), [((), ""), ((READ,), "; not everything had finished")])
+def test_without_a_reason_it_has_one_all_the_same(asked, end):
+    script = Script().ready().ask(*asked)
+    script.step(Drain("", 0.0))
+    assert script.core.view().reason == f"operator: {end.removeprefix('; ') or 'an operator asked for it'}"
 
 
 @pytest.mark.parametrize(
@@ -155,15 +161,15 @@ def test_another_order_sets_another_limit_and_reason():
     script.step(Drain("now", 5.0), after=10.0)
     assert script.armed(Timer.DRAIN) == 5.0
     script.ring(Timer.DRAIN, after=5.0)
-    assert script.core.view().reason == "now; not everything had finished"
-    assert len([one for one in script.reports("state_changed") if one["on"] == "drain"]) == 1
+    assert script.core.view().reason == "operator: now; not everything had finished"
+    assert len([one for one in script.reports("state_changed") if one["on"] == "drain ordered"]) == 1
 
 
 def test_one_that_is_down_already_stays_so():
     script = Script().ready()
     script.step(Ordered(Event.PAUSE, "lunch"))
     script.step(DRAIN)
-    assert (script.core.view().state, script.core.view().reason) == ("paused", "lunch")
+    assert (script.core.view().state, script.core.view().reason) == ("paused", "operator: lunch")
     assert script.new == []
     script.step(Ordered(Event.RESUME))
     script.connect().hello().identify().verify()
@@ -195,7 +201,7 @@ def test_a_pause_does_not_wait_for_it():
     script = draining()
     script.step(Ordered(Event.PAUSE, "at once"))
     view = script.core.view()
-    assert (view.state, view.reason, view.unfinished, view.expected) == ("paused", "at once", False, True)
+    assert (view.state, view.reason, view.unfinished, view.expected) == ("paused", "operator: at once", False, True)
     assert [(one["from"], one["to"]) for one in script.reports("state_changed")][-1] == ("draining", "paused")
 
 
