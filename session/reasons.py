@@ -22,7 +22,7 @@ class Reason(StrEnum):
     WENT_AWAY_BEFORE = "the gateway went away before it could be sent"
     NO_LINK = "the gateway has no link to IB"
     LOST_LINK = "the gateway has lost its link to IB"
-    DRAINED = "an operator drains this connection; what is new is taken again once it is resumed"
+    DRAINED = "an operator drains the connection; what is new is taken again once it is resumed"
     PLANNED = "{downtime}; orders are taken again after it"
     WAITED = "it waited for the gateway for {seconds:g} s"
     TOO_MANY_ORDERS = "too many orders are waiting"

@@ -105,7 +105,7 @@ def test_what_is_new_is_refused_with_the_reason(place, busy):
     busy("one")
     assert place.run("drain", "one", "--within", "3600", "--no-wait")[0] == 0
     place.until("draining", "one")
-    with pytest.raises(backstay.NotReadyError, match="an operator drains this connection") as refused:
+    with pytest.raises(backstay.NotReadyError, match="an operator drains the connection") as refused:
         connection(place, "one").request("contract_details", contract=AAPL)
     assert refused.value.code == 504
     assert place.row("one").reads == 1
@@ -117,7 +117,7 @@ def test_an_application_places_nothing_makes_its_order_smaller_and_cancels_it(pl
     pending = busy("one")
     assert place.run("drain", "one", "--within", "3600", "--no-wait")[0] == 0
     place.until("draining", "one")
-    with pytest.raises(backstay.NotReadyError, match="an operator drains this connection"):
+    with pytest.raises(backstay.NotReadyError, match="an operator drains the connection"):
         one.place_order(AAPL, CHEAP).wait(timeout=PATIENCE)
     one.modify_order(working, replace(CHEAP, quantity=4))
     thaw(place)

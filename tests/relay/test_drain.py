@@ -53,7 +53,7 @@ def test_a_client_under_a_drain_is_refused_what_is_new_and_keeps_all_else(served
     client.send(9, 8, 4)
     client.send(3, 500)
     client.send(4, 1, 77)
-    assert "drains this connection" in client.expect_error(504, 3).text
+    assert "drains the connection" in client.expect_error(504, 3).text
     client.expect_error(504, 4)
     client.expect_error(201, 500)
     assert gateway.receive().split(b"\0")[:3] == [b"4", b"1", b"77"], "the cancel, and nothing before it"

@@ -267,7 +267,7 @@ def test_what_is_new_is_refused_once_under_its_id_and_never_leaves(asked, told):
     refunded = script.refunded()
     assert script.ask(asked).codes() == [told]
     assert script.said()[0].text.endswith(
-        "an operator drains this connection; what is new is taken again once it is resumed"
+        "an operator drains the connection; what is new is taken again once it is resumed"
     )
     assert not any(isinstance(effect, Write) for effect in script.new)
     assert Count("requests_rejected", "draining") in script.new
