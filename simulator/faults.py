@@ -38,6 +38,7 @@ class Faults(LinkFaults, OrderFaults):
         self.ids_in_use: dict[int | None, int] = {}
         self.drop_seconds = 0.0
         self.rate_max = 0
+        self.clock_error = 0.0
         self._dropping_since = 0.0
         self._repeat: Timer | None = None
 
@@ -51,6 +52,11 @@ class Faults(LinkFaults, OrderFaults):
     def delay_ready(self, seconds: float) -> None:
         """Let later sessions wait so long for managedAccounts and nextValidId."""
         self.ready_delay = seconds
+
+    @command
+    def clock(self, seconds: float) -> None:
+        """Tell a time that is wrong by so much to whoever asks for it; below 0 it is behind."""
+        self.clock_error = seconds
 
     @command
     def dialog(self) -> None:
@@ -179,6 +185,7 @@ class Faults(LinkFaults, OrderFaults):
             "client_id_in_use": sum(self.ids_in_use.values()),
             "drop_requests": self.drop_seconds,
             "pacing_reject": self.rate_max,
+            "clock": self.clock_error,
             "lose_orders": self.orders_to_lose,
             "slow": {str(key): value for key, value in self.slowed.items() if value},
             "split": {str(key): value for key, value in self.splits.items() if value},

@@ -34,12 +34,12 @@ def req_current_time(session: "Session", _fields: Fields) -> None:
     if session.world.settings.time_once_a_second and now - session.time_answered < TIME_SECONDS:
         return
     session.time_answered = now
-    session.send(49, int(time.time()))
+    session.send(49, int(time.time() + session.world.faults.clock_error))
 
 
 def req_current_time_in_millis(session: "Session", _fields: Fields) -> None:
     """Answer with the time in milliseconds."""
-    session.send(109, int(time.time() * 1000))
+    session.send(109, int((time.time() + session.world.faults.clock_error) * 1000))
 
 
 def set_log_level(_session: "Session", fields: Fields) -> None:

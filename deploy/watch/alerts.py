@@ -17,10 +17,19 @@ UP = "last_over_time(backstay_connection_up[1m]) == 1"
 
 PER_CONNECTION = ("job", "instance", "connection")
 
+_ROOTS = ("BackstayConnectionDown", "BackstayCircuitOpen")
+_DOWN = (*_ROOTS, "BackstayUpstreamDisconnected")
+"""What tells that a connection cannot be used."""
+
 
 def _burn(long: str, short: str, *, factor: int, severity: str, hold: str, least_seconds: int) -> Alert:
-    """Both windows, so that it ends soon after the loss does; time enough, so that a young process is not judged."""
+    """Both windows, so that it ends soon after the loss does; time enough, so that a young process is not judged.
+
+    Nobody is called at night for a loss that he has been called for already, once the connection is back.
+    """
     limit = f"({factor} * {OBJECTIVE_RATIO})"
+    told = f'ALERTS{{alertname=~"{"|".join(_DOWN)}", alertstate="firing"}}'
+    unless = f"\nunless on (job, connection) last_over_time({told}[{short}])" if severity == "critical" else ""
     return Alert(
         name="BackstayAvailabilityBudgetBurn",
         severity=severity,
@@ -30,7 +39,7 @@ def _burn(long: str, short: str, *, factor: int, severity: str, hold: str, least
         dashboard="slo",
         expr=f"{unavailable(long)} > {limit}\nand {unavailable(short)} > {limit}\n"
         f"and sum without (instance) (increase(backstay_connection_expected_seconds_total[{long}])) "
-        f"> {{{least_seconds}s}}",
+        f"> {{{least_seconds}s}}{unless}",
         summary="Connection {{ $labels.connection }} uses up its error budget "
         f"{factor} times as fast as it may, over {long}.",
         description="{{ $value | humanizePercentage }} of the time it was wanted up in the last "
@@ -158,7 +167,8 @@ ALERTS: tuple[Alert, ...] = (
         dashboard="connection",
         expr="sum by (job, instance, connection, kind) (\n"
         '  last_over_time(backstay_subscriptions{state=~"stale|failed"}[1m])\n) > 0\n'
-        f"and {CONNECTION} {UP}",
+        f"and {CONNECTION} {UP}\n"
+        f"unless {CONNECTION} min by (job, instance, connection) (last_over_time(backstay_farm_up[1m])) == 0",
         summary="{{ $value }} {{ $labels.kind }} subscriptions of {{ $labels.connection }} do not deliver.",
         description="The connection is up, and these streams have shown nothing since they were put back, or were "
         "refused. Whoever trades on them sees old prices.",
@@ -324,8 +334,6 @@ ALERTS: tuple[Alert, ...] = (
     ),
 )
 
-_ROOTS = ("BackstayConnectionDown", "BackstayCircuitOpen")
-
 INHIBITIONS: tuple[Inhibition, ...] = (
     Inhibition(
         ("BackstayGatewayDown",),
@@ -366,7 +374,7 @@ INHIBITIONS: tuple[Inhibition, ...] = (
         "Its streams wait for the farm.",
     ),
     Inhibition(
-        (*_ROOTS, "BackstayUpstreamDisconnected"),
+        _DOWN,
         ("BackstayAvailabilityBudgetBurn", "BackstayHeartbeatSlow", "BackstayRequestFailureRatioHigh"),
         ("job", "connection"),
         "The loss itself is known; what it costs is on the dashboard.",

@@ -16,10 +16,12 @@ from deploy.watch.cases_budget import BUDGET_CASES
 from deploy.watch.cases_connection import CONNECTION_CASES
 from deploy.watch.cases_daemon import DAEMON_CASES
 from deploy.watch.cases_model import Case, Firing
+from deploy.watch.cases_traffic import TRAFFIC_CASES
 from deploy.watch.model import Alert, Links
 from deploy.watch.rule_files import HEADER
 
-CASES: tuple[Case, ...] = (*CONNECTION_CASES, *DAEMON_CASES, *BUDGET_CASES)
+AT_ONCE: tuple[Case, ...] = (*CONNECTION_CASES, *TRAFFIC_CASES, *DAEMON_CASES)
+CASES: tuple[Case, ...] = (*AT_ONCE, *BUDGET_CASES)
 
 LABEL = re.compile(r"\{\{ \$labels\.(\w+)( \| urlquery)? \}\}")
 VALUE = re.compile(r"\{\{ \$value[^}]*\}\}")
@@ -40,7 +42,7 @@ def uncovered(alerts: Sequence[Alert] = ALERTS, cases: Sequence[Case] = CASES) -
 def files(links: Links) -> Mapping[str, str]:
     """The files of promtool by path; days are looked at with fewer readings."""
     return {
-        "deploy/prometheus/alerts.test.yml": _file((*CONNECTION_CASES, *DAEMON_CASES), ("15s", "15s"), links),
+        "deploy/prometheus/alerts.test.yml": _file(AT_ONCE, ("15s", "15s"), links),
         "deploy/prometheus/budget.test.yml": _file(BUDGET_CASES, ("2m", "6m"), links),
     }
 

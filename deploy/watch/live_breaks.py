@@ -6,30 +6,30 @@ none is taken for another. What a break is undone with makes the alert end.
 
 from __future__ import annotations
 
-import itertools
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
-from backstay.demo_client import QuoteClient
-from backstay.protocol.builders import build
-from backstay.protocol.builders_orders import place_order
-from backstay.protocol.builders_terms import Contract, Order
-from backstay.protocol.framing import frame
-from deploy.watch.live_stack import HOST, LiveError, Stage
+from deploy.watch.live_clients import (
+    allow_much,
+    ask_too_much,
+    keep_asking,
+    lose_order,
+    relayed,
+    swamp,
+    tell_lists,
+    watch_quotes,
+)
+from deploy.watch.live_stack import Stage
 
-FIRST_ID, OTHER_ID, RELAY_ID = 900, 901, 7
-"""Client ids: of the connection that is broken, of the one beside it, and of a relay's client."""
+FIRST_ID, OTHER_ID = 900, 901
+"""Client ids: of the connection that is broken, and of the one beside it."""
+
+OUTAGES, OUTAGE_SECONDS = 3, 11
+"""33 seconds of 360 are lost, of which 26 may be; none of them lasts for as long as the 24 of an alert of its own."""
 
 Way = Callable[[Stage, str], None]
-
-ASK_SECONDS = 0.3
-"""Between two questions of the client of a healthy day."""
-
-APPLE = Contract(symbol="AAPL", sec_type="STK", exchange="SMART", currency="USD")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,26 +54,7 @@ def other(gateway: str) -> str:
     return f"{gateway}.other"
 
 
-def relayed(gateway: str) -> str:
-    """The connection of a relay's client."""
-    return f"{gateway}/{RELAY_ID}"
-
-
-def refuse_configuration(stage: Stage) -> None:
-    """Somebody has a file reloaded that cannot be used, and takes it back without another reload."""
-    file = stage.folder / "backstay.toml"
-    good = file.read_text()
-    file.write_text(good + "[nonsense]\n")
-    try:
-        stage.backstay("reload")
-    except LiveError:
-        return
-    finally:
-        file.write_text(good)
-    raise LiveError("a configuration with nonsense in it was accepted")
-
-
-def _nothing(_: Stage, __: str) -> None:
+def nothing(_: Stage, __: str) -> None:
     """Mends itself."""
 
 
@@ -104,6 +85,8 @@ def _restore_upstream(stage: Stage, gateway: str) -> None:
 
 
 def _break_farm(stage: Stage, gateway: str) -> None:
+    """A client has a stream from it, whose silence is to call nobody."""
+    watch_quotes(stage, gateway)
     stage.fault(gateway, "farm", name="usfarm", up=False)
 
 
@@ -122,6 +105,11 @@ def _cut(stage: Stage, gateway: str) -> None:
     before = stage.epoch(name)
     stage.fault(gateway, "eof", client_id=FIRST_ID)
     stage.until(lambda: stage.epoch(name) > before, f"{name} is dialled anew")
+    _seen_up(stage, name)
+
+
+def _seen_up(stage: Stage, name: str) -> None:
+    """Wait until it is ready, and Prometheus knows."""
     stage.until_state(name, "ready")
     ready = time.time()
     seen = f'timestamp(backstay_connection_up{{connection="{name}"}} == 1) > {ready}'
@@ -130,9 +118,28 @@ def _cut(stage: Stage, gateway: str) -> None:
 
 def _contend(stage: Stage, gateway: str) -> None:
     """Another program takes the client id for a moment, again and again; never long enough to be parked."""
-    for _ in range(2):
-        stage.fault(gateway, "client_id_in_use", count=2, client_id=FIRST_ID)
+    for count in (2, 1):
+        stage.fault(gateway, "client_id_in_use", count=count, client_id=FIRST_ID)
         _cut(stage, gateway)
+
+
+def _leak(stage: Stage, gateway: str) -> None:
+    """One connection is away three times, each time too shortly to be called for, and together for too long."""
+    name = first(gateway)
+    for outage in range(1, OUTAGES + 1):
+        _stall(stage, gateway)
+        lost = f'backstay_connection_unavailable_seconds_total{{connection="{name}"}} > {OUTAGE_SECONDS * outage}'
+        stage.until(lambda lost=lost: bool(stage.query(lost)), f"{name} has lost its time")
+        _full_speed(stage, gateway)
+        _seen_up(stage, name)
+
+
+def _set_clock(stage: Stage, gateway: str) -> None:
+    stage.fault(gateway, "clock", seconds=-20)
+
+
+def _mend_clock(stage: Stage, gateway: str) -> None:
+    stage.fault(gateway, "clock", seconds=0)
 
 
 def _take_id(stage: Stage, gateway: str) -> None:
@@ -158,65 +165,12 @@ def _crawl(stage: Stage, gateway: str) -> None:
     stage.fault(gateway, "slow", bytes_per_second=7, client_id=FIRST_ID)
 
 
-@contextmanager
-def _client(stage: Stage, gateway: str, symbols: int) -> Iterator[QuoteClient]:
-    client = QuoteClient((HOST, stage.relays[gateway]), ["AAPL"] * symbols, client_id=RELAY_ID)
-    try:
-        client.start()
-        yield client
-    finally:
-        client.stop()
-
-
-def _ask_too_much(stage: Stage, gateway: str) -> None:
-    """A gateway with few market data lines takes ten messages a second; one burst is one violation."""
-    stage.fault(gateway, "pacing_reject", messages_per_second=10)
-    stage.keep(_client(stage, gateway, 20))
-
-
-def _allow_much(stage: Stage, gateway: str) -> None:
-    stage.fault(gateway, "pacing_reject", messages_per_second=0)
-
-
-def _lose_order(stage: Stage, gateway: str) -> None:
-    """The gateway ends the socket over an order, and afterwards tells no list of orders."""
-    client = stage.keep(_client(stage, gateway, 1))
-    stage.until_state(relayed(gateway), "ready")
-    stage.fault(gateway, "lose_orders", count=1, then_eof=True)
-    stage.fault(gateway, "drop_requests", seconds=600)
-    order = Order(action="BUY", quantity=1, order_type="LMT", limit_price=1)
-    client.send(frame(place_order(APPLE, order, order_id=1, version=client.version)))
-
-
-def _tell_lists(stage: Stage, gateway: str) -> None:
-    stage.fault(gateway, "drop_requests", seconds=0)
-
-
-def _keep_asking(stage: Stage, gateway: str, *, one_wrong_in: int) -> None:
-    """A client that streams, places an order and asks on; now and then for an instrument that there is not."""
-    client = stage.keep(_client(stage, gateway, 3))
-    order = Order(action="BUY", quantity=1, order_type="LMT", limit_price=1)
-    client.send(frame(place_order(APPLE, order, order_id=1, version=client.version)))
-    done = threading.Event()
-
-    def ask() -> None:
-        for key in itertools.count(1000):
-            contract = APPLE if key % one_wrong_in else replace(APPLE, symbol="NOSUCH")
-            asked = frame(build("contract_details", {"contract": contract}, version=client.version, key=key))
-            with suppress(OSError):  # the daemon is ended before its clients
-                client.send(asked)
-            if done.wait(ASK_SECONDS):
-                return
-
-    thread = threading.Thread(target=ask)
-    thread.start()
-    ending = stage.keep(ExitStack())
-    ending.callback(thread.join)
-    ending.callback(done.set)
-
-
 def _one(gateway: str, alert: str, story: str, *, do: Way, undo: Way) -> Break:
     return Break(gateway=gateway, alert=alert, subjects=(first(gateway),), do=do, undo=undo, story=story)
+
+
+def _relayed(gateway: str, alert: str, story: str, *, do: Way, undo: Way) -> Break:
+    return Break(gateway=gateway, alert=alert, subjects=(relayed(gateway),), do=do, undo=undo, story=story)
 
 
 BREAKS: tuple[Break, ...] = (
@@ -240,39 +194,34 @@ BREAKS: tuple[Break, ...] = (
     Break(
         gateway="farmless",
         alert="BackstayFarmDown",
-        subjects=(first("farmless"), other("farmless")),
+        subjects=(first("farmless"), other("farmless"), relayed("farmless")),
         do=_break_farm,
         undo=_mend_farm,
         story="a data farm breaks",
     ),
-    _one("flaps", "BackstayConnectionFlapping", "the socket is cut five times", do=_flap, undo=_nothing),
-    _one("contended", "BackstayClientIdInUse", "the client id is taken, twice", do=_contend, undo=_nothing),
+    _one("flaps", "BackstayConnectionFlapping", "the socket is cut five times", do=_flap, undo=nothing),
+    _one("contended", "BackstayClientIdInUse", "the client id is taken, twice", do=_contend, undo=nothing),
     _one("taken", "BackstayCircuitOpen", "the client id stays taken", do=_take_id, undo=_give_id_back),
     _one("frozen", "BackstaySilentConnection", "the gateway freezes", do=_freeze, undo=_thaw),
     _one("crawls", "BackstayHeartbeatSlow", "seven bytes a second", do=_crawl, undo=_full_speed),
+    _one("leaks", "BackstayAvailabilityBudgetBurn", "three short outages", do=_leak, undo=nothing),
     Break(
-        gateway="strict",
-        alert="BackstayPacingViolations",
-        subjects=(relayed("strict"),),
-        do=_ask_too_much,
-        undo=_allow_much,
-        story="ten messages a second, no more",
+        gateway="wrong",
+        alert="BackstayClockSkew",
+        subjects=(first("wrong"), other("wrong")),
+        do=_set_clock,
+        undo=_mend_clock,
+        story="the gateway's clock is twenty seconds behind",
     ),
-    Break(
-        gateway="doubt",
-        alert="BackstayOrdersInDoubt",
-        subjects=(relayed("doubt"),),
-        do=_lose_order,
-        undo=_tell_lists,
-        story="the socket ends over an order",
-    ),
-    Break(
-        gateway="unknown",
-        alert="BackstayRequestFailureRatioHigh",
-        subjects=(relayed("unknown"),),
-        do=partial(_keep_asking, one_wrong_in=4),
-        undo=_nothing,
-        story="one contract in four is unknown",
+    _relayed("swamped", "BackstaySendQueueBacklog", "a thousand requests at once", do=swamp, undo=nothing),
+    _relayed("strict", "BackstayPacingViolations", "ten messages a second, no more", do=ask_too_much, undo=allow_much),
+    _relayed("doubt", "BackstayOrdersInDoubt", "the socket ends over an order", do=lose_order, undo=tell_lists),
+    _relayed(
+        "unknown",
+        "BackstayRequestFailureRatioHigh",
+        "one contract in four is unknown",
+        do=partial(keep_asking, one_wrong_in=4),
+        undo=nothing,
     ),
 )
 
@@ -295,8 +244,8 @@ QUIET: tuple[Break, ...] = (
         gateway="busy",
         alert="",
         subjects=(),
-        do=partial(_keep_asking, one_wrong_in=50),
-        undo=_nothing,
+        do=partial(keep_asking, one_wrong_in=50),
+        undo=nothing,
         story="a healthy day with a client",
     ),
     Break(gateway="held", alert="", subjects=(), do=_hold, undo=_release, story="paused by an operator"),
@@ -306,7 +255,7 @@ QUIET: tuple[Break, ...] = (
 
 ALL_DAY = 'maintenance = ["00:00-12:00 UTC", "12:00-00:00 UTC"]'
 
-RELAYS = ("strict", "doubt", "unknown", "busy")
+RELAYS = ("strict", "doubt", "unknown", "farmless", "swamped", "busy")
 """Gateways with a relay."""
 
 

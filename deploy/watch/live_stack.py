@@ -28,6 +28,7 @@ from deploy.watch import rule_files
 from deploy.watch.model import Pace
 
 HOST = "127.0.0.1"
+JOB = "backstay"
 ANSWER_SECONDS = 10.0
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
@@ -38,8 +39,14 @@ PROMETHEUS_CONFIG = """\
 global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}
 rule_files: [records.yml, alerts.yml]
 alerting: {{alertmanagers: [{{static_configs: [{{targets: ["{host}:{alertmanager}"]}}]}}]}}
-scrape_configs: [{{job_name: backstay, static_configs: [{{targets: ["{host}:{http}"]}}]}}]
+scrape_configs: [{{job_name: {job}, static_configs: [{{targets: [{targets}]}}]}}]
 """
+
+PAST_SECONDS, PAST_STEP_SECONDS = 400, 5
+"""So much of a past has the daemon, in which all was well: a young process is not judged by its budget."""
+
+PAST = {"expected": 1, "unavailable": 0}
+"""Seconds of each kind in a second of it."""
 
 FAULTS = re.compile(r"gateway (\S+) simulated on \S+, to be broken on (http://\S+)/faults")
 
@@ -135,8 +142,14 @@ class Stage:
     relays: Mapping[str, int]
     pager: Pager
     daemon: subprocess.Popen[str]
+    alertmanager: int
     begun_wall: float
     _kept: ExitStack
+
+    @property
+    def instance(self) -> str:
+        """What Prometheus calls the daemon."""
+        return self.http.removeprefix("http://")
 
     def keep(self, one: AbstractContextManager[T]) -> T:
         """Enter a context until all of this ends."""
@@ -150,6 +163,10 @@ class Stage:
     def fault(self, gateway: str, fault: str, /, **body: object) -> None:
         """Have a simulated gateway misbehave."""
         fetch(f"{self.faults[gateway]}/faults/{fault}", body)
+
+    def watch_elsewhere(self, job: str) -> None:
+        """Have another Prometheus look after a job in which there is nothing."""
+        watch(self._kept, self.folder, job=job, targets=(), alertmanager=self.alertmanager)
 
     def backstay(self, *command: str) -> None:
         """Give an order as an operator does. Raises LiveError if it is refused."""
@@ -191,7 +208,7 @@ def _answers(url: str) -> bool:
 
 
 @contextmanager
-def _program(command: Sequence[str], folder: Path, name: str) -> Iterator[subprocess.Popen[str]]:
+def program(command: Sequence[str], folder: Path, name: str) -> Iterator[subprocess.Popen[str]]:
     """A program whose output goes into files; ended with the context."""
     with (folder / f"{name}.out").open("w") as out, (folder / f"{name}.err").open("w") as err:
         process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=err, text=True)  # noqa: S603
@@ -206,43 +223,85 @@ def _program(command: Sequence[str], folder: Path, name: str) -> Iterator[subpro
                 process.wait()
 
 
+def watch(stack: ExitStack, folder: Path, *, job: str, targets: Sequence[str], alertmanager: int) -> str:
+    """Start a Prometheus with the rules of this folder; returns its address once it answers."""
+    (port,) = free_ports(1)
+    listed = ", ".join(f'"{target}"' for target in targets)
+    text = PROMETHEUS_CONFIG.format(host=HOST, alertmanager=alertmanager, job=job, targets=listed)
+    (folder / f"{job}.yml").write_text(text)
+    command = (
+        _tool("prometheus"),
+        f"--config.file={job}.yml",
+        f"--storage.tsdb.path={job}.data",
+        f"--web.listen-address={HOST}:{port}",
+        "--log.level=warn",
+    )
+    stack.enter_context(program(command, folder, f"prometheus.{job}"))
+    address = f"http://{HOST}:{port}"
+    until(lambda: _answers(f"{address}/-/ready"), START_SECONDS, f"Prometheus of {job} is ready")
+    return address
+
+
+def remember(folder: Path, instance: str, connections: Sequence[str]) -> None:
+    """Give Prometheus, before it starts, a past of these connections."""
+    now, lines = int(time.time()), []
+    for kind, rate in PAST.items():
+        name = f"backstay_connection_{kind}_seconds"
+        lines.append(f"# TYPE {name} counter")
+        for connection in connections:
+            labels = f'job="{JOB}",instance="{instance}",connection="{connection}"'
+            lines += [
+                f"{name}_total{{{labels}}} {rate * (PAST_SECONDS - ago)} {now - ago}"
+                for ago in range(PAST_SECONDS, 0, -PAST_STEP_SECONDS)
+            ]
+    (folder / "past.txt").write_text("\n".join((*lines, "# EOF\n")))
+    command = (_tool("promtool"), "tsdb", "create-blocks-from", "openmetrics", "past.txt", f"{JOB}.data")
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)  # noqa: S603
+
+
 @contextmanager
-def stage(folder: Path, config: str, *, relays: Mapping[str, int], pace: Pace) -> Iterator[Stage]:
-    """Start everything; `config` is a backstay.toml with `{http}` for the port. Raises LiveError."""
-    http, prometheus, alertmanager, pager_port = free_ports(4)
+def stage(
+    folder: Path,
+    config: str,
+    *,
+    relays: Mapping[str, int],
+    connections: Sequence[str],
+    beside: Sequence[str] = (),
+    pace: Pace,
+) -> Iterator[Stage]:
+    """Start everything; `config` is a backstay.toml with `{http}` for the port. Raises LiveError.
+
+    `connections` have a past; `beside` are addresses of other daemons that are watched as well.
+    """
+    http, alertmanager, pager_port = free_ports(3)
     (folder / "records.yml").write_text(rule_files.records_file(pace))
     (folder / "alerts.yml").write_text(rule_files.alerts_file(pace))
     webhook = f"http://{HOST}:{pager_port}/"
     (folder / "alertmanager.yml").write_text(rule_files.alertmanager_file(pace, webhook=webhook))
-    (folder / "prometheus.yml").write_text(PROMETHEUS_CONFIG.format(host=HOST, alertmanager=alertmanager, http=http))
     (folder / "backstay.toml").write_text(config.format(http=http))
+    instance = f"{HOST}:{http}"
+    remember(folder, instance, connections)
     with ExitStack() as stack:
         pager = Pager(pager_port)
         stack.callback(pager.stop)
         begun = time.time()
         backstay = (sys.executable, "-m", "backstay", "run", "--simulator", "--config", "backstay.toml")
-        daemon = stack.enter_context(_program(backstay, folder, "backstay"))
-        stack.enter_context(_program(_alertmanager(alertmanager), folder, "alertmanager"))
-        stack.enter_context(_program(_prometheus(prometheus), folder, "prometheus"))
-        said = folder / "backstay.out"
-        until(lambda: daemon.poll() is not None or "is ready" in said.read_text(), START_SECONDS, "backstay is ready")
-        if daemon.poll() is not None:
-            raise LiveError((folder / "backstay.err").read_text())
-        address = f"http://{HOST}:{prometheus}"
-        until(lambda: _answers(f"{address}/-/ready"), START_SECONDS, "Prometheus is ready")
+        daemon = stack.enter_context(program(backstay, folder, "backstay"))
+        stack.enter_context(program(_alertmanager(alertmanager), folder, "alertmanager"))
+        said = until_ready(daemon, folder, "backstay")
+        address = watch(stack, folder, job=JOB, targets=[instance, *beside], alertmanager=alertmanager)
         until(lambda: _answers(f"http://{HOST}:{alertmanager}/-/ready"), START_SECONDS, "Alertmanager is ready")
-        faults = dict(FAULTS.findall(said.read_text()))
-        yield Stage(folder, f"http://{HOST}:{http}", address, faults, relays, pager, daemon, begun, stack)
+        faults = dict(FAULTS.findall(said))
+        yield Stage(folder, f"http://{instance}", address, faults, relays, pager, daemon, alertmanager, begun, stack)
 
 
-def _prometheus(port: int) -> Sequence[str]:
-    return (
-        _tool("prometheus"),
-        "--config.file=prometheus.yml",
-        "--storage.tsdb.path=data",
-        f"--web.listen-address={HOST}:{port}",
-        "--log.level=warn",
-    )
+def until_ready(daemon: subprocess.Popen[str], folder: Path, name: str) -> str:
+    """Wait until a daemon says that it is ready; returns its line. Raises LiveError with what it says instead."""
+    said = folder / f"{name}.out"
+    until(lambda: daemon.poll() is not None or "is ready" in said.read_text(), START_SECONDS, f"{name} is ready")
+    if daemon.poll() is not None:
+        raise LiveError((folder / f"{name}.err").read_text())
+    return said.read_text()
 
 
 def _alertmanager(port: int) -> Sequence[str]:

@@ -1,13 +1,24 @@
 """The judgement over a live run, and the pictures of it; the run itself is `make watch-check`'s."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from deploy.watch.live import OF_THE_MACHINE, PACE, called, unwanted, wanted
+from deploy.watch.alerts import ALERTS
+from deploy.watch.live import AT_THE_END, NOT_PROVOKED, OF_THE_MACHINE, PACE, called, unwanted, wanted
 from deploy.watch.live_breaks import BREAKS, QUIET, RELAYS, configuration
+from deploy.watch.live_daemons import Worn, daemon_breaks
+from deploy.watch.live_planted import FASTER
 from deploy.watch.live_stack import Call
 from deploy.watch.pictures import Curve, Frame, Lane, Span, curves, lanes
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def call(name, *, firing=True, **labels):
@@ -19,6 +30,8 @@ def calls_for(one):
     return [call(one.alert, **{label: subject}) for subject in one.subjects]
 
 
+WORN, STARVED = (Worn(Path(), None, instance, {}, {}) for instance in ("worn:1", "starved:1"))
+OF_DAEMONS = daemon_breaks(SimpleNamespace(instance="main:1"), WORN, STARVED)
 ALL = [each for one in BREAKS for each in calls_for(one)]
 
 
@@ -31,6 +44,52 @@ def test_the_right_calls_and_no_others_are_what_is_wanted():
 def test_a_call_that_does_not_come_is_missed(one):
     rest = [each for each in ALL if each not in calls_for(one)]
     assert wanted([one]) - called(rest) == wanted([one])
+
+
+def test_every_alert_is_provoked_or_stands_in_a_list_with_its_reason():
+    provoked = [one.alert for one in (*BREAKS, *OF_DAEMONS)]
+    assert len(set(provoked)) == len(provoked)
+    assert {*provoked, AT_THE_END, *NOT_PROVOKED} == {alert.name for alert in ALERTS}
+    assert not set(NOT_PROVOKED) & set(provoked)
+
+
+def test_the_ways_of_daemons_are_about_what_their_alerts_are_about():
+    about = {alert.name: alert.about for alert in ALERTS}
+    kinds = {one.alert: about[one.alert][-1] for one in OF_DAEMONS}
+    subjects = {one.alert: one.subjects for one in OF_DAEMONS}
+    assert {name: subjects[name] for name, kind in kinds.items() if kind == "instance"} == {
+        "BackstayConfigReloadFailed": ("main:1",),
+        "BackstayEventLoopLagHigh": ("starved:1",),
+        "BackstayJournalWriteFailures": ("worn:1",),
+    }
+
+
+def test_what_is_planted_divides_patience_and_fails_once():
+    program = f"""
+import os, pathlib
+from deploy.watch import live_planted
+from backstay.session.settings import VerifySettings
+from backstay.relay import guests
+before = VerifySettings(), guests.STALL_SECONDS
+live_planted.hurry()
+after = VerifySettings(), guests.STALL_SECONDS
+assert after[0].first_seconds * {FASTER} == before[0].first_seconds and after[0].repeats == before[0].repeats
+assert after[1] * {FASTER} == before[1]
+seen = []
+live_planted.Journal.receive = lambda journal, message: seen.append(message)
+live_planted.plant()
+pathlib.Path("crash").touch()
+try:
+    live_planted.Journal.receive(None, 1)
+except live_planted.PlantedError:
+    live_planted.Journal.receive(None, 2)
+print(seen)
+"""
+    with TemporaryDirectory() as folder:
+        environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-c", program]
+        said = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
+    assert said.stdout == "[2]\n", said.stderr
 
 
 def test_a_call_that_nobody_wanted_is_found():
