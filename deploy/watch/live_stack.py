@@ -45,6 +45,9 @@ scrape_configs: [{{job_name: {job}, static_configs: [{{targets: [{targets}]}}]}}
 PAST_SECONDS, PAST_STEP_SECONDS = 400, 5
 """So much of a past has the daemon, in which all was well: a young process is not judged by its budget."""
 
+BEFORE = "before"
+"""The instance of that past, so that nothing that was lost at the daemon's start is taken for a loss of later."""
+
 PAST = {"expected": 1, "unavailable": 0}
 """Seconds of each kind in a second of it."""
 
@@ -242,14 +245,14 @@ def watch(stack: ExitStack, folder: Path, *, job: str, targets: Sequence[str], a
     return address
 
 
-def remember(folder: Path, instance: str, connections: Sequence[str]) -> None:
+def remember(folder: Path, connections: Sequence[str]) -> None:
     """Give Prometheus, before it starts, a past of these connections."""
     now, lines = int(time.time()), []
     for kind, rate in PAST.items():
         name = f"backstay_connection_{kind}_seconds"
         lines.append(f"# TYPE {name} counter")
         for connection in connections:
-            labels = f'job="{JOB}",instance="{instance}",connection="{connection}"'
+            labels = f'job="{JOB}",instance="{BEFORE}",connection="{connection}"'
             lines += [
                 f"{name}_total{{{labels}}} {rate * (PAST_SECONDS - ago)} {now - ago}"
                 for ago in range(PAST_SECONDS, 0, -PAST_STEP_SECONDS)
@@ -271,7 +274,7 @@ def stage(
 ) -> Iterator[Stage]:
     """Start everything; `config` is a backstay.toml with `{http}` for the port. Raises LiveError.
 
-    `connections` have a past; `beside` are addresses of other daemons that are watched as well.
+    `connections` have a past, and are waited for; `beside` are addresses of other daemons that are watched as well.
     """
     http, alertmanager, pager_port = free_ports(3)
     (folder / "records.yml").write_text(rule_files.records_file(pace))
@@ -280,7 +283,7 @@ def stage(
     (folder / "alertmanager.yml").write_text(rule_files.alertmanager_file(pace, webhook=webhook))
     (folder / "backstay.toml").write_text(config.format(http=http))
     instance = f"{HOST}:{http}"
-    remember(folder, instance, connections)
+    remember(folder, connections)
     with ExitStack() as stack:
         pager = Pager(pager_port)
         stack.callback(pager.stop)
@@ -289,10 +292,17 @@ def stage(
         daemon = stack.enter_context(program(backstay, folder, "backstay"))
         stack.enter_context(program(_alertmanager(alertmanager), folder, "alertmanager"))
         said = until_ready(daemon, folder, "backstay")
+        until(lambda: _are_ready(f"http://{instance}", connections), START_SECONDS, "all connections are ready")
         address = watch(stack, folder, job=JOB, targets=[instance, *beside], alertmanager=alertmanager)
         until(lambda: _answers(f"http://{HOST}:{alertmanager}/-/ready"), START_SECONDS, "Alertmanager is ready")
         faults = dict(FAULTS.findall(said))
         yield Stage(folder, f"http://{instance}", address, faults, relays, pager, daemon, alertmanager, begun, stack)
+
+
+def _are_ready(http: str, connections: Sequence[str]) -> bool:
+    """Whether all of them are; one that is not wanted now, too."""
+    rows = {row["name"]: row for row in fetch(f"{http}/api/v1/status")["connections"]}
+    return all(name in rows and rows[name]["state"] == "ready" for name in connections)
 
 
 def until_ready(daemon: subprocess.Popen[str], folder: Path, name: str) -> str:

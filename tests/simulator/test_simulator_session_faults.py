@@ -28,6 +28,16 @@ def test_the_dialog_leaves_the_greeting_unanswered_until_a_person_agrees(simulat
     assert client.next()[0] == "200"
 
 
+def test_a_clock_that_is_wrong_is_told_to_whoever_asks(simulator, dial):
+    client = dial(simulator).ready()
+    simulator.faults.clock(seconds=-3600)
+    client.send(105)
+    assert abs(int(client.read(109)[-1]) / 1000 - (time.time() - 3600)) < 60
+    client.send(49, 1)
+    assert abs(int(client.read(49)[-1]) - (time.time() - 3600)) < 60
+    assert simulator.state()["faults"]["clock"] == -3600
+
+
 def test_dropped_requests_get_no_answer_but_the_time_does(simulator, dial):
     client = dial(simulator).ready()
     simulator.faults.drop_requests(seconds=60)
