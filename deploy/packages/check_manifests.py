@@ -1,9 +1,10 @@
-"""Check that the overlays can be rendered, and that Kubernetes and the Prometheus operator know every field of them.
+"""Check that Kubernetes and the Prometheus operator know every field of the overlays, and what these mean together.
 
     python -m deploy.packages.check_manifests
 
 Kinds of Kubernetes are checked by kubernetes-validate; those of the operator by the compiler, against its published
-TypeScript types, which npm fetches into a temporary folder. Each checker has to find a misspelt field first.
+TypeScript types, which npm fetches into a temporary folder; the meaning by `deploy.packages.meaning`. Each checker has
+to find a mistake first.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from deploy.packages.meaning import DAEMON, NAME, misunderstandings
 from deploy.typescript import compiled, types
 
 OVERLAYS = Path(__file__).resolve().parents[1] / "kubernetes" / "overlays"
@@ -26,6 +28,17 @@ MISTAKES = (("StatefulSet", '"serviceName"', '"servicName"'), ("PodMonitor", '"p
 """What is put wrong, in which kind, to see that it is found."""
 
 Manifest = dict[str, Any]
+
+
+def rewritten(manifests: list[Manifest]) -> list[Manifest]:
+    """With the daemon's label in every selector of its policy: what `includeSelectors` makes of others' pods."""
+    spoilt = json.loads(json.dumps(manifests))
+    for one in spoilt:
+        if one["kind"] == "NetworkPolicy":
+            for rule in (*one["spec"].get("ingress", ()), *one["spec"].get("egress", ())):
+                for peer in (*rule.get("from", ()), *rule.get("to", ())):
+                    peer.get("podSelector", {}).setdefault("matchLabels", {})[NAME] = DAEMON
+    return spoilt
 
 
 def render(overlay: Path) -> list[Manifest]:
@@ -71,6 +84,9 @@ def main() -> int:
         for overlay in sorted(OVERLAYS.iterdir()):
             manifests = render(overlay)
             found += problems(folder, manifests)
+            found += "".join(f"{overlay.name}: {one}\n" for one in misunderstandings(manifests))
+            spoilt = misunderstandings(rewritten(manifests))
+            found += "" if spoilt else f"{overlay.name}: rewritten selectors are not found\n"
             for kind, right, wrong in MISTAKES:
                 spoilt = [json.loads(json.dumps(m).replace(right, wrong)) for m in manifests if m["kind"] == kind]
                 found += "" if problems(folder, spoilt) else f"{overlay.name}: {wrong} is not found\n"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from backstay import __version__
 from backstay.config import Config
 from deploy import checks
 from deploy.packages import check
@@ -40,6 +41,15 @@ def test_the_image_is_built_from_every_room_and_from_nothing_else():
     rooms = {line[1:] for line in ignored if line.startswith("!")}
     packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-dir"].values()
     assert {path.split("/")[0] for path in packages} == {name for name in rooms if (ROOT / name).is_dir()}
+
+
+def test_the_tag_that_pods_ask_for_is_that_of_this_version():
+    overlays = sorted((DEPLOY / "kubernetes" / "overlays").glob("*/kustomization.yaml"))
+    texts = [path.read_text(encoding="utf-8") for path in overlays]
+    texts.append((ROOT / "docs" / "deployment.md").read_text(encoding="utf-8"))
+    for text in texts:
+        tags = re.findall(r"\bname: backstay,.*? newTag: ([^ ]+) |-t backstay:(\S+)", text)
+        assert {"".join(tag) for tag in tags} == {__version__}
 
 
 @pytest.mark.parametrize("one", check.CHECKS, ids=lambda one: one.name)
