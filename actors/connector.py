@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import select
 import socket
 import sys
 from typing import Any
@@ -22,6 +24,12 @@ KEEPALIVE_IDLE_SECONDS, KEEPALIVE_INTERVAL_SECONDS, KEEPALIVE_PROBES = 10, 5, 3
 """For links that vanish; a frozen peer needs the application's own probes."""
 
 USER_TIMEOUT_MILLISECONDS = 20_000
+
+LAST_WORDS_SECONDS = 1.0
+"""What was written no longer ago may not have been read yet: a few round trips to another continent. Less than
+`FINISH_SECONDS` of a session that ends."""
+
+_PEER_CLOSED: int = getattr(select, "POLLRDHUP", select.POLLHUP)
 
 _CAUSES: tuple[tuple[type[OSError], Cause], ...] = (
     (ConnectionRefusedError, Cause.REFUSED),
@@ -46,6 +54,7 @@ class Connector(Actor):
         self._meter = meter
         self._sock: socket.socket | None = None
         self._epoch = 0
+        self._written_at = -LAST_WORDS_SECONDS  # monotonic seconds; the greeting does not count
 
     def receive(self, message: Any) -> None:
         """Dial, write, hang up or finish."""
@@ -123,6 +132,7 @@ class Connector(Actor):
             return
         self._meter.messages_sent += write.messages
         self._send(write.data)
+        self._written_at = self.now()
 
     def _send(self, data: bytes) -> None:
         assert self._sock is not None  # noqa: S101  # both callers have looked
@@ -136,9 +146,28 @@ class Connector(Actor):
             self._meter.sent_bytes += len(data)
 
     def _hang_up(self) -> None:
+        if self._sock is not None:
+            self._let_read(self._sock)
         self._sock = None
         if self._wire.close(self._grip):
             self._credit.kick()
+
+    def _let_read(self, sock: socket.socket) -> None:
+        """Say that nothing more comes, and let the other side read what it has not yet, until it closes.
+
+        A socket closed with something unread in it ends with a reset, which may throw away what the other side has not
+        read: the last orders and cancels. The Reader goes on meanwhile, so that nothing is left unread.
+        """
+        remaining = self._written_at + LAST_WORDS_SECONDS - self.now()
+        if remaining <= 0.0:
+            return
+        self.excused_until = self.now() + remaining
+        with contextlib.suppress(OSError, ValueError):  # it has ended by itself, or was cut
+            sock.shutdown(socket.SHUT_WR)
+            look = select.poll()
+            look.register(sock, _PEER_CLOSED)
+            look.poll(remaining * 1_000)
+        self.excused_until = 0.0
 
 
 def _tune(sock: socket.socket) -> None:

@@ -263,7 +263,7 @@ class Session(Actor):
             if self.abandoned:
                 return  # it hung in one of them, and a successor owns what the others are about
             self._handlers[type(effect)](effect)
-        if not self.abandoned:
+        if not self.abandoned and not self._unfinished:  # "stopped" is shown by `end`, behind the last words
             self._show(now)
 
     def _show(self, now: float) -> None:

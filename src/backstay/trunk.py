@@ -11,8 +11,9 @@ from backstay.supervisor.specs import ChildSpec, Intensity, SupervisorSpec
 from backstay.supervisor.supervisor import supervisor_child
 from backstay.watching import CONNECTIONS
 
-STOP_MARGIN_SECONDS = 0.5
-"""Beyond the time to drain, for connections to say what has become of the orders that did not leave."""
+STOP_MARGIN_SECONDS = 2.5
+"""Beyond the time to drain, for connections to say what has become of the orders that did not leave: their last bytes
+take up to 2 s."""
 
 RELAYS = "relays"
 """The top-level supervisor with one child a listening socket."""

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
+import select
+import socket
+import struct
+import termios
 from collections import Counter
 
 import pytest
 from trader import cancel, limit_order
 
+import backstay.actors.connector
+from backstay.protocol.framing import text
 from backstay.simulator import Simulator
 
 ORDERS = 60
@@ -28,6 +35,57 @@ def resting(client, simulator: Simulator, count: int) -> None:
 
 def statuses(state) -> Counter[str]:
     return Counter(order["status"] for order in state["orders"])
+
+
+def unacknowledged_bytes(sock: socket.socket) -> int:
+    return struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)))[0]
+
+
+def test_what_a_client_says_is_acknowledged_before_it_is_dealt_with(build, simulator) -> None:
+    """Nagle's algorithm is on here, as in the official ibapi: a second request would be kept back until then."""
+    client = build(simulator.address).client()
+    client.greet()
+    client.start(7)
+    client.expect(9)
+    kinds = []
+    simulator.events.append(lambda event: kinds.append(event.name) if event.kind == "request" else None)
+    for count in range(1, 6):
+        client.send(59, 1, 3)  # a setting: no answer carries the acknowledgement
+        simulator.wait_for(lambda _, count=count: kinds.count("reqMarketDataType") == count)
+        assert unacknowledged_bytes(client.sock) == 0
+
+
+def test_a_gateway_that_still_talks_can_read_the_last_requests_of_a_client_that_left(
+    build, gateway, monkeypatch
+) -> None:
+    monkeypatch.setattr(backstay.actors.connector, "LAST_WORDS_SECONDS", 30.0)
+    house = build(gateway.address)
+    client = house.client()
+    client.sock.sendall(b"API\0" + b"\0\0\0\x09v100..200")
+    gateway.accept()
+    gateway.say(text(176, "20260401 12:00:00 EST"))
+    client.next_frame()
+    client.start(7)
+    gateway.receive_id(71)
+    gateway.say(text(15, 1, "DU1234567") + text(9, 1, 1))
+    gateway.receive_id(49)
+    gateway.say(text(49, 1, 1_785_600_000))
+    client.version = 176
+    client.expect(9)
+    client.send(1, 11, 1, 0, "AAPL", "STK", "", "0.0", "", "", "SMART", "", "USD", "", "", 0, "", 0, 0, "")
+    gateway.receive_id(1)
+    client.send(2, 2, 1)
+    client.close()
+    look = select.poll()
+    look.register(gateway.sock, select.POLLRDHUP)
+    assert look.poll(15_000)
+    for _ in range(3):  # a socket that was closed would answer the first with a reset
+        gateway.say(text(1, 6, 1, 1, "100.0", 1, 0))
+    assert gateway.receive_id(2)[2] == b"1"
+    with pytest.raises(EOFError):
+        gateway.receive()
+    gateway.sock.close()
+    house.wait(lambda status: not status.connections)
 
 
 def test_cancels_that_wait_for_the_pace_when_their_client_leaves_arrive(build, simulator) -> None:
