@@ -12,12 +12,19 @@ from backstay.protocol.messages import request_key
 from backstay.protocol.vocabulary import Kind
 from backstay.session.firsts import NEVER_DUE
 from backstay.session.gate import REQ_CURRENT_TIME, Gate
-from backstay.session.ledger import FORGOTTEN, Entry
+from backstay.session.ledger import FORGOTTEN, MAX_PREVIEWS, Entry
 from backstay.session.notices import Notice
 from backstay.session.pacing import Item, Lane
 from backstay.session.reasons import Reason
 from backstay.session.sieve_words import Mute, Swallow
 from backstay.session.tally import count_failed
+from backstay.session.watched import OPEN_ORDER
+
+DUPLICATE_ORDER = frozenset({103})
+"""The same of an order id, should TWS count that of a preview as used."""
+
+_PREVIEW = frozenset({OPEN_ORDER})
+"""What answers a preview."""
 
 DUPLICATE_CODES = frozenset({102, 322, 385, 386, 10278, 10281})
 """What TWS says of a request that it has already: one that was repeated had arrived after all."""
@@ -35,6 +42,7 @@ class Again(Gate):
         self.open = True
         self.restoring = 0
         self.muted.clear()
+        self.previews_muted.clear()
         for payload in self.ledger.settings.values():
             self._put_back(Lane.SETTINGS, Item(payload))
         begin()
@@ -95,6 +103,21 @@ class Again(Gate):
         entry.epoch, entry.queued = FORGOTTEN, True
         entry.renew_wanted, entry.flowed, entry.repeats = False, False, 0
         self.outbox.push(Lane.BULK, Item(entry.payload, entry=entry))
+
+    def repeat_preview(self, order_id: int, item: Item) -> None:
+        """TWS has said nothing of this preview: ask once more. Of two answers the client hears one."""
+        self.previews_muted[order_id] = None
+        if len(self.previews_muted) > MAX_PREVIEWS:
+            del self.previews_muted[next(iter(self.previews_muted))]
+        self.effects.append(Mute(self.epoch, order_id, DUPLICATE_ORDER))
+        self.effects.append(Swallow(self.epoch, order_id, _PREVIEW, _PREVIEW))
+        self.push_trade(item)
+
+    def _use_order_id_anew(self, order_id: int | None) -> None:
+        """The client orders something under this id: what TWS says on it from now on is for the client."""
+        if self.previews_muted.pop(order_id or 0, 0) is None and order_id is not None:
+            self.effects.append(Mute(self.epoch, order_id, frozenset()))
+            self.effects.append(Swallow(self.epoch, order_id))
 
     def abandon(self, entry: Entry) -> None:
         """The gateway has had its time: cancel the read, in case it is still at it."""

@@ -158,6 +158,8 @@ class Desk(Again):
             self._refuse_order(item, self.closed)
         else:
             item.is_order = True
+            if self.previews_muted:
+                self._use_order_id_anew(request_key(item.payload, self.version))
             self.offer_trade(item)
 
     def _take_order_cancel(self, request: Request, item: Item) -> None:
@@ -180,6 +182,7 @@ class Desk(Again):
 
     def forget_questions(self) -> None:
         """Nobody is there any more to hear an answer: streams and reads give way to orders and cancels."""
+        self.ledger.take_previews()
         for entry in list(self.ledger.entries.values()):
             self.ledger.drop(entry)
         for line in (*self.outbox.lanes, self.clocks):
@@ -194,6 +197,7 @@ class Desk(Again):
 
         Orders and their cancels still go out; what TWS knows of streams and settings is undone.
         """
+        self.ledger.take_previews()
         for entry in list(self.ledger.entries.values()):
             if self.open and entry.is_known_in(self.epoch):
                 self._cancel_ourselves(entry)

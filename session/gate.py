@@ -40,6 +40,7 @@ class Gate(Trades):
     """The way out of a session."""
 
     muted: set[int] = field(default_factory=set[int])
+    previews_muted: dict[int, None] = field(default_factory=dict[int, None])  # ids of orders
     restoring: int = 0  # put back after a new socket and not yet out
     look_due: float = NEVER_DUE
     firsts: Firsts = field(init=False)
@@ -216,11 +217,11 @@ class Gate(Trades):
             self.unspoken.left(None, item, self.settings, now=self.now)
         elif key is not None and item.is_preview:
             self.ledger.preview_sent(key)
+            self.unspoken.left(key, item, self.settings, now=self.now)
         elif key is not None and number in ORDERS:
             self.ledger.order_sent(key)
             count_order_sent(self, ORDER, key, since=item.since)
-            if item.intent is not None:  # TWS says nothing but the answer itself of a preview
-                self.unspoken.left(key, item, self.settings, now=self.now)
+            self.unspoken.left(key, item, self.settings, now=self.now)
         elif key is not None and number == CANCEL_ORDER:
             self.ledger.cancel_sent(key, item.payload)
             if not item.repeats:

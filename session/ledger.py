@@ -39,7 +39,7 @@ UNSEEN_SECONDS = 10.0
 """A calculation takes TWS a fraction of this; one asked before is taken to be answered when a socket breaks."""
 
 MAX_PREVIEWS = 1_000
-"""Previews of orders without an answer; beyond this the oldest is taken to be answered."""
+"""Previews of orders without an answer; beyond this new ones are refused."""
 
 MAX_UNSEEN = 100
 """Calculations remembered at once; beyond this the oldest is taken to be answered."""

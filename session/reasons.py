@@ -27,6 +27,7 @@ class Reason(StrEnum):
     WAITED = "it waited for the gateway for {seconds:g} s"
     TOO_MANY_ORDERS = "too many orders are waiting"
     TOO_MANY_CANCELS = "too many cancels are waiting"
+    TOO_MANY_PREVIEWS = "too many previews of orders are without an answer"
     TOO_MANY_QUERIES = "too many queries wait for IB's limits on historical data"
     NOT_RECONCILED = "earlier orders are not reconciled: the gateway did not list them"
     JOURNAL_BROKEN = "the journal can not be used ({trouble})"

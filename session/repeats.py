@@ -1,12 +1,14 @@
-"""Reads that were written more than once: of their answers the client gets one."""
+"""Reads, and previews of orders, that were written more than once: of their answers the client gets one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from backstay.protocol.messages import response_key, ticks_done
+from backstay.protocol.order_fields import read_order
 from backstay.protocol.responses import HISTORICAL_TICKS
 from backstay.session.sieve_words import Swallow
+from backstay.session.watched import OPEN_ORDER
 
 MAX_REPEATED = 1_000
 """Repeated reads whose answers are counted; should more be late at once, the client gets those of the rest twice."""
@@ -30,22 +32,27 @@ class Repeated:
 class Repeats:
     """The repeated reads of an epoch."""
 
-    by_key: dict[int, Repeated] = field(default_factory=dict[int, Repeated])
+    by_key: dict[tuple[int, bool], Repeated] = field(default_factory=dict[tuple[int, bool], Repeated])
+    """By request id, or by order id and True: the two are often the same small numbers."""
 
     def swallow(self, swallow: Swallow) -> None:
         """One answer passes, and no other; without numbers, all pass again."""
+        key = swallow.key, OPEN_ORDER in swallow.numbers
         if not swallow.numbers:
-            self.by_key.pop(swallow.key, None)
-        elif swallow.key in self.by_key:
-            self.by_key[swallow.key].copies += 1
+            self.by_key.pop((swallow.key, False), None)
+            self.by_key.pop((swallow.key, True), None)
+        elif key in self.by_key:
+            self.by_key[key].copies += 1
         elif len(self.by_key) < MAX_REPEATED:
-            self.by_key[swallow.key] = Repeated(swallow.numbers, swallow.ends)
+            self.by_key[key] = Repeated(swallow.numbers, swallow.ends)
 
     def is_extra(self, number: int, payload: bytes, version: int) -> bool:
         """Whether this belongs to an answer that the client has had."""
-        key = response_key(payload, version)
-        found = None if key is None else self.by_key.get(key)
+        is_order, key = number == OPEN_ORDER, response_key(payload, version)
+        found = None if key is None else self.by_key.get((key, is_order))
         if found is None or key is None or number not in found.numbers:
+            return False
+        if is_order and not _is_preview(payload, version):
             return False
         extra = found.had_one or payload in found.rows
         if len(found.rows) < MAX_ROWS_COMPARED:
@@ -54,5 +61,10 @@ class Repeats:
             found.had_one = True
             found.copies -= 1
             if not found.copies:
-                del self.by_key[key]
+                del self.by_key[key, is_order]
         return extra
+
+
+def _is_preview(payload: bytes, version: int) -> bool:
+    facts = read_order(payload, version)
+    return facts is not None and facts.what_if

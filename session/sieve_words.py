@@ -50,7 +50,8 @@ class Await:
 class Swallow:
     """The read on `key` is written once more: of its answers (`numbers`, concluded by `ends`) the client gets one.
 
-    Without numbers: the client uses the key anew, and gets what comes.
+    Where openOrder is the answer, `key` is an order id, and a preview is meant. Without numbers: the client uses the
+    key anew, and gets what comes.
     """
 
     epoch: int

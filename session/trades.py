@@ -10,6 +10,7 @@ from backstay.protocol.requests import REQUESTS
 from backstay.protocol.vocabulary import Kind
 from backstay.session.counter import Counter
 from backstay.session.intents import Intent, IntentState, PlaceRefusal
+from backstay.session.ledger import MAX_PREVIEWS
 from backstay.session.notices import Notice
 from backstay.session.order_words import WriteDown
 from backstay.session.orders import Journal, Orders, Readiness
@@ -33,7 +34,12 @@ class Trades(Counter):
         return bool(self.trades or self.outbox.lanes[Lane.ORDERS] or unkept)
 
     def kind_of_queued(self, item: Item) -> Kind | None:
-        """What a frame is that waits; a global cancel counts as a cancel. None: a message nobody knows."""
+        """What a frame is that waits; a global cancel counts as a cancel. None: a message nobody knows.
+
+        A preview that is asked once more is a read of ours: what it repeats has an end of its own.
+        """
+        if item.is_preview and item.repeats:
+            return Kind.ONESHOT
         request = REQUESTS.get(message_id(item.payload, self.version))
         if request is None:
             return None
@@ -101,7 +107,9 @@ class Trades(Counter):
 
     def _place(self, item: Item, orders: Orders) -> None:
         placed = orders.place(item, self.version, epoch=self.epoch, at=self.at())
-        if placed is None:
+        if placed is None and len(self.ledger.previews) >= MAX_PREVIEWS:
+            self._refuse_order(item, Reason.TOO_MANY_PREVIEWS)
+        elif placed is None:
             item.is_preview = True
             self.push_trade(item)
         elif isinstance(placed, PlaceRefusal):

@@ -1,13 +1,14 @@
 """Orders and cancels that have left, and that TWS has not spoken of since: on a link that answers, they were dropped.
 
 TWS loses them as it loses any request while it is joining IB's servers. A cancel is written again: twice is harmless.
-An order is not: it comes into doubt, and TWS's lists decide. A cancel of everything is only reported, since by now
-there may be orders that the client wants.
+So is a preview, of which nothing lives. An order is not: it comes into doubt, and TWS's lists decide. A cancel of
+everything is only reported, since by now there may be orders that the client wants.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from enum import Enum, unique
 from typing import TYPE_CHECKING
 
 from backstay.session.firsts import NEVER_DUE
@@ -33,12 +34,21 @@ LOOK_SECONDS = 1.0
 """Between two looks: orders come by the dozen a second, and nothing depends on a moment."""
 
 
+@unique
+class What(Enum):
+    """What has left under the id of an order."""
+
+    ORDER = "order"
+    CANCEL = "cancel"
+    PREVIEW = "preview"
+
+
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What has left: an order or its cancel; without an id the cancel of all orders."""
+    """What has left, and when to look whether TWS has spoken of it. A cancel without an id is that of all orders."""
 
     order_id: int | None
-    is_cancel: bool
+    what: What
     payload: bytes
     at: float
     due: float
@@ -50,25 +60,26 @@ class Unspoken:
     """When to look again at what has left. Belongs to one core; what was answered stays in until the next look."""
 
     next_due: float = NEVER_DUE
-    _sent: dict[tuple[int | None, bool], Sent] = field(default_factory=dict[tuple[int | None, bool], Sent])
+    _sent: dict[tuple[int | None, What], Sent] = field(default_factory=dict[tuple[int | None, What], Sent])
 
     def left(self, order_id: int | None, item: Item, settings: Settings, *, now: float) -> None:
         """It has been written; this replaces what was written before it of the same kind and id."""
-        verify, is_cancel, wait = settings.verify, item.intent is None, settings.settle_seconds
-        if is_cancel and order_id is not None:
+        verify, wait = settings.verify, settings.settle_seconds
+        what = What.PREVIEW if item.is_preview else What.CANCEL if item.intent is None else What.ORDER
+        if what is not What.ORDER and order_id is not None:
             wait = min(verify.first_seconds * 2**item.repeats, verify.longest_seconds)
-        self.plan(Sent(order_id, is_cancel, item.payload, now, now + wait, item.repeats))
+        self.plan(Sent(order_id, what, item.payload, now, now + wait, item.repeats))
 
     def plan(self, sent: Sent) -> None:
         """Look at it when it is due."""
-        self._sent[sent.order_id, sent.is_cancel] = sent
+        self._sent[sent.order_id, sent.what] = sent
         self.next_due = min(self.next_due, sent.due)
 
     def take_due(self, now: float) -> list[Sent]:
         """What has been out for long enough, in the order in which it left; it is taken out."""
         due = [sent for sent in self._sent.values() if sent.due <= now]
         for sent in due:
-            del self._sent[sent.order_id, sent.is_cancel]
+            del self._sent[sent.order_id, sent.what]
         first = min((sent.due for sent in self._sent.values()), default=NEVER_DUE)
         self.next_due = max(first, now + LOOK_SECONDS)
         return due
@@ -91,8 +102,10 @@ def look_after_trades(core: Core) -> None:
         elif sent.order_id is None:
             core.owed.ledger.global_cancel_out = False
             desk.say(Notice.GLOBAL_CANCEL_IN_DOUBT, detail=Reason.SILENT)
-        elif sent.is_cancel:
+        elif sent.what is What.CANCEL:
             _repeat_cancel(core, sent.order_id, sent)
+        elif sent.what is What.PREVIEW:
+            _repeat_preview(core, sent.order_id, sent)
         else:
             _doubt(core, sent.order_id)
 
@@ -101,9 +114,9 @@ def _is_unanswered(core: Core, sent: Sent) -> bool:
     ledger, orders = core.owed.ledger, core.owed.orders
     if sent.order_id is None:
         return ledger.global_cancel_out and orders is not None and bool(orders.table.open_intents())
-    if sent.is_cancel:
-        return sent.order_id in ledger.cancels_out
-    return ledger.order_unanswered(sent.order_id)
+    if sent.what is What.ORDER:
+        return ledger.order_unanswered(sent.order_id)
+    return sent.order_id in (ledger.cancels_out if sent.what is What.CANCEL else ledger.previews)
 
 
 def _repeat_cancel(core: Core, order_id: int, sent: Sent) -> None:
@@ -114,6 +127,17 @@ def _repeat_cancel(core: Core, order_id: int, sent: Sent) -> None:
         return
     core.effects += [Mute(core.owed.epoch, order_id, CANCEL_TOO_LATE), Count("requests_repeated")]
     desk.push_trade(Item(sent.payload, since=core.now, repeats=sent.repeats + 1))
+
+
+def _repeat_preview(core: Core, order_id: int, sent: Sent) -> None:
+    desk = core.desk
+    if sent.repeats >= core.settings.verify.repeats:
+        core.owed.ledger.preview_answered(order_id)
+        desk.say(Notice.NO_ANSWER, key=order_id)
+        core.effects.append(Count("requests_unanswered"))
+        return
+    desk.repeat_preview(order_id, Item(sent.payload, since=core.now, repeats=sent.repeats + 1, is_preview=True))
+    core.effects.append(Count("requests_repeated"))
 
 
 def _doubt(core: Core, order_id: int) -> None:

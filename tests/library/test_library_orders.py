@@ -56,6 +56,15 @@ def test_a_preview_says_what_an_order_would_cost_and_places_nothing(house, simul
     assert not simulator.state()["orders"]
 
 
+def test_a_preview_that_tws_drops_is_asked_again_until_it_is_answered(house, simulator):
+    connection = house.ready()
+    simulator.faults.drop_requests(3.0)
+    preview = connection.preview(AAPL, CHEAP, timeout=PATIENCE)
+    assert preview.commission_currency == "USD"
+    assert sent(simulator) == 2
+    assert not simulator.state()["orders"]
+
+
 def test_what_tws_rejects_is_raised_with_its_code(house):
     nothing = backstay.Contract(symbol="NOSUCHTHING", sec_type="STK", exchange="SMART", currency="USD")
     trade = house.ready().place_order(nothing, CHEAP)
