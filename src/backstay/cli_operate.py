@@ -282,7 +282,7 @@ def _wait(turn: Turn, client: ControlClient, order: Mapping[str, Any]) -> Outcom
     _progress(turn, "")
     if row is None:
         return Outcome(connection=name, ok=True, detail="its client has left", seconds=seconds)
-    if reached(row, order) and not (turn.name == "drain" and row.get("unfinished")):
+    if reached(row, order) and not _ran_out(row, order):
         return Outcome(connection=name, ok=True, state=row["state"], detail=detail, seconds=seconds)
     return Outcome(
         connection=name,
@@ -293,6 +293,11 @@ def _wait(turn: Turn, client: ControlClient, order: Mapping[str, Any]) -> Outcom
         code="timed_out",
         exit=Exit.TIMED_OUT,
     )
+
+
+def _ran_out(row: Mapping[str, Any], order: Mapping[str, Any]) -> bool:
+    """Whether this drain ended before all had finished; the row of what was down may tell of an earlier one."""
+    return order["command"] == "drain" and order["state"] not in DOWN_STATES and row.get("unfinished", False)
 
 
 def _progress(turn: Turn, text: str) -> None:
