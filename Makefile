@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: run test coverage schedules browser clean-clone docs lint style types watch-check deploy-check bench bench-control ci clean
+.PHONY: run test coverage schedules browser clean-clone docs docs-serve lint style types watch-check deploy-check bench bench-control ci clean
 
 run: $(VENV)/.ready-run
 	$(BIN)/backstay run --simulator
@@ -40,6 +40,10 @@ clean-clone: $(VENV)/.ready-test
 # The documentation as a site in build/site; a broken link fails.
 docs: $(VENV)/.ready-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+# The same at the address that alerts link to, until it is interrupted.
+docs-serve: docs
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory build/site 8000
 
 lint: style types
 

@@ -14,10 +14,12 @@ from typing import Any
 from mkdocs.exceptions import PluginError
 
 ROOT = Path(__file__).resolve().parents[2]
+ALERTS = ROOT / "deploy" / "prometheus" / "backstay.alerts.yml"
 DOCS = ROOT / "docs"
 OUTSIDE = re.compile(
     r"<(?:script|img|iframe|source)\b[^>]*\bsrc=\"(?:https?:)?//[^>]*>|<link\b[^>]*\bhref=\"(?:https?:)?//[^>]*>"
 )
+RUNBOOK = re.compile(r"runbook_url: \"https?://[^/]+/([^\"]+)\"")
 LINK = re.compile(r"(?<!!)\[([^\]]+)\]\((\.\./[^)#\s]*)(#[^)\s]*)?\)")
 
 
@@ -33,8 +35,11 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def on_post_build(config: Any) -> None:
-    """See to it that no page loads anything from outside."""
-    pages = sorted(Path(config.site_dir).rglob("*.html"))
+    """See to it that no page loads anything from outside, and that alerts link to pages that there are."""
+    site = Path(config.site_dir)
+    if missing := missing_runbooks(ALERTS.read_text(encoding="utf-8"), site):
+        raise PluginError("alerts link to pages that are not there: " + ", ".join(missing))
+    pages = sorted(site.rglob("*.html"))
     problems = [f"{page}: {found}" for page in pages for found in loaded_from_outside(page.read_text(encoding="utf-8"))]
     if problems:
         raise PluginError("loaded from outside:\n" + "\n".join(problems))
@@ -43,6 +48,14 @@ def on_post_build(config: Any) -> None:
 def loaded_from_outside(html: str) -> list[str]:
     """Scripts, pictures and style sheets of other hosts; links that somebody may click are none."""
     return OUTSIDE.findall(html)
+
+
+def missing_runbooks(alerts: str, site: Path) -> list[str]:
+    """What the links of alerts name that the built site does not have."""
+    paths = RUNBOOK.findall(alerts)
+    if len(paths) != alerts.count("alert:"):
+        raise PluginError("not every alert has a link to its runbook")
+    return sorted({path for path in paths if not (site / path).is_file()})
 
 
 def without_outer_links(markdown: str, source: str) -> str:

@@ -14,7 +14,7 @@ WINDOW = re.compile(r"(?<=\[)\d+[smhd](?=\])")
 SECONDS = re.compile(r"\{(\d+)s\}")
 
 DOCS_URL = "http://localhost:8000"
-"""Where `mkdocs serve` has the documentation."""
+"""Where compose and `make docs-serve` have the documentation."""
 
 GRAFANA_URL = "http://localhost:3000"
 
@@ -104,7 +104,7 @@ class Alert:
         return {
             "summary": self.summary,
             "description": self.description,
-            "runbook_url": f"{links.docs}/runbooks/{self.name}/",
+            "runbook_url": f"{links.docs}/runbooks/{self.name}.html",
             "dashboard_url": f"{board}?{variables}" if variables else board,
         }
 

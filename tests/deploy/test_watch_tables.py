@@ -84,6 +84,27 @@ def test_a_changed_or_missing_file_is_found(tmp_path):
     assert generate.differing(tmp_path, Links()) == [first, second]
 
 
+def test_links_of_ones_own_go_into_a_folder_of_ones_own(tmp_path):
+    before = generate.files(Links())
+    addresses = ["--docs-url", "https://docs.example.org/backstay/", "--grafana-url", "https://grafana.example.org"]
+    assert generate.main([*addresses, "--out", str(tmp_path)]) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"backstay.alerts.yml", "prometheus-rule.yaml"}
+    text = (tmp_path / "backstay.alerts.yml").read_text(encoding="utf-8")
+    pages = re.findall(r'runbook_url: "https://docs\.example\.org/backstay/(.*)\.html"', text)
+    assert len(pages) == len(ALERTS)
+    assert all((ROOT / "docs" / f"{page}.md").is_file() for page in pages)
+    assert "https://grafana.example.org/d/backstay-overview" in text
+    assert "localhost" not in text
+    assert generate.files(Links()) == before
+    assert generate.differing(ROOT, Links()) == []
+
+
+def test_links_of_ones_own_never_go_into_the_committed_files(capsys):
+    with pytest.raises(SystemExit):
+        generate.main(["--docs-url", "https://docs.example.org"])
+    assert "--out FOLDER" in capsys.readouterr().err
+
+
 def test_every_alert_has_a_case_that_fires_and_one_that_stays_silent():
     assert uncovered() == []
 

@@ -49,6 +49,17 @@ def test_a_link_to_what_is_not_there_fails(hooks, target):
         hooks.without_outer_links(f"[it]({target})", "index.md")
 
 
+def test_an_alert_that_links_to_a_page_that_the_site_has_not_is_found(hooks, tmp_path):
+    (tmp_path / "runbooks").mkdir()
+    (tmp_path / "runbooks" / "One.html").touch()
+    alert = '- alert: {0}\n  annotations:\n    runbook_url: "http://localhost:8000/runbooks/{1}"\n'
+    assert hooks.missing_runbooks(alert.format("One", "One.html"), tmp_path) == []
+    both = alert.format("One", "One/") + alert.format("Two", "Two.html")
+    assert hooks.missing_runbooks(both, tmp_path) == ["runbooks/One/", "runbooks/Two.html"]
+    with pytest.raises(PluginError, match="not every alert"):
+        hooks.missing_runbooks(alert.format("One", "One.html") + "- alert: Two\n", tmp_path)
+
+
 def test_a_page_that_loads_something_from_outside_is_found(hooks):
     assert hooks.loaded_from_outside('<script src="https://cdn.example.org/x.js"></script>')
     assert hooks.loaded_from_outside('<link rel="stylesheet" href="//fonts.example.org/x.css">')
