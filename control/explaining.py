@@ -96,6 +96,14 @@ _CAUSE_BY_STATE: Mapping[str, str] = {
 }
 """What a state on the way up ends as if it lasts: what a person can do then is known from its beginning."""
 
+_TROUBLE_BY_STATE: Mapping[str, str] = {
+    "handshaking": "no answer to the greeting yet",
+    "awaiting_acceptance": "a dialog waits on the gateway's screen, or it hangs",
+    "starting": "the gateway is not logged in yet, as it seems",
+    "verifying": "no request has been answered yet",
+    "degraded": "the gateway has lost IB's servers (1100)",
+}
+
 _ON_THE_WAY = ("connecting", "handshaking", "starting", "verifying", "syncing")
 
 _DOWN = ("waiting", "parked", "paused")
@@ -119,6 +127,11 @@ READ_ONLY_HELP = (
 )
 
 
+CLOCK_SECONDS = 5.0
+"""A difference that matters: fills and bars are ordered by the gateway's clock, alarms by ours."""
+
+CLOCK_HELP = ("Set the clocks of both machines by NTP.",)
+
 SLACK_SECONDS = 1.0
 """A probe that is just out, and answered at once, is no silence to speak of."""
 
@@ -128,6 +141,7 @@ class Line:
     """What is heard of a connection. `heard_wall`: the last byte, 0 for none; `broken_wall`: since when a farm is down.
 
     `idle_seconds`: so long without a byte, and it is asked; `patience_seconds`: so long, and it is given up.
+    `clock_seconds`: the gateway's clock less ours.
     """
 
     heard_wall: float
@@ -135,6 +149,7 @@ class Line:
     patience_seconds: float
     farms: Sequence[str] = ()
     broken_wall: float = 0.0
+    clock_seconds: float = 0.0
 
 
 def explain(
@@ -155,15 +170,24 @@ def explain(
         told = {**told, **_explain_line(line, now=now)}
     if not journal or hold is not None:
         return told
-    return {**told, "why": f"{told['why']} Orders are refused: {journal}.", "todo": [*told["todo"], *JOURNAL_HELP]}
+    rest = "the rest works." if row["state"] == "ready" and not told["todo"] else str(told["why"])
+    why = f"Orders are refused: the journal {journal}; {rest}"
+    return {**told, "why": why, "todo": [*JOURNAL_HELP, *told["todo"]]}
 
 
-def trouble_of(line: Line, *, now: float) -> str:
-    """The same in a word or two."""
+def trouble_of(state: str, line: Line, *, now: float, journal: str = "") -> str:
+    """What a status says of trouble that the state does not tell, in a word or two; empty if there is none."""
+    trouble = _TROUBLE_BY_STATE.get(state, "") if state != "ready" else _trouble_of_line(line, now)
+    return "; ".join(filter(None, (trouble, f"orders are refused: the journal {journal}" if journal else "")))
+
+
+def _trouble_of_line(line: Line, now: float) -> str:
     if silent := _silence(line, now):
         return f"silent for {silent:.0f} s"
     since = f" since {_clock(line.broken_wall)}" if line.broken_wall > 0.0 else ""
-    return f"data farm {', '.join(line.farms)} down{since}" if line.farms else ""
+    if line.farms:
+        return f"data farm {', '.join(line.farms)} down{since}"
+    return f"clock {line.clock_seconds:+.0f} s" if abs(line.clock_seconds) > CLOCK_SECONDS else ""
 
 
 def _silence(line: Line, now: float) -> float:
@@ -187,6 +211,13 @@ def _explain_line(line: Line, *, now: float) -> Mapping[str, Any]:
             "why": f"IB's data farm {', '.join(line.farms)} is down{since}: what it serves stands still.",
             "next": "It comes back by itself; streams that stay silent then are asked for again.",
             "todo": ["Wait, and look at IB's system status."],
+        }
+    if abs(line.clock_seconds) > CLOCK_SECONDS:
+        ahead = "ahead of" if line.clock_seconds > 0.0 else "behind"
+        return {
+            "why": f"It works, but the gateway's clock is {abs(line.clock_seconds):.0f} s {ahead} ours.",
+            "next": "Nothing: fills and bars carry its time, events and alarms ours.",
+            "todo": list(CLOCK_HELP),
         }
     return {}
 
@@ -223,7 +254,7 @@ def _explain_state(row: Mapping[str, Any], hold: Mapping[str, Any] | None, *, no
         why = f"{why} No orders are taken before {planned}."
     elif planned and state != "ready":
         return {
-            "why": f"{planned.capitalize()}: {reason or state}",
+            "why": f"{planned[:1].upper()}{planned[1:]}: {reason or state}",
             "next": f"{following} No alarm is raised, and orders are taken again after it.",
             "todo": [],
         }
@@ -245,10 +276,9 @@ def _what_is_known(row: Mapping[str, Any], now: float) -> tuple[str, str, list[s
     if state in {"waiting", "parked"}:
         following = _attempt(row["next_attempt_wall"], now)
     if state in _ON_THE_WAY:
-        why = f"{why[:-1]}, for {max(0.0, now - row['since_wall']):.0f} s."
         if reason:
             why += f" An operator had it begun anew: {detail}." if cause == OPERATOR else f" Before that: {reason}."
-        todo = [f"If it lasts: {line}" for line in todo]
+        todo[:1] = [f"If it lasts: {line}" for line in todo[:1]]
     return why, following, todo
 
 

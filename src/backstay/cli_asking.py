@@ -28,6 +28,9 @@ SCHEMA = 1
 """Of an error, and of an answer that the command line makes itself, as JSON."""
 
 
+LOOK_FURTHER = "; backstay doctor looks for the reason"
+
+
 class Answer(NamedTuple):
     """What a command has to tell, and the code it ends with."""
 
@@ -108,7 +111,8 @@ def ask(look: Callable[[], Answer], *, as_json: bool) -> Answer:
         return look()
     except ControlError as error:
         if not as_json:
-            return Answer(error.exit, f"backstay: {error}", complains=True)
+            more = LOOK_FURTHER if error.exit is Exit.UNREACHABLE else ""
+            return Answer(error.exit, f"backstay: {error}{more}", complains=True)
         problem = {"code": error.code, "message": str(error), "exit": error.exit}
         return Answer(error.exit, json.dumps({"schema": SCHEMA, "error": problem}))
 

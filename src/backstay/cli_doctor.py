@@ -12,6 +12,7 @@ from backstay.commands import Option, say
 from backstay.control.vocabulary import CONFIG_VARIABLE, Exit
 
 if TYPE_CHECKING:
+    from backstay.control.client import ControlClient
     from backstay.doctor import Finding
 
 CLIENT_ID = 2_147_400_000
@@ -33,17 +34,22 @@ def doctor(
 ) -> int:
     """Look for what is wrong: configuration, files, ports, the daemon, and each gateway as a client sees it.
 
-    Works before the daemon runs and while it does. It connects to each gateway for a moment, under a client id that
-    nobody uses; a gateway that does not trust this machine may ask a person. Each finding says what to do about it.
+    Works before the daemon runs and while it does; without it, it says so and looks at the rest. It connects to each
+    gateway for a moment, stand-ins too, under a client id that nobody uses; a gateway that does not trust this machine
+    may ask a person. Each finding says what to do about it.
 
-    Exit code 0 when all is well, 1 when something is not.
+    Exit code 0 when all is well, 1 when something is not. A daemon that was not started, a gateway in its planned
+    downtime and a connection that an operator holds are well.
     """
     from backstay.doctor import examine  # noqa: PLC0415  # half a second that the other commands do not owe
     from backstay.program import configuration  # noqa: PLC0415
 
     found: list[Finding] = []
     for one in examine(
-        lambda: configuration(config, simulate=False, environ=os.environ), client_id=client_id, seconds=timeout
+        lambda: configuration(config, simulate=False, environ=os.environ),
+        client_id=client_id,
+        seconds=timeout,
+        find=lambda: _beside(config),
     ):
         found.append(one)
         if not as_json:
@@ -52,3 +58,15 @@ def doctor(
     if as_json:
         say(json.dumps({"schema": 1, "ok": ok, "findings": [asdict(one) for one in found]}))
     return Exit.OK if ok else Exit.FAILED
+
+
+def _beside(config: Path | None) -> ControlClient | None:
+    """The daemon that was started from this configuration before it broke, if one has its socket there."""
+    from backstay.cli_asking import client_of  # noqa: PLC0415  # as above
+    from backstay.control.client import MisusedError, is_there  # noqa: PLC0415
+
+    try:
+        client = client_of(None if config is None else str(config), None)
+    except MisusedError:
+        return None
+    return client if is_there(Path(client.path)) else None

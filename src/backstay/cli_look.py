@@ -174,9 +174,10 @@ def tree(
 def _branches(node: Mapping[str, Any], before: str = "", last: bool = True) -> Iterator[str]:
     top = not before and node["path"] == node["name"]
     facts = [node["state"] if node["alive"] else f"{node['state']}, no thread"]
-    if node["restarts"]:
-        by_order = f", {node['operator_restarts']} by operators" if node["operator_restarts"] else ""
-        facts.append(f"{node['restarts']} restart{'' if node['restarts'] == 1 else 's'}{by_order}")
+    ordered = node["operator_restarts"]
+    for count, what in ((node["restarts"] - ordered, "restart"), (ordered, "ordered restart")):
+        if count:
+            facts.append(f"{count} {what}{'' if count == 1 else 's'}")
     if node["mailbox"]:
         facts.append(f"{node['mailbox']} waiting")
     if node["quiet_seconds"] is not None:

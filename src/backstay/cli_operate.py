@@ -323,7 +323,8 @@ def _line(turn: Turn, one: Outcome) -> str:
         parts = [part for part in (one.state, f"{one.seconds:.1f}s" if one.state else "", detail) if part]
         return f"{name}: {_DONE[turn.name]}" + (f" ({', '.join(parts)})" if parts else "")
     if one.code == "timed_out" and one.state:
-        return f"{name}: not there after {one.seconds:.0f} s: {one.state}" + (f", {detail}" if detail else "")
+        state = f"{one.state}, {detail}" if detail else one.state
+        return f"{name}: not there after {one.seconds:.0f} s: {state}; backstay explain {name} says more"
     return f"{name}: {detail}"
 
 

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
-from backstay.config import Config
-from backstay.control.client import ControlClient, ControlError, UnreachableError
-from backstay.control.explaining import HELP_BY_CAUSE, READ_ONLY_HELP
+from backstay.config import ClientIds, Config
+from backstay.control.client import ControlClient, ControlError, UnreachableError, is_there
+from backstay.control.explaining import CLOCK_HELP, CLOCK_SECONDS, HELP_BY_CAUSE, READ_ONLY_HELP
 from backstay.doctor_probe import DEFAULT_PORTS, Probed, listening_ports, probe
 from backstay.errors import ConfigError
 from backstay.metrics.listening import Address, ListenError, open_listener
-from backstay.session.calendar import Downtime, MaintenanceWindow, look_up
-
-CLOCK_SECONDS = 5.0
-"""A difference that matters: fills and bars are ordered by the gateway's clock, alarms by ours."""
+from backstay.session.calendar import Downtime, Planned, look_up
 
 DAEMON_SECONDS = 5.0
+
+ROOM_BYTES = 16 * 1024 * 1024
+"""Less is a disk about to be full: the journal of a busy day has a few MiB, and SQLite needs as much again at times."""
+
+CHECK_HELP = "Mend it (docs/configuration.md has all keys); backstay check FILE judges it again."
 
 DEGRADED_HELP = ("Look at IB's system status, and at the network of the gateway's machine.",)
 
@@ -35,29 +40,58 @@ class Finding:
     todo: tuple[str, ...] = ()
 
 
-def examine(load: Callable[[], Config], *, client_id: int, seconds: float) -> Iterator[Finding]:
-    """All findings, as they are made. `seconds`: for each step of each look at a gateway."""
+def examine(
+    load: Callable[[], Config],
+    *,
+    client_id: int,
+    seconds: float,
+    find: Callable[[], ControlClient | None] = lambda: None,
+) -> Iterator[Finding]:
+    """All findings, as they are made. `seconds`: for each step of each look at a gateway.
+
+    `find`: the daemon that may run beside a configuration that cannot be read.
+    """
     try:
         config = load()
     except ConfigError as error:
         for problem in error.problems:
-            yield Finding("configuration", ok=False, text=str(problem), todo=("See docs/configuration.md.",))
+            yield Finding("configuration", ok=False, text=str(problem), todo=(CHECK_HELP,))
+        if (client := find()) is not None:  # one that was started before the file broke
+            yield from _daemon(client)
         return
     yield Finding("configuration", ok=True, text="can be used")
     yield from _files(config)
-    yield from _daemon(config)
-    for name, gateway in config.gateways.items():
-        for endpoint in gateway.endpoints:
-            wants_orders = _wants_orders(config, name)
-            yield _gateway(f"gateway {name}", endpoint, client_id=client_id, seconds=seconds, orders=wants_orders)
-        if gateway.maintenance:
-            yield _planned(f"gateway {name}", gateway.maintenance, time.time())
+    yield from _daemon(ControlClient(config.control.socket), config)
+    yield from _shared(config)
+    for name in config.gateways:
+        yield from _endpoints(config, name, client_id=client_id, seconds=seconds)
+
+
+def _endpoints(config: Config, name: str, *, client_id: int, seconds: float) -> Iterator[Finding]:
+    gateway, wall = config.gateways[name], time.time()
+    planned = look_up(gateway.maintenance, wall)
+    look = functools.partial(_gateway, client_id=client_id, seconds=seconds, orders=_wants_orders(config, name))
+    first, *others = gateway.endpoints
+    yield _excused(look(f"gateway {name} {first}", first), planned)
+    for endpoint in others:
+        yield _excused(_stand_in(look(f"gateway {name} stand-in {endpoint}", endpoint), first), planned)
+    if gateway.maintenance:
+        when = "now" if planned.phase is Downtime.NOW else f"in {(planned.begins - wall) / 3600:.1f} h"
+        yield Finding(f"gateway {name} maintenance", ok=True, text=f"{when}: {planned.text}")
+
+
+def _excused(found: Finding, planned: Planned) -> Finding:
+    """What is away in its planned downtime is where it should be."""
+    if found.ok or planned.phase is not Downtime.NOW:
+        return found
+    return replace(found, ok=True, text=f"{found.text} ({planned.text})", todo=("Look again after it.",))
 
 
 def _files(config: Config) -> Iterator[Finding]:
     for check, path in (("journal", config.journal.path), ("control.holds", config.control.holds)):
-        trouble = _unwritable(path)
-        todo = ("Give the daemon's user the right to write there, or name another place.",) if trouble else ()
+        trouble = _unwritable(path) or _no_room(path.parent)
+        help_ = "Make room there, give the daemon's user the right to write there, or name another place."
+        todo = (help_,) if trouble else ()
         yield Finding(check, ok=not trouble, text=trouble or f"{path} can be written", todo=todo)
 
 
@@ -69,13 +103,18 @@ def _unwritable(path: Path) -> str:
     return "" if os.access(path.parent, os.W_OK | os.X_OK) else f"nothing can be written into {path.parent}"
 
 
-def _daemon(config: Config) -> Iterator[Finding]:
-    client = ControlClient(config.control.socket)
+def _no_room(folder: Path) -> str:
+    free = shutil.disk_usage(folder).free
+    return f"only {free // 1024} KiB are free in {folder}" if free < ROOM_BYTES else ""
+
+
+def _daemon(client: ControlClient, config: Config | None = None) -> Iterator[Finding]:
     try:
         status = client.status(timeout=DAEMON_SECONDS)
-    except UnreachableError:
-        yield Finding("daemon", ok=True, text="does not run")
-        yield from _ports(config)
+    except UnreachableError as error:
+        yield _away(Path(client.path), str(error))
+        if config is not None:
+            yield from _ports(config)
         return
     except ControlError as error:
         yield Finding("daemon", ok=False, text=str(error), todo=("Look at its log; restart it if it hangs.",))
@@ -83,6 +122,16 @@ def _daemon(config: Config) -> Iterator[Finding]:
     yield Finding("daemon", ok=True, text=f"runs, pid {status['pid']}")
     for row in status["connections"]:
         yield _connection(client, row)
+
+
+def _away(path: Path, why: str) -> Finding:
+    """A daemon that was stopped takes its socket with it; one that was killed leaves it behind."""
+    start = "Start it: backstay run, with the same configuration."
+    text = f"does not run ({why}); the rest is looked at without it"
+    if not is_there(path):
+        return Finding("daemon", ok=True, text=text, todo=(start,))
+    todo = ("It has left its socket behind, so it was killed: look at the end of its log.", start)
+    return Finding("daemon", ok=False, text=text, todo=todo)
 
 
 def _connection(client: ControlClient, row: Mapping[str, Any]) -> Finding:
@@ -114,15 +163,46 @@ def _wants_orders(config: Config, gateway: str) -> bool:
     return (gateway, False) in users
 
 
-def _gateway(name: str, endpoint: Address, *, client_id: int, seconds: float, orders: bool) -> Finding:
-    check = f"{name} {endpoint}"
+def _stand_in(found: Finding, first: Address) -> Finding:
+    """The same of an endpoint that is dialled only if another one is away: whether it could take over."""
+    if found.ok:
+        return replace(found, text=f"could stand in for {first}: {found.text}")
+    todo = (*found.todo, f"Until that is mended, nothing here takes over when {first} goes away.")
+    return replace(found, text=f"could not stand in for {first}: {found.text}", todo=todo)
+
+
+def _shared(config: Config) -> Iterator[Finding]:
+    """One TWS under two names: it lets each client id in once, whoever asks for it."""
+    for (one, first), (other, second) in combinations(config.gateways.items(), 2):
+        common = next((endpoint for endpoint in first.endpoints if endpoint in second.endpoints), None)
+        if common is None:
+            continue
+        shared = _first_shared_id(config, one, other)
+        text = f"both dial {common}" + ("" if shared is None else f", and both may use client id {shared}")
+        todo = () if shared is None else ("Give them client ids of their own, or make one gateway of the two.",)
+        yield Finding(f"gateways {one} and {other}", ok=shared is None, text=text, todo=todo)
+
+
+def _first_shared_id(config: Config, one: str, other: str) -> int | None:
+    pairs = product(_client_ids(config, one), _client_ids(config, other))
+    return next((found for first, second in pairs if (found := first.first_common(second)) is not None), None)
+
+
+def _client_ids(config: Config, gateway: str) -> Iterator[ClientIds]:
+    yield from (relay.client_ids for relay in config.relays.values() if relay.gateway == gateway)
+    for one in config.connections.values():
+        if one.gateway == gateway:
+            yield ClientIds((range(one.client_id, one.client_id + 1),))
+
+
+def _gateway(check: str, endpoint: Address, *, client_id: int, seconds: float, orders: bool) -> Finding:
     found = probe(endpoint, client_id, seconds)
     if found.cause:
         return Finding(check, ok=False, text=found.text, todo=_help(found, endpoint))
     off = found.clock_seconds or 0.0
-    text = f"{found.text}, clock {off:+.0f} s"
+    text = f"{found.text}, clock {round(off):+d} s"
     if abs(off) > CLOCK_SECONDS:
-        return Finding(check, ok=False, text=text, todo=("Set the clocks of both machines by NTP.",))
+        return Finding(check, ok=False, text=text, todo=CLOCK_HELP)
     if found.read_only:
         return Finding(check, ok=not orders, text=f"{text}, Read-Only API: orders are refused", todo=READ_ONLY_HELP)
     return Finding(check, ok=True, text=text)
@@ -134,9 +214,3 @@ def _help(found: Probed, endpoint: Address) -> tuple[str, ...]:
         return todo
     others = [f"{port} ({DEFAULT_PORTS[port]})" for port in listening_ports(endpoint.host) if port != endpoint.port]
     return (*todo, f"Something listens on {', '.join(others)} there: is that the one?") if others else todo
-
-
-def _planned(check: str, windows: tuple[MaintenanceWindow, ...], wall: float) -> Finding:
-    planned = look_up(windows, wall)
-    when = "now" if planned.phase is Downtime.NOW else f"in {(planned.begins - wall) / 3600:.1f} h"
-    return Finding(f"{check} maintenance", ok=True, text=f"{when}: {planned.text}")

@@ -29,6 +29,9 @@ READ_ONLY_CODE = 321
 DEFAULT_PORTS = {7496: "TWS, live", 7497: "TWS, paper", 4001: "IB Gateway, live", 4002: "IB Gateway, paper"}
 KNOCK_SECONDS = 0.5
 
+HALF_A_SECOND = 0.5
+"""TWS tells whole seconds, of which half a second is over as a rule."""
+
 
 @dataclass(frozen=True, slots=True)
 class Probed:
@@ -149,7 +152,7 @@ def _clock(sock: socket.socket, frames: Iterator[bytes], version: int) -> float:
     try:
         for payload in frames:
             if message_id(payload, version) == CURRENT_TIME_ANSWER:
-                return float(body_fields(payload, version)[-1]) - time.time()
+                return float(body_fields(payload, version)[-1]) + HALF_A_SECOND - time.time()
     except TimeoutError as error:
         raise _Found(Cause.UNRESPONSIVE) from error
     except (ValueError, IndexError) as error:

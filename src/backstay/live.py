@@ -17,6 +17,7 @@ from backstay.holds import UP, Hold
 from backstay.metrics.blocks import ConnectionMeter
 from backstay.metrics.listening import Address, ListenError, open_listener
 from backstay.session.census import take_census
+from backstay.session.orders import Journal
 from backstay.session.owed import View
 from backstay.status import ConnectionStatus, Move
 
@@ -164,10 +165,22 @@ def connection_status(live: Live, restarts: int, hold: Hold | None = None) -> Co
         admin=hold.wanted if hold is not None else UP,
         downtime=view.downtime,
         moved_from=_moved_from(live),
-        trouble=trouble_of(line_of(live), now=time.time()) if view.state == "ready" and hold is None else "",
+        trouble=_trouble_of(live) if hold is None else "",
         operator_move=live.moved,
         unfinished=view.unfinished,
     )
+
+
+def _trouble_of(live: Live) -> str:
+    return trouble_of(live.view.state, line_of(live), now=time.time(), journal=journal_trouble(live.charge))
+
+
+def journal_trouble(charge: Charge) -> str:
+    """Why the orders of this connection cannot be written down; empty while they can, or nobody places any."""
+    orders = charge.owed.orders
+    if orders is None or orders.journal is not Journal.BROKEN:
+        return ""
+    return orders.trouble or "cannot be used"
 
 
 def line_of(live: Live) -> Line:
@@ -176,7 +189,10 @@ def line_of(live: Live) -> Line:
     patience = pulse.idle_seconds + pulse.probes * pulse.probe_seconds
     down = tuple(sorted(farm for farm, up in live.meter.farms.items() if not up)) if broken else ()
     since = min(broken.values(), default=0.0)
-    return Line(live.meter.last_received_wall, pulse.idle_seconds, patience, down, since)
+    skew = live.view.clock_skew_seconds
+    return Line(
+        live.meter.last_received_wall, pulse.idle_seconds, patience, farms=down, broken_wall=since, clock_seconds=skew
+    )
 
 
 def drained_until(live: Live) -> float:

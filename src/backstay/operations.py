@@ -21,11 +21,11 @@ from backstay.config import Config
 from backstay.control.explaining import explain
 from backstay.control.goals import SERVING_STATES
 from backstay.holds import DRAINED, PAUSED, Hold, Holds
-from backstay.live import drained_until, line_of
+from backstay.live import drained_until, journal_trouble, line_of
 from backstay.logs import EventLog
 from backstay.manager import Manager
 from backstay.metrics.events import EventRing
-from backstay.outlook import bundle, journal_trouble, owed_requests, placed_orders, tree_of
+from backstay.outlook import bundle, owed_requests, placed_orders, tree_of
 from backstay.reconfiguring import Reconfiguring, RefusedChange
 from backstay.session.lifecycle import Event
 from backstay.session.vocabulary import Drain

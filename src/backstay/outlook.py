@@ -22,7 +22,6 @@ from backstay.live import steady
 from backstay.logs import masked
 from backstay.session.intents import Intent
 from backstay.session.ledger import Entry
-from backstay.session.orders import Journal
 from backstay.supervisor.root import Root
 from backstay.supervisor.supervisor import Supervisor
 from backstay.supervisor.tree import TreeNode
@@ -82,14 +81,6 @@ def _entry(entry: Entry, epoch: int, now: float) -> dict[str, Any]:
         "state": ("answered" if entry.heard or entry.rows else "sent") if sent else "waiting",
         "age_seconds": max(0.0, now - entry.asked_at) if entry.asked_at < float("inf") else None,
     }
-
-
-def journal_trouble(charge: Charge) -> str:
-    """Why the orders of this connection cannot be written down; empty while they can, or nobody places any."""
-    orders = charge.owed.orders
-    if orders is None or orders.journal is not Journal.BROKEN:
-        return ""
-    return orders.trouble or Journal.BROKEN.value
 
 
 def placed_orders(charge: Charge) -> Sequence[Mapping[str, object]]:

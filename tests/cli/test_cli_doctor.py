@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import socket
 import threading
 import time
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -29,9 +31,11 @@ def examine(tmp_path: Path, monkeypatch, capsys) -> Callable[..., tuple[int, dic
     """Run the doctor on a configuration with this gateway; its findings by what was looked at."""
     monkeypatch.chdir(tmp_path)
 
-    def run(endpoint: str, *, http: str = "127.0.0.1:0", more: str = "") -> tuple[int, dict[str, dict]]:
+    def run(
+        endpoint: str, *, http: str = "127.0.0.1:0", more: str = "", gateway: str = ""
+    ) -> tuple[int, dict[str, dict]]:
         (tmp_path / "backstay.toml").write_text(
-            f'[gateways.g]\nendpoints = ["{endpoint}"]\n[connections.k]\ngateway = "g"\nclient_id = 1\n'
+            f'[gateways.g]\nendpoints = ["{endpoint}"]\n{gateway}[connections.k]\ngateway = "g"\nclient_id = 1\n'
             f'[http]\nlisten = "{http}"\n{more}'
         )
         with pytest.raises(SystemExit) as ended:
@@ -72,7 +76,7 @@ def gateway(*, wrong_by: float, error: int = 0) -> Callable[[socket.socket], obj
         trouble = write_error(ErrorMessage(-1, error, "broken", "", 0), VERSION) if error else b""
         sock.sendall(trouble + write_next_valid_id(1, VERSION) + write_managed_accounts(b"DU1", VERSION))
         sock.recv(100)
-        sock.sendall(text(49, 1, round(time.time() + wrong_by)))
+        sock.sendall(text(49, 1, int(time.time() + wrong_by)))
         sock.recv(100)
 
     return serve
@@ -153,6 +157,62 @@ def test_a_port_that_is_taken_and_a_journal_that_cannot_be_written_are_told(exam
     assert code == 1
     assert found["http.listen"]["text"] == f"{taken} is in use by another process"
     assert found["journal"]["text"] == f"{Path('nowhere')} is no folder"
+
+
+def test_a_stand_in_that_is_down_has_a_finding_of_its_own(examine):
+    with Simulator() as simulator:
+        code, found = examine(f'{of(simulator)}", "127.0.0.1:1')
+        assert code == 1
+        assert found["gateway g"]["ok"]
+        stand_in = found["gateway g stand-in"]
+        assert stand_in["text"].startswith(f"could not stand in for {of(simulator)}: nothing listens there")
+        assert stand_in["todo"][-1] == f"Until that is mended, nothing here takes over when {of(simulator)} goes away."
+        code, found = examine(f'127.0.0.1:1", "{of(simulator)}')
+        assert code == 1
+        assert found["gateway g"]["text"].startswith("nothing listens there")
+        assert found["gateway g stand-in"]["text"].startswith("could stand in for 127.0.0.1:1: answers, server version")
+
+
+def test_a_daemon_that_does_not_run_is_said_so_and_one_that_was_killed_is_a_finding(examine, tmp_path):
+    with Simulator() as simulator:
+        code, found = examine(of(simulator))
+        assert code == 0
+        assert found["daemon"]["text"].startswith("does not run (no daemon answers at ")
+        assert found["daemon"]["text"].endswith("; the rest is looked at without it")
+        assert found["daemon"]["todo"] == ["Start it: backstay run, with the same configuration."]
+        with socket.socket(socket.AF_UNIX) as left:
+            left.bind(str(tmp_path / "backstay.sock"))
+        code, found = examine(of(simulator))
+        assert (code, found["daemon"]["ok"]) == (1, False)
+        assert "it was killed: look at the end of its log" in found["daemon"]["todo"][0]
+        assert found["gateway g"]["ok"]
+
+
+def test_a_gateway_that_is_away_in_its_planned_downtime_is_where_it_should_be(examine):
+    now = time.time()
+    begins, ends = (time.strftime("%H:%M", time.gmtime(now + minutes * 60)) for minutes in (-30, 30))
+    code, found = examine("127.0.0.1:1", gateway=f'maintenance = ["{begins}-{ends} UTC"]\n')
+    assert code == 0
+    assert f"(planned downtime from {begins}" in found["gateway g"]["text"]
+    assert found["gateway g"]["todo"] == ["Look again after it."]
+
+
+def test_a_disk_that_is_nearly_full_is_told(examine, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=8 * 1024 * 1024))
+    code, found = examine("127.0.0.1:1")
+    assert code == 1
+    assert found["journal"]["text"] == "only 8192 KiB are free in ."
+    assert "Make room there" in found["journal"]["todo"][0]
+
+
+@pytest.mark.parametrize(("client_id", "told"), [(1, ", and both may use client id 1"), (2, "")])
+def test_one_tws_under_two_names_is_told(examine, client_id, told):
+    with Simulator() as simulator:
+        where = of(simulator)
+        more = f'[gateways.h]\nendpoints = ["{where}"]\n[connections.l]\ngateway = "h"\nclient_id = {client_id}\n'
+        code, found = examine(where, more=more)
+        assert code == (1 if told else 0)
+        assert found["gateways g and h"]["text"] == f"both dial {where}{told}"
 
 
 def test_a_mistake_in_the_configuration_is_told_and_planned_downtime_as_well(examine):

@@ -80,7 +80,7 @@ def test_a_part_of_a_connection_is_restarted_and_waited_for_and_that_costs_nothi
     (lost,) = (one for one in events if one["event"] == "connection_lost")
     assert (lost["cause"], lost["detail"]) == ("operator", f"restart of its {part}")
     assert "retry_planned" not in names
-    assert "operator" in place.run("tree")[1]
+    assert "1 ordered restart" in place.run("tree")[1]
     tree = place.json("tree")[1]["tree"]
     assert budgets(tree)
     assert all(left == allowed for left, allowed in budgets(tree)), tree

@@ -172,7 +172,7 @@ def test_no_daemon_is_told_with_code_4(command, options):
     if options:
         assert json.loads(ended.stdout)["error"] == {"code": "unreachable", "message": text, "exit": 4}
     else:
-        assert (ended.stdout, ended.stderr) == ("", f"backstay: {text}\n")
+        assert (ended.stdout, ended.stderr) == ("", f"backstay: {text}; backstay doctor looks for the reason\n")
 
 
 def test_a_daemon_that_says_nothing_is_told_with_code_5(tmp_path, command):
