@@ -8,7 +8,7 @@ ROUTES: tuple[HttpRoute, ...] = (
     HttpRoute(
         path="/v1/status",
         page="status",
-        meaning="What `backstay status --json` says.",
+        meaning="What `backstay status --json` says: the fields of [Status](api.md#backstaystatus).",
         answers=(Answer(200, JSON, "the status"),),
     ),
     HttpRoute(

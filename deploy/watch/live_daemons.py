@@ -40,9 +40,8 @@ relays.{name} = {{ gateway = "{name}", listen = "{host}:{port}" }}
 
 GATEWAYS = ("worn", "mute", "deaf")
 
-MUCH = {"bar_size": "1 min", "duration": "1 M"}
-HISTORIES = 40
-"""So many of them are more than all buffers between the gateway and a client that does not read hold."""
+BULLETIN, BULLETINS = "news " * 10_000, 200
+"""Ten megabytes: more than all buffers between the gateway and a client that does not read hold."""
 
 FILE_BYTES = 4096
 """A file may not be longer while the disk fails: enough for a line in the log, and too little for SQLite's."""
@@ -135,11 +134,13 @@ class Worn:
             fetch(f"{self.faults[gateway]}/faults/{fault}", body)
 
     def stop_reading(self, stage: Stage, gateway: str) -> None:
-        """A program asks for a lot, and then hangs."""
+        """A program asks for the news, and hangs while there is a lot of it."""
         client = self._connect(stage, gateway)  # it is never started, and so reads not
-        for key in range(HISTORIES):
-            asked = build("historical_bars", {"contract": APPLE, **MUCH}, version=client.version, key=key)
-            client.send(frame(asked))
+        client.send(frame(build("news_bulletins", {}, version=client.version)))
+        asked = f"{self.faults[gateway]}/state"
+        stage.until(lambda: fetch(asked)["clients"][str(RELAY_ID)]["subscriptions"], f"{gateway} has been asked")
+        for number in range(BULLETINS):
+            fetch(f"{self.faults[gateway]}/faults/bulletin", {"text": BULLETIN, "number": number})
 
     def _connect(self, stage: Stage, gateway: str, *symbols: str) -> QuoteClient:
         client = QuoteClient((HOST, self.relays[gateway]), symbols, client_id=RELAY_ID)

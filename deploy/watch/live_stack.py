@@ -287,12 +287,12 @@ def stage(
     with ExitStack() as stack:
         pager = Pager(pager_port)
         stack.callback(pager.stop)
-        begun = time.time()
         backstay = (sys.executable, "-m", "backstay", "run", "--simulator", "--config", "backstay.toml")
         daemon = stack.enter_context(program(backstay, folder, "backstay"))
         stack.enter_context(program(_alertmanager(alertmanager), folder, "alertmanager"))
         said = until_ready(daemon, folder, "backstay")
         until(lambda: _are_ready(f"http://{instance}", connections), START_SECONDS, "all connections are ready")
+        begun = time.time()
         address = watch(stack, folder, job=JOB, targets=[instance, *beside], alertmanager=alertmanager)
         until(lambda: _answers(f"http://{HOST}:{alertmanager}/-/ready"), START_SECONDS, "Alertmanager is ready")
         faults = dict(FAULTS.findall(said))
