@@ -15,7 +15,7 @@ def _route(receiver: str, *labels: str) -> Check:
     return Check(f"alerts go to {receiver}", (*command, *labels), ("amtool",))
 
 
-SERVERS = ("prometheus", "prometheus-alertmanager")
+SERVERS = ("prometheus", "prometheus-alertmanager", "promtool")
 RULES = (f"{PROMETHEUS}/backstay.records.yml", f"{PROMETHEUS}/backstay.alerts.yml")
 
 CHECKS: tuple[Check, ...] = (
@@ -27,7 +27,7 @@ CHECKS: tuple[Check, ...] = (
     Check("alertmanager.yml", ("amtool", "check-config", ALERTMANAGER), ("amtool",)),
     Check("expressions", (sys.executable, "-m", "deploy.watch.check_promql")),
     Check("types of dashboards", (sys.executable, "-m", "deploy.watch.check_types"), ("npm",)),
-    Check("alerts and panels, live", (sys.executable, "-m", "deploy.watch.live"), SERVERS),
+    Check("alerts and panels, live", (sys.executable, "-m", "deploy.watch.live"), SERVERS, waits=True),
     _route("page", "alertname=BackstayGatewayDown", "severity=critical"),
     _route("ticket", "alertname=BackstayFarmDown", "severity=warning"),
 )

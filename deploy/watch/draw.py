@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from deploy.watch.alerts import ALERTS
 from deploy.watch.live_breaks import BREAKS, QUIET, first, relayed
 from deploy.watch.live_stack import Stage, subject_of
 from deploy.watch.pictures import Curve, Frame, Lane, Span, curves, lanes
@@ -24,7 +23,6 @@ STATE_COLOURS = {
     "other": "#d9b036",
 }
 PENDING, PAGE, TICKET, QUIET_COLOUR = "#f2d9a0", "#c2413b", "#e08a1e", "#a9b2bc"
-SEVERITY = {alert.name: alert.severity for alert in ALERTS}
 
 
 def draw(stage: Stage, folder: Path) -> None:
@@ -86,7 +84,7 @@ def _alerts(stage: Stage, end: float) -> str:
     spans: dict[tuple[str, str], list[Span]] = {}
     for labels, points in _points(stage, 'ALERTS{alertname=~"Backstay.+"}', end):
         name, subject = labels["alertname"], subject_of(labels)
-        firing = PAGE if SEVERITY[name] == "critical" else TICKET
+        firing = PAGE if labels["severity"] == "critical" else TICKET
         colour = PENDING
         if labels["alertstate"] == "firing":
             colour = firing if (name, subject) in called else QUIET_COLOUR

@@ -211,7 +211,7 @@ BREAKS: tuple[Break, ...] = (
         subjects=(first("wrong"), other("wrong")),
         do=_set_clock,
         undo=_mend_clock,
-        story="the gateway's clock is twenty seconds behind",
+        story="its clock is twenty seconds behind",
     ),
     _relayed("swamped", "BackstaySendQueueBacklog", "a thousand requests at once", do=swamp, undo=nothing),
     _relayed("strict", "BackstayPacingViolations", "ten messages a second, no more", do=ask_too_much, undo=allow_much),

@@ -198,6 +198,7 @@ def test_a_check_that_fails_or_lacks_its_tool_fails_where_that_counts(capfd):
     fails = checks.Check("fails", ("false",))
     lacks = checks.Check("lacks its tool", ("true",), ("no-such-tool",))
     assert checks.run([passes, fails], strict=False) == ["fails"]
+    assert checks.run([passes, replace(fails, waits=True), replace(passes, waits=True)], strict=True) == ["fails"]
     assert checks.run([passes, lacks], strict=False) == []
     assert "lacks its tool: NOT CHECKED, needs no-such-tool" in capfd.readouterr().out
     assert checks.run([passes, lacks], strict=True) == ["lacks its tool"]
