@@ -19,6 +19,7 @@ from backstay.names import Names
 from backstay.simulator import Simulator
 
 PATIENCE = 30.0
+PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 
 
 def changed(config: Config, **sections: object) -> Config:
@@ -157,6 +158,18 @@ def test_a_name_that_is_there_already_is_looked_up_if_a_socket_depends_on_it(pla
     assert "gateways.gone" not in err  # nothing that is up depends on it
 
 
+def shown_on_page() -> list[str]:
+    block = PAGE.read_text(encoding="utf-8").partition('title="a reload that stops"\n$ backstay reload\n')[2]
+    return block.partition("```")[0].splitlines()
+
+
+def shape(line: str) -> str:
+    """A line without what differs from one house to the next: addresses, names and times."""
+    line = re.sub(r"[\w.-]+:\d+", "ADDRESS", line)
+    line = re.sub(r"\b(one|two|keeper|door/\d|paper/\d)\b", "NAME", line)
+    return re.sub(r"NAME(, NAME)*", "NAMES", re.sub(r"\d+(\.\d+)?", "NUMBER", line))
+
+
 def test_a_reload_stops_at_the_first_that_does_not_come_back_and_tells_how_to_go_on(place, client, monkeypatch):
     monkeypatch.setattr(turns, "BACK_SECONDS", 0.5)
     config = place.configured[-1]
@@ -170,6 +183,7 @@ def test_a_reload_stops_at_the_first_that_does_not_come_back_and_tells_how_to_go
     assert said[1].startswith("stopped: one did not come back within 0.5 s (waiting, refused: 127.0.0.1:1: ")
     assert said[2:4] == ["taken over by: one", "as before: two, door/3"]
     assert "backstay reload" in said[4]
+    assert not PAGE.is_file() or [shape(line) for line in said] == [shape(line) for line in shown_on_page()]
     assert {name: place.row(name).epoch for name in epochs} == epochs
     assert all(place.row(name).state == "ready" for name in epochs)
     (event,) = (one for one in place.json("events")[1]["events"] if one["event"] == "configuration_stopped")

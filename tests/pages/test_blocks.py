@@ -50,6 +50,7 @@ RUN_BY = {
     Kind("library.md", "python"): "tests/library/test_library_pages.py",
     Kind("metrics.md", "python"): HERE,
     Kind("simulator.md", "python"): HERE,
+    Kind("cli.md", "console", titled=True): "tests/cli/test_cli_reload.py",
     Kind("cli.md", "text"): HERE,
     Kind("cli.md", "dockerfile"): HERE,
     Kind("testing.md", "text"): HERE,
