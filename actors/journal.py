@@ -28,8 +28,9 @@ JOURNAL = "journal"
 BATCH_PAGES = 200
 """Pages in one commit: four seconds of orders at TWS's own limit, and far below a millisecond of writing."""
 
-REOPEN_SECONDS = 5.0
-"""Between two attempts to open a file that could not be used. Costs nothing; who mends it waits no longer than that."""
+TEND_SECONDS = 5.0
+"""Between two looks at the file: whether it can be used again, or whether it is still there. With every commit it is
+looked as well. Costs nothing; who mends it waits no longer than that."""
 
 PRUNE_SECONDS = 3600.0
 """Between two clean-ups."""
@@ -106,8 +107,8 @@ class Recall(_Question):
 
 
 @dataclass(frozen=True, slots=True)
-class _Reopen:
-    """The journal to itself: see whether the file can be used now."""
+class _Tend:
+    """The journal to itself: see whether the file can be used now, and is where it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,19 +154,21 @@ class Journal(Actor):
         self._parts = parts
         self._meter = parts.meter
         self._store: JournalStore | None = None
+        self._lost: JournalStore | None = None  # its file has gone, and could not be written anew so far
         self._refusal = JournalError(Trouble.DENIED, "not open")
         self._waiting: list[Keep] = []
         self._handlers: dict[type, Callable[[Any], object]] = {
             Keep: self._waiting_append,
             Recall: self._recall,
-            _Reopen: self._reopen,
+            _Tend: self._tend,
             _Prune: self._prune,
         }
 
     def begin(self) -> None:
         """Open the file. One that cannot be opened is an answer to all that is asked, and tried again later."""
-        self._reopen(None)
+        self._open()
         self.after(PRUNE_SECONDS, _Prune(), key=_Prune)
+        self.after(TEND_SECONDS, _Tend(), key=_Tend)
 
     def receive(self, message: Any) -> None:
         """Do as told; commit once nobody else waits to be in it."""
@@ -181,6 +184,8 @@ class Journal(Actor):
         """Keep what waits, close the file. In a crash what waits may be its cause, and is not touched again."""
         if reason.kind is not ExitKind.CRASH:
             self._commit()
+            with contextlib.suppress(JournalError):  # told already
+                self._stay()
         self._refusal = JournalError(Trouble.DENIED, "the journal is being closed")
         self._say_no(self._refusal)
         self._close()
@@ -203,18 +208,12 @@ class Journal(Actor):
         else:
             _tell(recall.tell, Recalled(recall.token, page))
 
-    def _reopen(self, _message: _Reopen | None) -> None:
-        if self._store is not None:
-            return
-        store = self._parts.make_store()
-        try:
-            store.open()
-        except JournalError as error:
-            store.close()
-            self._give_up(error)
-        else:
-            self._store = store
-            self._note(usable=True, trouble="")
+    def _tend(self, _message: _Tend) -> None:
+        if self._store is None and self._lost is None:
+            self._open()
+        with contextlib.suppress(JournalError):  # told, and tried again
+            self._stay()
+        self.after(TEND_SECONDS, _Tend(), key=_Tend)
 
     def _prune(self, _message: _Prune) -> None:
         pruned = 0
@@ -229,10 +228,46 @@ class Journal(Actor):
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
+    def _open(self) -> None:
+        store = self._parts.make_store()
+        try:
+            store.open()
+        except JournalError as error:
+            store.close()
+            self._give_up(error)
+        else:
+            self._use(store)
+
+    def _use(self, store: JournalStore) -> None:
+        self._store, self._lost = store, None
+        self._note(usable=True, trouble="")
+
     def _usable(self) -> JournalStore:
         if self._store is None:
             raise self._refusal.with_traceback(None)  # or its traceback would grow with each order that is refused
         return self._store
+
+    def _stay(self) -> None:
+        """Write a file that was deleted or replaced anew, and go on with that one. Raises if that can not be done."""
+        store = self._lost or self._store
+        if store is None:
+            return
+        found = store.astray()
+        if not found:
+            if self._lost is not None:
+                self._use(store)  # whoever took it away has put it back
+            return
+        self._lost, self._store = store, None
+        try:
+            aside = store.rescue(f"{self._parts.wall():.0f}")
+        except JournalError as error:
+            told = JournalError(error.trouble, f"its file was {found}, and writing it anew failed: {error.detail}")
+            self._give_up(told)
+            raise told from error
+        self._parts.log("journal_rescued", found=found, aside=aside)
+        store.close()
+        self._lost = None
+        self._open()
 
     def _commit(self) -> None:
         if not self._waiting:
@@ -240,6 +275,8 @@ class Journal(Actor):
         begun = time.perf_counter()
         try:
             self._usable().write([keep.page for keep in self._waiting])
+            self._stay()  # what is reported as kept is where the next process looks for it
+            self._usable()
         except JournalError as error:
             self._meter.write_failures += 1
             self._fail(error)
@@ -269,13 +306,13 @@ class Journal(Actor):
 
     def _give_up(self, error: JournalError) -> None:
         self._refusal = error
-        self.after(REOPEN_SECONDS, _Reopen(), key=_Reopen)
         self._note(usable=False, trouble=str(error))
 
     def _close(self) -> None:
-        store, self._store = self._store, None
-        if store is not None:
-            store.close()
+        for store in (self._store, self._lost):
+            if store is not None:
+                store.close()
+        self._store = self._lost = None
 
     def _note(self, *, usable: bool, trouble: str) -> None:
         meter = self._meter

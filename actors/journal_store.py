@@ -3,12 +3,16 @@
 A commit that returned is kept: through a crash of the process in either durability, through one of the host with
 `HOST`. A torn end of the log, as such a crash leaves it, is cut off by SQLite when the file is opened. The file is held
 for this process alone; a second daemon on it is told so instead of following the same orders.
+
+A file that somebody deletes or replaces lives on as long as it is open here, and dies with the process. So whoever owns
+the store asks now and then whether it is `astray`, and writes all of it into a new file (`rescue`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import sqlite3
 from collections.abc import Generator, Iterable, Sequence
@@ -35,6 +39,13 @@ PRUNE_ROWS = 500
 
 RECALL_ROWS = 1_000
 """Concluded intents read at once, the latest: orders wait for this thread, and a person reads no more."""
+
+LOG, INDEX = "-wal", "-shm"
+FRESH, UNFINISHED, ASIDE = ".new", ".part", ".aside"
+"""What the names of the files beside a journal end with: SQLite's, and those of a rescue."""
+
+LOCK_BYTES = (510 + 2, 0x40000000)
+"""How many, and from which on: the bytes of a file on which SQLite's locks lie."""
 
 _SCHEMA = """
 CREATE TABLE intents (
@@ -116,6 +127,7 @@ class JournalError(Exception):
     def __init__(self, trouble: Trouble, detail: str) -> None:
         super().__init__(f"{trouble.value} ({detail})" if detail else trouble.value)
         self.trouble = trouble
+        self.detail = detail
 
 
 class JournalStore:
@@ -126,13 +138,18 @@ class JournalStore:
         self._durability = durability
         self._max_pages = max_pages
         self._db: sqlite3.Connection | None = None
+        self._files: dict[Path, _Identity | None] = {}  # by the path at which it has to be
 
     def open(self) -> None:
         """Open the file, made if there is none (for this user alone), and take it for this process."""
         with _translated():
+            fresh = _beside(self.path, FRESH)
+            if fresh.exists() and not self.path.exists():
+                fresh.replace(self.path)  # somebody was killed in the middle of a rescue
             _create(self.path)
             self._db = sqlite3.connect(self.path, timeout=0.0, isolation_level=None)
             self._set_up(self._db)
+            self._files = {path: _identity(path) for path in (self.path, _beside(self.path, LOG))}
 
     def close(self) -> None:
         """Close the file; what the log holds goes into the main file."""
@@ -165,6 +182,55 @@ class JournalStore:
         """Forget intents concluded before this time, at most `PRUNE_ROWS`; returns how many. High waters stay."""
         with self._transaction() as db:
             return db.execute(_PRUNE, (before_wall, PRUNE_ROWS)).rowcount
+
+    # -- a file that has gone ----------------------------------------------------------------------------------------
+
+    def astray(self) -> str:
+        """What has become of the open file if the next process would not find it: deleted, or replaced. Costs 5 us."""
+        for path, known in self._files.items():
+            try:
+                found = _identity(path)
+            except OSError:
+                continue  # nobody can tell; it was there
+            if found != known:
+                return "deleted" if found is None else "replaced"
+        return ""
+
+    def rescue(self, stamp: str) -> str:
+        """Write everything that is known into a new file at the path; close and open the store to go on with that.
+
+        A file that somebody else has put there is moved aside, under a name with this stamp, which is returned; one
+        that another process uses is left alone, and that is an error.
+        """
+        fresh, unfinished = _beside(self.path, FRESH), _beside(self.path, UNFINISHED)
+        with _translated():
+            unfinished.unlink(missing_ok=True)
+            _create(unfinished)
+            self._opened().execute("VACUUM INTO ?", (str(unfinished),))
+            _sync(unfinished)
+            unfinished.replace(fresh)
+            try:
+                aside = self._make_room(f"{ASIDE}-{stamp}")
+                fresh.replace(self.path)
+            except BaseException:
+                fresh.unlink(missing_ok=True)
+                raise
+            _sync(self.path.parent)
+        return aside
+
+    def _make_room(self, ending: str) -> str:
+        aside = ""
+        _refuse_to_rob(self.path, self._files.get(self.path))
+        for path in (self.path, _beside(self.path, LOG), _beside(self.path, INDEX)):
+            found = _identity(path)
+            if found is None:
+                continue
+            if found != self._files.get(path):
+                aside = aside or f"{self.path}{ending}"
+                path.rename(path.with_name(path.name.replace(self.path.name, self.path.name + ending, 1)))
+            elif path != self.path:
+                path.unlink()  # our own log, all of which is in the new file; beside that it would be taken for its log
+        return aside
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
@@ -201,6 +267,41 @@ class JournalStore:
                     db.execute(statement)
                 db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+_Identity = tuple[int, int]
+
+
+def _identity(path: Path) -> _Identity | None:
+    """Which file this is, wherever else it may be; None if there is none."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - half the price of Path.stat, once a commit
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _beside(path: Path, ending: str) -> Path:
+    return path.with_name(path.name + ending)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _refuse_to_rob(path: Path, own: _Identity | None) -> None:
+    """Raise if another process holds the file at this path. Ours is not touched: closing it would lose our lock."""
+    if _identity(path) in (None, own):
+        return
+    with contextlib.suppress(PermissionError), path.open("r+b") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, *LOCK_BYTES)
+        except OSError as error:
+            raise JournalError(Trouble.LOCKED, "another journal lies in its place") from error
 
 
 def _create(path: Path) -> None:

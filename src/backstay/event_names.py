@@ -133,6 +133,12 @@ GROUPS: Mapping[str, Mapping[str, Row]] = {
     "Orders": {
         "journal_usable": Row("Intents of orders can be kept again.", "trouble"),
         "journal_unusable": Row("They cannot: orders are refused, data goes on.", "trouble", "error"),
+        "journal_rescued": Row(
+            "The journal's file was deleted or replaced (`found`) while it was in use, and has been written anew; what "
+            "lay in its place was moved (`aside`).",
+            "found aside",
+            "warning",
+        ),
         "orders_reconciled": Row(
             "TWS was asked for its lists of orders: so many in doubt or alive are decided, these lists did not come.",
             "connection epoch settled decided missing",

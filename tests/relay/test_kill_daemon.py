@@ -242,6 +242,35 @@ def test_after_each_kill_every_order_has_a_record_none_is_there_twice_and_the_cl
         print(dict(total), flush=True)  # noqa: T201
 
 
+def test_orders_whose_journal_was_deleted_by_hand_have_their_records_after_a_kill(tmp_path):
+    with Simulator(server_version=200) as simulator:
+        text = CONFIGURATION.format(port=simulator.port, durability="process", rate=1000)
+        (tmp_path / "backstay.toml").write_text(text, encoding="utf-8")
+        piece = Piece(tmp_path, simulator, random.Random(1))
+        trader = piece.trader
+        daemon = Daemon(tmp_path)
+        try:
+            assert trader.connect(daemon.address())
+            for _ in range(2):
+                trader.trade(random.Random(2), 10)
+                trader.wait_for(lambda: all(one.believed for one in trader.asked.values()), "of each order")
+                for ending in ("", "-wal"):
+                    (tmp_path / f"orders.db{ending}").unlink()
+            trader.trade(random.Random(3), 10)
+            trader.wait_for(lambda: all(one.believed for one in trader.asked.values()), "of each order")
+        finally:
+            daemon.bury()
+        trader.close()
+        piece.look()
+        again = Daemon(tmp_path)
+        try:
+            assert trader.connect(again.address())
+            piece.see_fates()
+        finally:
+            again.bury()
+        trader.close()
+
+
 def test_an_order_of_which_there_is_no_record_is_found_out(tmp_path):
     with Simulator(server_version=200) as simulator:
         piece = Piece(tmp_path, simulator, random.Random(1))
