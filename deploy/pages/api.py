@@ -25,14 +25,14 @@ def page() -> str:
         if not isinstance(thing, ModuleType):
             parts += _entry(f"backstay.{name}", thing)
     parts.append("## backstay.aio\n")
-    parts.append(f"{_text(backstay.aio)}\n")
+    parts.append(f"{first_words(backstay.aio)}\n")
     for name in ("Manager", "Connection", "Subscription"):
         parts += _entry(f"backstay.aio.{name}", getattr(backstay.aio, name))
     return "\n".join(parts)
 
 
 def _entry(name: str, thing: object) -> Iterator[str]:
-    yield f"## {name}\n\n{_text(thing)}\n"
+    yield f"## {name}\n\n{first_words(thing)}\n"
     if isinstance(thing, type) and (fields := list(_fields(thing))):
         yield f"Fields: {', '.join(fields)}.\n"
     if isinstance(thing, type) and not issubclass(thing, BaseException):
@@ -40,7 +40,8 @@ def _entry(name: str, thing: object) -> Iterator[str]:
         if members:
             yield "| | |\n|---|---|"
             yield from (
-                f"| `{one}{_signature(value)}` | {_text(value).replace('|', chr(92) + '|')} |" for one, value in members
+                f"| `{one}{_signature(value)}` | {first_words(value).replace('|', chr(92) + '|')} |"
+                for one, value in members
             )
             yield ""
     elif inspect.isfunction(thing):
@@ -76,6 +77,6 @@ def _signature(value: object) -> str:
     return shown.replace("|", "\\|")
 
 
-def _text(thing: object) -> str:
+def first_words(thing: object) -> str:
     """Its docstring up to the first empty line."""
     return " ".join((inspect.getdoc(thing) or "").partition("\n\n")[0].split()).replace("``", "`")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from backstay.config_reference import json_schema
-from deploy.pages import api, codes, faults, http, states
+from deploy.pages import api, asking, codes, faults, http, states
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -26,6 +26,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "codes.md": codes.page,
     "faults.md": faults.page,
     "http.md": http.page,
+    "requests.md": asking.page,
     "lifecycle.md": states.page,
     "pictures/lifecycle.svg": states.picture,
 }

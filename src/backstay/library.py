@@ -234,7 +234,7 @@ class Connection:
     def exercise_options(
         self, contract: Contract, *, action: int, quantity: int, account: str, **values: object
     ) -> Trade:
-        """Exercise options (`action` 1) or let them lapse (2); further values as in the table of requests.
+        """Exercise options (`action` 1) or let them lapse (2); further values as in docs/requests.md.
 
         It has an order's id and is kept like an order: on disk first, never sent twice. Raises as `place_order`. TWS
         answers with an error on the id, or with what the position and the executions show; `Trade.wait` tells which.

@@ -13,6 +13,7 @@ from backstay.config_reference import json_schema
 from backstay.control.routes import ROUTES as CONTROL_ROUTES
 from backstay.control.vocabulary import EXITS, FAILURES, INTERRUPTED, Exit
 from backstay.metrics.routes import ROUTES
+from backstay.protocol.builders import BUILDERS
 from backstay.protocol.codes import CODES, CodeGroup
 from backstay.session.lifecycle import PUBLIC_STATES, State
 from backstay.session.notices import Notice
@@ -28,7 +29,7 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 import backstay  # noqa: E402
-from deploy.pages import api, codes, generate, http, states  # noqa: E402  # found by the lines above
+from deploy.pages import api, asking, codes, generate, http, states  # noqa: E402  # found by the lines above
 
 
 @pytest.mark.parametrize("name", generate.PAGES)
@@ -41,6 +42,14 @@ def test_every_notice_has_its_advice_and_every_group_of_codes_its_part():
     assert set(codes.MEANWHILE) == set(CodeGroup)
     page = codes.page()
     assert all(f"\n| {code} | " in page for code in CODES)
+
+
+def test_every_request_and_every_event_of_the_library_has_its_row():
+    page = asking.page()
+    assert set(asking.HOW) == {builder.request.kind for builder in BUILDERS.values()}
+    assert all(f"\n| `{name}` | " in page for name in (*BUILDERS, *backstay.events.__all__))
+    row = next(line for line in page.splitlines() if line.startswith("| `historical_bars`"))
+    assert all(f"`{name}" in row for name in BUILDERS["historical_bars"].names)
 
 
 SAYING = {
