@@ -7,6 +7,7 @@ import sys
 from deploy.checks import Check, exit_code
 
 COMPOSE = "deploy/compose/compose.yaml"
+DOCKERFILES = ("deploy/docker/Dockerfile", "deploy/docker/docs.Dockerfile")
 
 
 def _module(name: str) -> tuple[str, ...]:
@@ -14,8 +15,9 @@ def _module(name: str) -> tuple[str, ...]:
 
 
 CHECKS: tuple[Check, ...] = (
-    Check("Dockerfile", ("hadolint", "deploy/docker/Dockerfile"), ("hadolint",)),
+    Check("Dockerfiles", ("hadolint", *DOCKERFILES), ("hadolint",)),
     Check("compose", ("check-jsonschema", "--builtin-schema", "vendor.compose-spec", COMPOSE), ("check-jsonschema",)),
+    Check("what compose's services find", _module("check_compose")),
     Check("configurations", _module("check_configurations")),
     Check("Kubernetes", _module("check_manifests"), ("kubectl", "kubernetes-validate", "npm")),
     Check("systemd unit", _module("check_unit"), ("systemd-analyze",)),

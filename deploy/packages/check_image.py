@@ -1,4 +1,4 @@
-"""Build the image as its Dockerfile says, on a Debian of our own, and run it: not as root, and nothing can be written.
+"""Build the images as their Dockerfiles say on a Debian of our own, and run the daemon: no root, read-only files.
 
     python -m deploy.packages.check_image
 
@@ -16,7 +16,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-BASE, IMAGE = "localhost/backstay-base", "localhost/backstay"
+BASE, IMAGE, PAGES = "localhost/backstay-base", "localhost/backstay", "localhost/backstay-docs"
+RUNBOOK = "site/runbooks/BackstayTargetDown.html"
 USER = "65532"
 SUITE, PACKAGES = "bookworm", "python3,python3-venv,ca-certificates"
 FROM_HOST = ("/etc/ssl/certs", "/etc/pip.conf", "/etc/resolv.conf")
@@ -70,13 +71,32 @@ class Builder:
         self("add", container, str(folder), "/")
         self("commit", "--rm", container, BASE)
 
-    def build(self) -> None:
-        """The image, by the Dockerfile."""
+    def build(self, name: str, ignored: str, tag: str) -> None:
+        """An image, by its Dockerfile."""
         volumes = [f"--volume={path}:{path}:ro" for path in FROM_HOST if Path(path).exists()]
-        file = "--file=deploy/docker/Dockerfile"
-        ignored = "--ignorefile=.dockerignore"
+        file = f"--file=deploy/docker/{name}"
         arguments = f"--build-arg=PYTHON_IMAGE={BASE}"
-        self("bud", "--pull-never", "--format=docker", ignored, arguments, *volumes, file, f"--tag={IMAGE}", ".")
+        self(
+            "bud",
+            "--pull-never",
+            "--format=docker",
+            f"--ignorefile={ignored}",
+            arguments,
+            *volumes,
+            file,
+            f"--tag={tag}",
+            ".",
+        )
+
+    @contextmanager
+    def mounted(self, image: str) -> Iterator[Path]:
+        """The files of an image."""
+        container = self("from", "--pull-never", image)
+        try:
+            yield Path(self("mount", container))
+        finally:
+            self("umount", container)
+            self("rm", container)
 
 
 @contextmanager
@@ -112,15 +132,15 @@ def main() -> int:
         folder = Path(name)
         builder = Builder(folder)
         builder.base(folder / "debian")
-        builder.build()
-        container = builder("from", "--pull-never", IMAGE)
+        builder.build("Dockerfile", ".dockerignore", IMAGE)
+        builder.build("docs.Dockerfile", "deploy/docker/docs.Dockerfile.dockerignore", PAGES)
         environment = builder("inspect", "--type=image", "--format={{range .OCIv1.Config.Env}}{{.}}\n{{end}}", IMAGE)
-        root = Path(builder("mount", container))
-        try:
+        with builder.mounted(IMAGE) as root:
             run_read_only(root, environment.split())
-        finally:
-            builder("umount", container)
-            builder("rm", container)
+        with builder.mounted(PAGES) as root:
+            if not (root / RUNBOOK).is_file():
+                print(f"the image of the documentation has no {RUNBOOK}", file=sys.stderr)
+                return 1
     return 0
 
 
