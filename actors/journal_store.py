@@ -186,7 +186,7 @@ class JournalStore:
     # -- a file that has gone ----------------------------------------------------------------------------------------
 
     def astray(self) -> str:
-        """What has become of the open file if the next process would not find it: deleted, or replaced. Costs 5 us."""
+        """What has become of the open file if the next process would not find it: deleted, or replaced. A few us."""
         for path, known in self._files.items():
             try:
                 found = _identity(path)

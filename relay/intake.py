@@ -60,7 +60,8 @@ LEAVING_MARGIN_SECONDS = 5.0
 """Beyond the time a connection may take to drain: for its last bytes (2 s), its actors to end, and a loaded machine."""
 
 RETRY_SECONDS = 0.05
-"""Between two tries to tell a session whose inbox is full, or that is about to be found dead."""
+"""Between two tries to tell a session whose inbox is full, or that is about to be found dead, and between two looks
+whether the hello has come."""
 
 
 def leaving_seconds(drain_seconds: float) -> float:
@@ -272,8 +273,10 @@ class Intake(Actor):
 
     def _start(self, payload: bytes, behind: tuple[bytes, ...]) -> bool:
         guest = self._guest
-        version = guest.owed.version
-        start = None if version is None else read_start_api(payload, version)
+        version = self._agreed_version()
+        if version is None:
+            return False
+        start = read_start_api(payload, version)
         if start is None:
             return self._refuse(Notice.START_FIRST)
         if not guest.allowed(start.client_id):
@@ -283,6 +286,19 @@ class Intake(Actor):
         if place is None:
             return self._refuse(Notice.ID_IN_USE, str(start.client_id))
         return place is Reception.NONE_KEPT and self._begin_session(start)
+
+    def _agreed_version(self) -> int | None:
+        """The version that the hello names; None if the client leaves before there is one.
+
+        A client need not read the hello before it sends startApi. What it has sent waits here, and the rest in its
+        system, until it can be understood.
+        """
+        owed = self._guest.owed
+        while owed.version is None and not self.stopping and not self._guest.has_hung_up():
+            self.turns += 1
+            self._interrupted.wait(RETRY_SECONDS)
+            self.turns += 1
+        return owed.version
 
     def _find_place(self, client_id: int, behind: tuple[bytes, ...]) -> Reception | None:
         """A place of its own, or the connection that was kept for it; None if a living client has the id.
