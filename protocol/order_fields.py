@@ -83,7 +83,8 @@ class PlacedOrder:
     """What a client ordered, or changed an order to.
 
     ``what_if`` asks for a preview, which is no order. Without ``transmit`` TWS keeps the order to itself until
-    another one releases it.
+    another one releases it. ``parent_id`` is 0 for an order that waits for no other one; of those that share an
+    ``oca_group`` the fill of one cancels the rest.
     """
 
     order_id: int
@@ -92,6 +93,8 @@ class PlacedOrder:
     look: Look = Look()
     what_if: bool = False
     transmit: bool = True
+    parent_id: int = 0
+    oca_group: str = ""
 
 
 Values = Mapping[str, bytes | int]
@@ -156,7 +159,7 @@ def _volatility(width: int) -> _Layout:
 
 _PLACE_ORDER: _Layout = (
     *("order_id", *_CONTRACT, 6),
-    *(*_TERMS, "transmit", 7),
+    *("action", "quantity", 4, "oca_group", "account", 2, "order_ref", "transmit", "parent_id", 6),
     *(_When("sec_type", _is_combination, _LEGS), 4, *_ADVISER, 19, *_volatility(8), 4),
     *(*_SCALE, 3, *_HEDGE, 4, *_UNDERLYING, *_ALGO, 1, "what_if"),
 )
@@ -189,6 +192,7 @@ _Path = tuple[int, ...]
 def _paths(contract: int, order: int, state: int = 0) -> dict[_Path, str]:
     found: dict[_Path, str] = {(contract, 1): "con_id", (contract, 2): "symbol", (contract, 3): "sec_type"}
     found |= {(order, 1): "client_id", (order, 3): "perm_id", (order, 5): "action", (order, 6): "quantity"}
+    found |= {(order, 4): "parent_id", (order, 27): "oca_group"}
     found |= {(order, 12): "account", (order, 28): "order_ref", (order, 65): "what_if", (order, 66): "transmit"}
     return found | ({(state, 1): "status"} if state else {})
 
@@ -285,6 +289,8 @@ def read_placed(payload: bytes, version: int) -> PlacedOrder | None:
         look=_look(values),
         what_if=_flag(values, "what_if"),
         transmit=transmit,
+        parent_id=_integer(values, "parent_id") or 0,
+        oca_group=_text(values, "oca_group"),
     )
 
 

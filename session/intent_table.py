@@ -69,6 +69,18 @@ class IntentTable:
         """Intents of which we do not know whether TWS has them."""
         return tuple(intent for intent in self._open.values() if intent.state is IntentState.IN_DOUBT)
 
+    def in_group(self, intent: Intent) -> bool:
+        """Whether it belongs with other orders: it waits for one, one waits for it, or the fill of one cancels it."""
+        order, client_id = intent.order, intent.key.client_id
+        return (
+            bool(order.parent_id or order.oca_group)
+            or not order.transmit
+            or any(
+                other.order.parent_id == order.order_id and other.key.client_id == client_id
+                for other in (*self._open.values(), *self._concluded.values())
+            )
+        )
+
     def knows_perm_id(self, perm_id: int) -> IntentKey | None:
         """Whose order TWS calls by this number."""
         return self._by_perm_id.get(perm_id)

@@ -37,6 +37,7 @@ class ResendCase:
     version: int
     at: Moment
     vetoed: bool = False
+    in_group: bool = False  # other orders depend on it, or it on them
     highest_seen: int = 0  # order id of this client that TWS has shown to know
 
 
@@ -51,6 +52,7 @@ class ResendRefusal(Enum):
     LINK_DOWN = "the gateway has no link to IB"
     KNOWN = "TWS has had it, or its id was used more than once"
     PASSED = "TWS has seen this id or a later one of this client, and takes none below"
+    IN_GROUP = "it belongs with other orders, and alone it would be another decision"
     CANCEL_WANTED = "the client has asked to cancel it"
     OTHER_VERSION = "it was written for another server version"
     TOO_OFTEN = "it was sent too often"
@@ -83,6 +85,7 @@ RESEND_ROWS: tuple[tuple[ResendRefusal, Test], ...] = (
         lambda intent, _c, _r: intent.was_acknowledged or intent.changes > 0 or intent.life > 1,
     ),
     (ResendRefusal.PASSED, lambda intent, case, _r: intent.key.order_id <= case.highest_seen),
+    (ResendRefusal.IN_GROUP, lambda _i, case, _r: case.in_group),
     (ResendRefusal.CANCEL_WANTED, lambda intent, _c, _r: intent.cancel_wanted),
     (ResendRefusal.OTHER_VERSION, lambda intent, case, _r: intent.version != case.version),
     (ResendRefusal.TOO_OFTEN, lambda intent, _c, rule: intent.attempt >= rule.attempts),

@@ -98,6 +98,7 @@ def _may_be_sent_again(core: Core, verdict: Verdict) -> bool:
         core.desk.version,
         core.desk.at(),
         vetoed=bool(core.desk.closed),
+        in_group=intent is not None and orders.table.in_group(intent),
         highest_seen=orders.table.highest_seen(verdict.key.client_id),
     )
     return intent is not None and resend_refusal(intent, case, core.settings.resend) is None

@@ -85,7 +85,7 @@ def plain_order():
 
 def held_order():
     contract, order = plain_order()
-    order.transmit = False
+    order.transmit, order.parentId, order.ocaGroup = False, 77, "either"
     return contract, order
 
 

@@ -40,6 +40,8 @@ NAMED = {
     "quantity": st.sampled_from(["0", "10", "0.5", ""]),
     "transmit": st.sampled_from(["0", "1"]),
     "what_if": st.sampled_from(["0", "1"]),
+    "parent_id": NUMBERS,
+    "oca_group": WORDS,
     # what other fields depend on
     "hedge_order_type": st.sampled_from(["", "LMT"]),
     "scale_increment": st.sampled_from(["", "0.5", "0", "1.7976931348623157E308"]),
@@ -101,6 +103,7 @@ def test_an_order_of_a_client_is_read_in_every_version(version, record):
         record.get("account"),
     )
     assert (placed.transmit, placed.what_if) == (record.on("transmit"), record.on("what_if"))
+    assert (placed.parent_id, placed.oca_group) == (int(record.get("parent_id")), record.get("oca_group"))
     assert placed.look == look_of(record)
 
 
@@ -256,6 +259,7 @@ def test_orders_the_official_client_writes_are_read(official):
         assert placed is not None, (case, version)
         assert (placed.order_id, placed.order_ref, placed.account) == (101, "mine-1", "DU1234567"), (case, version)
         assert (placed.transmit, placed.what_if) == EXPECTED[case], (case, version)
+        assert (placed.parent_id, placed.oca_group) == ((77, "either") if case == "held" else (0, ""))
         assert placed.look.sec_type == ("BAG" if case == "combination" else "STK")
         assert placed.look.quantity == Decimal(10)
 

@@ -47,10 +47,10 @@ def build(build, version):
     return make
 
 
-def place(client, order_id: int, *, quantity: int = 10, limit: float = 1.0) -> None:
-    """A limit order at server version 200, far below the market."""
+def place(client, order_id: int, *, quantity: int = 10, limit: float = 1.0, group: tuple[int, int] = (1, 0)) -> None:
+    """A limit order at server version 200, far below the market. `group`: whether it is transmitted, and its parent."""
     fields = [order_id, *APPLE, "", "", "BUY", quantity, "LMT", limit]
-    fields += ["", "DAY", "", "", "", 0, f"ref-{order_id}", 1, 0]
+    fields += ["", "DAY", "", "", "", 0, f"ref-{order_id}", *group]
     fields += [0] * 6 + [""] * 8 + [0, "", -1, 0, "", "", 0, "", "", 0, 0, "", 0] + [""] * 5 + [0, "", "", "", ""]
     fields += [0] + [""] * 10 + [0, "", "", 0, 0, "", "", 0, "", 0, 0, 0, 0] + [""] * 6 + [0] + [""] * 8
     fields += [0, 0, 0, "", "", "", 0, "", "", "", 0, 0, "", 0]
@@ -167,6 +167,21 @@ def test_with_resend_settled_an_order_that_tws_never_got_is_sent_once_more_under
     assert [order["order_id"] for order in simulator.state()["orders"]] == [1]
     assert sent_orders(simulator) == 2
     assert house.told("order_sent_again")
+
+
+def test_with_resend_settled_an_order_is_not_sent_again_without_the_one_it_waits_for(build, simulator):
+    house = build(simulator.address, orders={"settle_seconds": 1.0, "resend": "settled"})
+    client = house.client().connect(7)
+    simulator.faults.lose_orders(2, where="request")
+    place(client, 1, group=(0, 0))
+    place(client, 2, group=(1, 1))
+    simulator.wait_for(lambda state: state["clients"]["7"]["requests"]["placeOrder"] == 2)
+    simulator.faults.eof()
+    while not {(1, 2162), (2, 201)} <= set(client.errors()):
+        client.next_frame()
+    assert simulator.state()["orders"] == []
+    assert sent_orders(simulator) == 2
+    assert not house.told("order_sent_again")
 
 
 def test_order_ids_go_on_after_a_restart_though_tws_has_forgotten(build, simulator, simulator_that_forgot):

@@ -43,6 +43,23 @@ def place(table, order_id=5, *, ref="", epoch=1, at=AT, frame=FRAME):
     return placed
 
 
+@pytest.mark.parametrize(
+    ("order", "others", "grouped"),
+    [
+        ({}, {}, False),
+        ({"transmit": False}, {}, True),
+        ({"parent_id": 4}, {}, True),
+        ({"oca_group": "either"}, {}, True),
+        ({}, {"parent_id": 5}, True),
+        ({}, {"parent_id": 9}, False),
+    ],
+)
+def test_whether_an_order_belongs_with_others(table, order, others, grouped):
+    for one in (PlacedOrder(order_id=5, **order), PlacedOrder(order_id=6, **others)):
+        table.place(one, FRAME, client_id=ME, epoch=1, at=AT)
+    assert table.in_group(table.get(ME, 5)) is grouped
+
+
 def said(order_id=5, status="Submitted", *, perm_id=77, ref="", client_id=ME, number=5, **more):
     return OrderFacts(
         message_id=number,

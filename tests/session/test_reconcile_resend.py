@@ -46,6 +46,7 @@ ROWS = [
     ({"life": 2}, {}, ResendRefusal.KNOWN),
     ({}, {"highest_seen": KEY.order_id}, ResendRefusal.PASSED),
     ({}, {"highest_seen": KEY.order_id + 1}, ResendRefusal.PASSED),
+    ({}, {"in_group": True}, ResendRefusal.IN_GROUP),
     ({"cancel_wanted": True}, {}, ResendRefusal.CANCEL_WANTED),
     ({}, {"version": 199}, ResendRefusal.OTHER_VERSION),
     ({"attempt": 3}, {"verdict": Verdict(KEY, VerdictKind.UNKNOWN, 2, 3)}, ResendRefusal.TOO_OFTEN),
