@@ -161,8 +161,8 @@ class Again(Gate):
         # time it could be repeated there may be orders that the client wants.
         for payload in self.ledger.take_cancels_out():
             self._hold_trade(Item(payload, since=now, repeats=1))
-        if self.ledger.global_cancel_out:
-            self.ledger.global_cancel_out = False
+        if self.ledger.global_cancel_out is not None:
+            self.ledger.global_cancel_out = None
             self.say(Notice.GLOBAL_CANCEL_IN_DOUBT, detail=detail)
 
     def end_halves(self, epoch: int) -> None:

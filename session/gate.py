@@ -212,7 +212,7 @@ class Gate(Trades):
     def _note_leaving(self, item: Item) -> None:
         number, key = message_id(item.payload, self.version), request_key(item.payload, self.version)
         if number == GLOBAL_CANCEL:
-            self.ledger.global_cancel_out = True
+            self.ledger.global_cancel_out = set() if self.orders is None else self.orders.away()
             count_order_sent(self, ORDER_CANCEL, None, since=0.0)
             self.unspoken.left(None, item, self.settings, now=self.now)
         elif key is not None and item.is_preview:

@@ -120,7 +120,7 @@ class Ledger:
     awaiting: dict[tuple[str, int], float] = field(default_factory=dict[tuple[str, int], float])  # see `await_word`
     cancels_out: dict[int, bytes] = field(default_factory=dict[int, bytes])  # order cancels written, not answered
     previews: dict[int, None] = field(default_factory=dict[int, None])  # ids of orders of which the cost was asked
-    global_cancel_out: bool = False
+    global_cancel_out: set[int] | None = None  # orders at work as it was written that TWS has shown no end of since
     first_order_id: int | None = None  # the first nextValidId of this client: lower ids are of an earlier life
     sequence: int = 0
     streams: int = 0  # how many of the entries are streams
@@ -287,7 +287,10 @@ class Ledger:
     def cancel_answered(self, order_id: int) -> None:
         """TWS has said something about this order since its cancel was written."""
         self.cancels_out.pop(order_id, None)
-        self.global_cancel_out = False
+        if self.global_cancel_out:
+            self.global_cancel_out.discard(order_id)
+            if not self.global_cancel_out:
+                self.global_cancel_out = None
 
     def take_cancels_out(self) -> list[bytes]:
         """Cancels that were written on a socket that is gone, and never answered; forgets them."""

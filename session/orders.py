@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from backstay.protocol.order_fields import read_placed
 from backstay.session.evidence import Verdict
 from backstay.session.intent_table import IntentTable
-from backstay.session.intents import Intent, IntentKey, JournalPage, Moment, Moved, PlaceRefusal
+from backstay.session.intents import AWAY, Intent, IntentKey, JournalPage, Moment, Moved, PlaceRefusal
 from backstay.session.pacing import Item
 from backstay.session.reasons import Reason
 from backstay.session.reconcile import Phase, ReconcileSettings, Reconciliation
@@ -73,6 +73,11 @@ class Orders:
     asked_owner: int = 0  # the token of the question that is out
     told: set[IntentKey] = field(default_factory=set[IntentKey])  # the client knows that these are in doubt
     commissions: dict[str, None] = field(default_factory=dict[str, None])
+
+    def away(self) -> set[int]:
+        """Ids of this client's orders that were sent and of which no end is known."""
+        intents = self.table.open_intents()
+        return {one.key.order_id for one in intents if one.key.client_id == self.client_id and one.state in AWAY}
 
     @classmethod
     def of(cls, settings: Settings, client_id: int) -> Orders:

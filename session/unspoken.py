@@ -100,7 +100,7 @@ def look_after_trades(core: Core) -> None:
         if not healthy or core.heard_at <= sent.at:
             desk.unspoken.plan(replace(sent, due=now + LOOK_SECONDS))
         elif sent.order_id is None:
-            core.owed.ledger.global_cancel_out = False
+            core.owed.ledger.global_cancel_out = None
             desk.say(Notice.GLOBAL_CANCEL_IN_DOUBT, detail=Reason.SILENT)
         elif sent.what is What.CANCEL:
             _repeat_cancel(core, sent.order_id, sent)
@@ -113,7 +113,7 @@ def look_after_trades(core: Core) -> None:
 def _is_unanswered(core: Core, sent: Sent) -> bool:
     ledger, orders = core.owed.ledger, core.owed.orders
     if sent.order_id is None:
-        return ledger.global_cancel_out and orders is not None and bool(orders.table.open_intents())
+        return orders is not None and bool(orders.away() & (ledger.global_cancel_out or set()))
     if sent.what is What.ORDER:
         return ledger.order_unanswered(sent.order_id)
     return sent.order_id in (ledger.cancels_out if sent.what is What.CANCEL else ledger.previews)

@@ -98,6 +98,23 @@ def test_a_cancel_of_all_without_a_word_is_told_of_where_there_is_something_to_c
     assert CANCEL_ALL not in look(script, 10.0).written()
 
 
+@pytest.mark.parametrize("ended", ["Filled", "Cancelled"])
+def test_a_cancel_of_all_is_not_answered_by_the_end_of_one_order_while_another_works(ended):
+    def several() -> Script:
+        script = Script().ready().ask(ask(V, 3, 500), ask(V, 3, 501)).hear(order_status(V, 500), order_status(V, 501))
+        return script.ask(CANCEL_ALL).hear(order_status(V, 500, ended))
+
+    assert codes(look(several(), 10.0)) == [(-1, 2167)]
+    assert codes(lose(several())) == [(-1, 2167)]
+    assert codes(lose(several().hear(order_status(V, 501, "PendingCancel")))) == []
+
+
+def test_a_cancel_of_all_is_not_answered_by_the_end_of_an_order_that_came_after_it():
+    script = Script().ready().ask(ORDER).hear(order_status(V, 500)).ask(CANCEL_ALL, ask(V, 3, 501))
+    script.hear(order_status(V, 501), order_status(V, 501, "Filled"))
+    assert codes(look(script, 10.0)) == [(-1, 2167)]
+
+
 def test_on_a_new_socket_waits_begin_anew():
     script = Script().ready().ask(CANCEL)
     look(script, 4.0)
