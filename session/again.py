@@ -11,8 +11,8 @@ from backstay.protocol.framing import PREFIX_BYTES
 from backstay.protocol.messages import request_key
 from backstay.protocol.vocabulary import Kind
 from backstay.session.firsts import NEVER_DUE
-from backstay.session.gate import REQ_CURRENT_TIME, Gate
-from backstay.session.ledger import FORGOTTEN, MAX_PREVIEWS, Entry
+from backstay.session.gate import Gate
+from backstay.session.ledger import FORGOTTEN, MAX_PREVIEWS, REQ_CURRENT_TIME, Entry
 from backstay.session.notices import Notice
 from backstay.session.pacing import Item, Lane
 from backstay.session.reasons import Reason

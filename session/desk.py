@@ -16,8 +16,8 @@ from backstay.protocol.order_fields import read_placed
 from backstay.protocol.requests import REQUESTS
 from backstay.protocol.vocabulary import Kind, Request
 from backstay.session.again import Again
-from backstay.session.gate import REQ_CURRENT_TIME
 from backstay.session.intents import AWAY
+from backstay.session.ledger import REQ_CURRENT_TIME
 from backstay.session.notices import Notice
 from backstay.session.pacing import Item, Lane
 from backstay.session.reasons import Reason

@@ -14,7 +14,7 @@ from backstay.protocol.messages import message_id, request_key
 from backstay.protocol.requests import REQUESTS
 from backstay.protocol.vocabulary import Kind
 from backstay.session.firsts import NEVER_DUE, Firsts
-from backstay.session.ledger import NEVER, UNSEEN, Entry
+from backstay.session.ledger import NEVER, REQ_CURRENT_TIME, UNSEEN, Entry
 from backstay.session.notices import Notice
 from backstay.session.pacing import Item
 from backstay.session.reasons import Reason
@@ -24,7 +24,6 @@ from backstay.session.trades import GLOBAL_CANCEL, Trades
 from backstay.session.unspoken import Unspoken
 from backstay.session.vocabulary import Arm, Count, Observe, Timer, Write
 
-REQ_CURRENT_TIME = 49
 ORDERS = frozenset(request.id for request in REQUESTS.values() if request.kind is Kind.ORDER)
 SILENCE_SAYS_NOTHING = frozenset({REQ_CURRENT_TIME, 12})
 """The time, whose silence the pulse judges; news bulletins, of which there may be none for days."""

@@ -44,9 +44,15 @@ MAX_PREVIEWS = 1_000
 MAX_UNSEEN = 100
 """Calculations remembered at once; beyond this the oldest is taken to be answered."""
 
+REQ_CURRENT_TIME = 49
+
 Slot = tuple[int, Hashable]
 """Message id of the request, and its key. Of requests without one, a stream exists once, whatever it says; reads are
-told apart by what they say: the rule of one market is not that of another."""
+told apart by what they say, as the rule of one market is not that of another, and counted: each is owed an answer."""
+
+MAX_COPIES = 8
+"""Reads without an id that say the same and wait for an answer; a further one takes the place of one of them, so that a
+client that asks again and again while nothing answers gets so many answers in the end. Of the time it gets one."""
 
 
 @dataclass(slots=True, eq=False)
@@ -63,6 +69,7 @@ class Entry:
     epoch: int = NEVER
     queued: bool = False
     rows: bool = False
+    copy: int = 0  # of reads without an id that say the same, which one
     shadowed: Entry | None = None  # what held the same slot before, should TWS call this one a duplicate
     born_at: float = 0.0
     sent_at: float = 0.0
@@ -83,7 +90,7 @@ class Entry:
     def slot(self) -> Slot:
         """Where the entry stands in the ledger."""
         unkeyed_read = self.request.key is Key.NONE and not self.is_stream
-        return self.request.id, self.payload if unkeyed_read else self.key
+        return self.request.id, (self.payload, self.copy) if unkeyed_read else self.key
 
     def is_known_in(self, epoch: int) -> bool:
         """Whether TWS has it, or what held its slot before, on the socket of this epoch."""
@@ -135,6 +142,8 @@ class Ledger:
         self.sequence += 1
         kind, key = kind_of(payload, version), request_key(payload, version)
         entry = Entry(request, kind, key, payload, self.sequence, now, ends(payload, version), born_at=now)
+        if entry.slot in self.unkeyed.get(request.id, {}) and request.id != REQ_CURRENT_TIME:
+            entry.copy = self._find_copy(entry)
         previous = self.entries.get(entry.slot)
         if previous is not None and previous.epoch != NEVER:
             previous.shadowed = None
@@ -149,6 +158,10 @@ class Ledger:
             if len(self.unseen) > MAX_UNSEEN:
                 self.drop(self.unseen.popleft())
         return entry
+
+    def _find_copy(self, entry: Entry) -> int:
+        same = {one.copy for one in self.unkeyed[entry.request.id].values() if one.payload == entry.payload}
+        return next((copy for copy in range(MAX_COPIES) if copy not in same), entry.sequence % MAX_COPIES)
 
     def has(self, entry: Entry) -> bool:
         """Whether this very entry is still wanted: neither dropped nor replaced."""

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from backstay.protocol.codes import farm_name
 from backstay.protocol.errors import ErrorMessage
 from backstay.protocol.framing import frame
+from backstay.protocol.vocabulary import Key
 from backstay.session.firsts import Silence
 from backstay.session.ledger import Entry
 from backstay.session.lifecycle import Link, State
 from backstay.session.notices import Notice
 from backstay.session.roll_call import DEFINITIONS, FLOWS_FROM, HISTORICAL, MARKET
-from backstay.session.tally import count_given_up
+from backstay.session.tally import count_failed, count_given_up
 from backstay.session.unspoken import look_after_trades
 from backstay.session.vocabulary import Count, Deliver, FarmChanged, Report
 
@@ -196,3 +197,8 @@ def refuse_unnamed(core: Core, error: ErrorMessage) -> None:
     asked = [one for one in entries if one.epoch == epoch and not (one.heard or one.queued)]
     if len(lately) == 1 and [one.sent_at for one in asked] == lately:
         core.desk.firsts.refused_unnamed(asked[0])
+        if (
+            asked[0].request.key is Key.NONE and not asked[0].is_stream
+        ):  # what answers the next is no answer to this one
+            core.owed.ledger.drop(asked[0])
+            count_failed(core.desk, asked[0])

@@ -10,7 +10,7 @@ from speech import ask
 from backstay.protocol.requests import REQUESTS
 from backstay.protocol.vocabulary import Kind
 from backstay.session import ledger as ledger_module
-from backstay.session.ledger import FORGOTTEN, MAX_ORDERS, NEVER, UNSEEN, Entry, Ledger
+from backstay.session.ledger import FORGOTTEN, MAX_COPIES, MAX_ORDERS, NEVER, UNSEEN, Entry, Ledger
 
 V = 200
 
@@ -81,13 +81,28 @@ def test_reads_without_a_key_are_told_apart_by_what_they_say_and_answered_in_tur
     assert [ledger.has(entry) for entry in (second, third)] == [True, False], "what was not sent is not answered"
 
 
-def test_the_same_unkeyed_read_twice_is_one():
+def test_the_same_unkeyed_read_twice_is_owed_two_answers():
     ledger = Ledger()
     first, second = enter(ledger, 5, epoch=1), enter(ledger, 5, epoch=1)
-    assert not ledger.has(first)
     ledger.note_answer(53, None, final=True)
-    assert not ledger.has(second)
+    assert not ledger.has(first)
+    assert ledger.has(second)
+    ledger.note_answer(53, None, final=True)
     assert ledger.entries == {}
+
+
+def test_the_same_unkeyed_read_again_and_again_is_kept_so_often_and_no_more():
+    ledger = Ledger()
+    for _ in range(100):
+        last = enter(ledger, 5, epoch=1)
+    assert len(ledger.entries) == MAX_COPIES
+    assert ledger.has(last)
+
+
+def test_the_time_is_owed_once():
+    ledger = Ledger()
+    first, second = enter(ledger, 49, epoch=1), enter(ledger, 49, epoch=1)
+    assert (ledger.has(first), ledger.has(second)) == (False, True)
 
 
 def test_an_unkeyed_stream_exists_once_whatever_it_says():

@@ -301,6 +301,19 @@ def test_a_read_that_was_refused_without_an_id_ends_at_its_deadline():
     assert (6, 504) in script.codes(script.effects)
 
 
+def test_a_read_without_an_id_that_was_refused_takes_no_answer_of_the_next():
+    first, second = ask(V, 91, 32), ask(V, 91, 26)
+    script = Script().ready()
+    script.now += 2.0
+    script.ask(first)
+    script.hear(error(V, -1, 321))
+    script.now += 2.0
+    script.ask(second)
+    script.written()
+    script.hear(tell(V, 93, 26))
+    assert [look(script, wait) for wait in (5.0, 10.0, 20.0)] == [[], [], []]
+
+
 @pytest.mark.parametrize(
     ("asked", "code", "after"),
     [((QUOTES, DETAILS), 320, 0.0), ((ask(V, 59), QUOTES), 320, 0.0), ((QUOTES,), 200, 0.0), ((QUOTES,), 320, 1.5)],
