@@ -3,7 +3,7 @@
 from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
 
-from backstay.protocol.order_fields import _OPEN_ORDER, UNSET_NUMBER, _fields, _read_text, _Rows, _Since
+from backstay.protocol.order_layouts import OPEN_ORDER_FIELDS, UNSET_NUMBER, Rows, Since, read_text, text_fields
 from backstay.protocol.responses import RESPONSES
 
 _NUMBERS = (
@@ -12,8 +12,8 @@ _NUMBERS = (
     *("initial_after", "maintenance_after", "equity_after", "commission", "commission_min", "commission_max"),
 )
 _REGULAR_HOURS_ONLY = 194
-_LAYOUT = (*_OPEN_ORDER, *_NUMBERS, "commission_currency")
-_LATER = (*_LAYOUT, _Since(12), _Rows(7), "warning")
+_LAYOUT = (*OPEN_ORDER_FIELDS, *_NUMBERS, "commission_currency")
+_LATER = (*_LAYOUT, Since(12), Rows(7), "warning")
 
 
 class Preview(NamedTuple):
@@ -40,7 +40,7 @@ class Preview(NamedTuple):
 def read_preview(payload: bytes, version: int) -> Preview | None:
     """Return what the answer to a preview says (text versions from 176 on); None for one that cannot be read."""
     layout = _LATER if version > _REGULAR_HOURS_ONLY else (*_LAYOUT, "warning")
-    values, whole = _read_text(layout, _fields(RESPONSES[5], payload, version), version)
+    values, whole = read_text(layout, text_fields(RESPONSES[5], payload, version), version)
     if not whole or values["what_if"] in (b"", b"0") or not values["order_id"].isdigit():
         return None
     texts = (values[name].decode("utf-8", "replace") for name in ("commission_currency", "warning"))

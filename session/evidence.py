@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import Enum, unique
 
-from backstay.protocol.order_fields import COMBINATION, COMPLETED_ORDER, ExecutionFacts, Look, OrderFacts, PlacedOrder
+from backstay.protocol.order_fields import ExecutionFacts, Look, OrderFacts, PlacedOrder
+from backstay.protocol.order_layouts import COMBINATION, COMPLETED_ORDER
 from backstay.session.intent_table import is_another_order
 from backstay.session.intents import Intent, IntentEvent, IntentKey, IntentState, order_event, refs_conflict
 

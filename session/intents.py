@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from enum import Enum, unique
 
 from backstay.protocol.codes import CodeGroup, code_info, is_warning
-from backstay.protocol.order_fields import COMPLETED_ORDER, OrderFacts, PlacedOrder
+from backstay.protocol.order_fields import OrderFacts, PlacedOrder
+from backstay.protocol.order_layouts import COMPLETED_ORDER
 from backstay.session.errors import ImpossibleTransitionError
 from backstay.session.reasons import Reason
 

@@ -15,13 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, unique
 
-from backstay.protocol.order_fields import (
-    COMPLETED_ORDERS_END,
-    EXECUTIONS_END,
-    OPEN_ORDERS_END,
-    ExecutionFacts,
-    OrderFacts,
-)
+from backstay.protocol.order_fields import ExecutionFacts, OrderFacts
+from backstay.protocol.order_layouts import COMPLETED_ORDERS_END, EXECUTIONS_END, OPEN_ORDERS_END
 from backstay.session.evidence import Evidence, Executions, Ground, Verdict, VerdictKind, judge
 from backstay.session.intents import Intent, IntentState, Moment
 

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from backstay.protocol.order_fields import COMPLETED_ORDER, ExecutionFacts, OrderFacts, PlacedOrder
+from backstay.protocol.order_fields import ExecutionFacts, OrderFacts, PlacedOrder
+from backstay.protocol.order_layouts import COMPLETED_ORDER
 from backstay.session import intent_table
 from backstay.session.errors import ImpossibleTransitionError
 from backstay.session.intent_table import IntentTable
