@@ -19,6 +19,7 @@ from backstay.session.again import Again
 from backstay.session.intents import AWAY
 from backstay.session.ledger import REQ_CURRENT_TIME
 from backstay.session.notices import Notice
+from backstay.session.orders import Readiness
 from backstay.session.pacing import Item, Lane
 from backstay.session.reasons import Reason
 from backstay.session.trades import GLOBAL_CANCEL
@@ -152,7 +153,7 @@ class Desk(Again):
             self.refund += item.refund
 
     def _take_order(self, _request: Request, item: Item) -> None:
-        if self.told_down or (item.fail_fast and not self.open):
+        if (self.told_down and not self._reconciled()) or (item.fail_fast and not self.open):
             self._refuse_order(item, self.away)
         elif self.closed:
             self._refuse_order(item, self.closed)
@@ -161,6 +162,11 @@ class Desk(Again):
             if self.previews_muted:
                 self._use_order_id_anew(request_key(item.payload, self.version))
             self.offer_trade(item)
+
+    def _reconciled(self) -> bool:
+        """Whether orders may leave already, though streams are still being put back and 1102 is to come."""
+        orders = self.orders if self.open else None
+        return orders is not None and orders.readiness(link_up=self.link_up)[0] is Readiness.YES
 
     def _take_order_cancel(self, request: Request, item: Item) -> None:
         if self.orders is not None:

@@ -220,7 +220,7 @@ class World(Network):
         waiting = [item for lane in desk.outbox.lanes for item in lane]
         waiting += [*desk.clocks, *desk.trades, *(desk.orders.unkept if desk.orders else ())]
         assert self.taken - self.refunded == sum(item.refund for item in waiting)
-        if desk.told_down and not self.left:
+        if desk.told_down and not desk.open and not self.left:
             # One that is sent again has waited for lists of this gateway, which has proved to be back.
             asked = [self.client.by_payload.get(item.payload) for item in waiting]
             numbers = {request.number for request in asked if request is not None and not request.writes}

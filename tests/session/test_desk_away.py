@@ -242,3 +242,20 @@ def test_a_read_that_must_not_wait_ends_with_its_socket_and_a_stream_is_put_back
     lose(script)
     assert (2, 504) in script.codes()
     assert script.again().written() == [ask(V, 1, 3)]
+
+
+def test_an_order_leaves_once_orders_are_reconciled_though_streams_are_still_being_put_back():
+    script = with_settings(messages_per_second=10).ready()
+    for key in range(30):
+        script.ask(ask(V, 1, key), after=1.0)
+    lose(script).ring(Timer.RETRY, after=1.2).connect().hello().identify()
+    script.ask(ask(V, 3, 500))
+    assert script.codes() == [(500, 201)], "TWS has not listed its orders"
+    script.verify()
+    assert script.owed.told_down, "1102 comes once everything is back"
+    script.ask(ask(V, 3, 501))
+    assert (501, 201) not in script.codes()
+    written = script.written()
+    while ask(V, 3, 501) not in written:
+        written += script.ring(Timer.RELEASE, after=0.1).written()
+    assert script.core.desk.restoring, "it went before the streams"
