@@ -229,7 +229,7 @@ def _clock(wall: float) -> str:
 def _explain(row: Mapping[str, Any], hold: Mapping[str, Any] | None, *, now: float) -> Mapping[str, Any]:
     told = _explain_state(row, hold, now=now)
     if moved := row.get("moved_from", ""):
-        told = {**told, "todo": [*told["todo"], MOVED_HELP.format(moved, row["endpoint"])]}
+        told = {**told, "todo": [MOVED_HELP.format(moved, row["endpoint"]), *told["todo"]]}
     moved_by = row.get("operator_move")
     return told if moved_by is None or hold is not None else _explain_move(row, moved_by, told)
 

@@ -129,7 +129,7 @@ def test_a_client_that_knocks_before_start_has_returned_is_let_in(build, simulat
 
     def slow(*args, **kwargs):
         root = original(*args, **kwargs)
-        house_address = doors[0]._doors["paper"].sock.getsockname()
+        house_address = doors[0]["paper"].sock.getsockname()
         clients.append(socket.create_connection(house_address, timeout=5))
         clients[0].sendall(b"API\0\0\0\0\x09v100..200")
         clients[0].settimeout(10)
@@ -137,8 +137,13 @@ def test_a_client_that_knocks_before_start_has_returned_is_let_in(build, simulat
         return root
 
     doors = []
-    opened = hall.Manager._open_doors
-    monkeypatch.setattr(hall.Manager, "_open_doors", lambda self: (doors.append(self), opened(self)))
+    opened = hall.open_doors
+
+    def keep(relays):
+        doors.append(opened(relays))
+        return doors[0]
+
+    monkeypatch.setattr(hall, "open_doors", keep)
     monkeypatch.setattr(hall, "start_root", slow)
     build(simulator.address)
     assert len(clients[1]) == 4, "a frame of the answer to the greeting"
