@@ -141,7 +141,7 @@ class Line:
     """What is heard of a connection. `heard_wall`: the last byte, 0 for none; `broken_wall`: since when a farm is down.
 
     `idle_seconds`: so long without a byte, and it is asked; `patience_seconds`: so long, and it is given up.
-    `clock_seconds`: the gateway's clock less ours.
+    `clock_seconds`: the gateway's clock less ours. `stands_in_for`: the first endpoint, if it is on another one.
     """
 
     heard_wall: float
@@ -150,6 +150,7 @@ class Line:
     farms: Sequence[str] = ()
     broken_wall: float = 0.0
     clock_seconds: float = 0.0
+    stands_in_for: str = ""
 
 
 def explain(
@@ -187,7 +188,9 @@ def _trouble_of_line(line: Line, now: float) -> str:
     since = f" since {_clock(line.broken_wall)}" if line.broken_wall > 0.0 else ""
     if line.farms:
         return f"data farm {', '.join(line.farms)} down{since}"
-    return f"clock {line.clock_seconds:+.0f} s" if abs(line.clock_seconds) > CLOCK_SECONDS else ""
+    if abs(line.clock_seconds) > CLOCK_SECONDS:
+        return f"clock {line.clock_seconds:+.0f} s"
+    return f"on a stand-in for {line.stands_in_for}" if line.stands_in_for else ""
 
 
 def _silence(line: Line, now: float) -> float:
@@ -218,6 +221,11 @@ def _explain_line(line: Line, *, now: float) -> Mapping[str, Any]:
             "why": f"It works, but the gateway's clock is {abs(line.clock_seconds):.0f} s {ahead} ours.",
             "next": "Nothing: fills and bars carry its time, events and alarms ours.",
             "todo": list(CLOCK_HELP),
+        }
+    if line.stands_in_for:
+        return {
+            "why": f"It works, on a stand-in: {line.stands_in_for} did not answer when it had its turn.",
+            "next": "It stays there until that one has its turn again (prefer_first_seconds).",
         }
     return {}
 

@@ -53,7 +53,7 @@ function rate(c) {
 }
 function ahead_of(c) {
   const wait = c.next_attempt_wall > now() ? `in ${span(c.next_attempt_wall - now())}` : "";
-  return [wait, c.trouble, c.reason].filter(Boolean).join(": ") || "–";
+  return [wait, c.trouble || c.reason].filter(Boolean).join(": ") || "–";
 }
 function needsAdvice(c) { return c.wanted && (c.state !== "ready" || c.trouble); }
 function wish(c) { return c.admin !== "up" ? c.admin : c.wanted ? "up" : "no"; }

@@ -16,7 +16,8 @@ from backstay.config import ClientIds, Config
 from backstay.control.client import ControlClient, ControlError, UnreachableError, is_there
 from backstay.control.explaining import CLOCK_HELP, CLOCK_SECONDS, HELP_BY_CAUSE, READ_ONLY_HELP
 from backstay.doctor_probe import DEFAULT_PORTS, Probed, listening_ports, probe
-from backstay.errors import ConfigError
+from backstay.errors import ConfigError, StartError
+from backstay.holds import Holds
 from backstay.metrics.listening import Address, ListenError, open_listener
 from backstay.session.calendar import Downtime, Planned, look_up
 
@@ -89,7 +90,7 @@ def _excused(found: Finding, planned: Planned) -> Finding:
 
 def _files(config: Config) -> Iterator[Finding]:
     for check, path in (("journal", config.journal.path), ("control.holds", config.control.holds)):
-        trouble = _unwritable(path) or _no_room(path.parent)
+        trouble = _unwritable(path) or _no_room(path.parent) or (_damage(path) if path == config.control.holds else "")
         help_ = "Make room there, give the daemon's user the right to write there, or name another place."
         todo = (help_,) if trouble else ()
         yield Finding(check, ok=not trouble, text=trouble or f"{path} can be written", todo=todo)
@@ -101,6 +102,14 @@ def _unwritable(path: Path) -> str:
     if path.exists():
         return "" if os.access(path, os.W_OK) else f"{path} cannot be written"
     return "" if os.access(path.parent, os.W_OK | os.X_OK) else f"nothing can be written into {path.parent}"
+
+
+def _damage(path: Path) -> str:
+    try:
+        Holds(path).load()
+    except StartError as error:
+        return str(error)
+    return ""
 
 
 def _no_room(folder: Path) -> str:

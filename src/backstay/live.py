@@ -189,10 +189,20 @@ def line_of(live: Live) -> Line:
     patience = pulse.idle_seconds + pulse.probes * pulse.probe_seconds
     down = tuple(sorted(farm for farm, up in live.meter.farms.items() if not up)) if broken else ()
     since = min(broken.values(), default=0.0)
-    skew = live.view.clock_skew_seconds
     return Line(
-        live.meter.last_received_wall, pulse.idle_seconds, patience, farms=down, broken_wall=since, clock_seconds=skew
+        live.meter.last_received_wall,
+        pulse.idle_seconds,
+        patience,
+        farms=down,
+        broken_wall=since,
+        clock_seconds=live.view.clock_skew_seconds,
+        stands_in_for=_stands_in_for(live),
     )
+
+
+def _stands_in_for(live: Live) -> str:
+    first, *others = live.charge.settings.endpoints
+    return str(Address(*first)) if live.view.endpoint in others else ""
 
 
 def drained_until(live: Live) -> float:

@@ -47,7 +47,7 @@ def printable(text: object) -> str:
 
 
 def _next_or_reason(one: Connection, now: float) -> str:
-    parts = [printable(one[key]) for key in ("downtime", "trouble", "reason") if one[key]]
+    parts = [printable(text) for text in (one["downtime"], one["trouble"] or one["reason"]) if text]
     if one["next_attempt_wall"] > now:
         parts.insert(0, f"in {duration(one['next_attempt_wall'] - now)}")
     return ": ".join(parts) or NONE

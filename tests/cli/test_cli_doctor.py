@@ -197,6 +197,13 @@ def test_a_gateway_that_is_away_in_its_planned_downtime_is_where_it_should_be(ex
     assert found["gateway g"]["todo"] == ["Look again after it."]
 
 
+def test_holds_that_are_damaged_are_told_before_a_start_is_refused_because_of_them(examine, tmp_path):
+    (tmp_path / "backstay.holds").write_text("{")
+    code, found = examine("127.0.0.1:1")
+    assert code == 1
+    assert "is damaged" in found["control.holds"]["text"]
+
+
 def test_a_disk_that_is_nearly_full_is_told(examine, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=8 * 1024 * 1024))
     code, found = examine("127.0.0.1:1")

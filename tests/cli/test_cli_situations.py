@@ -338,6 +338,15 @@ def test_clocks_that_differ_are_told_of_a_connection_that_works(tmp_path, run):
         assert re.search(r"clock -(59|60|61) s", run("status")[1])
 
 
+def test_one_that_is_served_by_a_stand_in_says_so(tmp_path, run):
+    with simulated(lambda _: None) as endpoint, running(tmp_path, f'127.0.0.1:1", "{endpoint}', run) as desk:
+        desk.until(lambda row: row.state == "ready")
+        told = json.loads(run("explain", "k", "--json")[1])
+        assert "It works, on a stand-in: 127.0.0.1:1 did not answer" in told["why"]
+        assert told["todo"] == []
+        assert "on a stand-in for 127.0.0.1:1" in run("status")[1]
+
+
 def test_a_slip_in_the_file_does_not_lock_out_whoever_looks_at_the_daemon(tmp_path, run, capsys):
     with simulated(lambda _: None) as endpoint, running(tmp_path, endpoint, run) as desk:
         desk.until(lambda row: row.state == "ready")
