@@ -131,6 +131,10 @@ CLOCK_SECONDS = 5.0
 """A difference that matters: fills and bars are ordered by the gateway's clock, alarms by ours."""
 
 CLOCK_HELP = ("Set the clocks of both machines by NTP.",)
+UNLISTED_HELP = (
+    "Look at the gateway's screen: does it hang, or is Read-Only API ticked (Configure, API, Settings)? Then orders "
+    "cannot pass, and read_only = true for what uses this gateway says so at once."
+)
 
 SLACK_SECONDS = 1.0
 """A probe that is just out, and answered at once, is no silence to speak of."""
@@ -160,20 +164,34 @@ def explain(
     now: float,
     journal: str = "",
     line: Line | None = None,
+    unlisted: tuple[str, float] = ("", 0.0),
 ) -> Mapping[str, object]:
     """`why`, `next` and `todo` (a list) for a connection of the status.
 
     `now`: seconds since 1970. `journal`: why orders cannot be written down, and are refused therefore; else empty.
-    `line`: what is heard of it, which tells whether one that is ready has trouble all the same.
+    `line`: what is heard of it, which tells whether one that is ready has trouble all the same. `unlisted`: lists of
+    orders that the gateway owes, so that orders are refused, and when it is asked again (seconds since 1970).
     """
     told = _explain(row, hold, now=now)
     if line is not None and hold is None and row["state"] == "ready":
         told = {**told, **_explain_line(line, now=now)}
-    if not journal or hold is not None:
+    if hold is not None:
+        return told
+    if unlisted[0]:
+        told = _explain_unlisted(told, *unlisted, now=now)
+    if not journal:
         return told
     rest = "the rest works." if row["state"] == "ready" and not told["todo"] else str(told["why"])
     why = f"Orders are refused: the journal {journal}; {rest}"
     return {**told, "why": why, "todo": [*JOURNAL_HELP, *told["todo"]]}
+
+
+def _explain_unlisted(told: Mapping[str, Any], lists: str, at_wall: float, *, now: float) -> Mapping[str, Any]:
+    return {
+        "why": f"Orders are refused: the gateway was asked for lists, and these did not come: {lists}; {told['why']}",
+        "next": f"{told['next']} It is asked for them again in {max(0.0, at_wall - now):.0f} s.",
+        "todo": [UNLISTED_HELP, *told["todo"]],
+    }
 
 
 def trouble_of(state: str, line: Line, *, now: float, journal: str = "") -> str:

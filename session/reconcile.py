@@ -23,6 +23,9 @@ from backstay.session.intents import Intent, IntentState, Moment
 MAX_LISTED = 50_000
 """Completed orders remembered as listed before; beyond it the oldest are forgotten, which makes verdicts milder."""
 
+MAX_DOUBLINGS = 10
+"""Of the wait for lists that do not come; it has reached its longest before."""
+
 
 @unique
 class Source(Enum):
@@ -67,7 +70,8 @@ class ReconcileSettings:
     settle_seconds: float = 10.0  # from a link that is up, or a write, to a list that has to show what came of it
     ask_seconds: float = 10.0  # lists come within one; the end of the executions is known to stay away at times
     asks: int = 3
-    retry_seconds: float = 60.0  # after a round in which a list did not come
+    first_retry_seconds: float = 5.0  # after a round in which a list did not come: until one does, orders are refused
+    retry_seconds: float = 60.0  # what that grows to, and the wait for what a whole round can not decide
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,11 @@ class Reconciliation:
         """Whether a round was complete since the socket or the link came back: orders may flow."""
         self.due: float | None = None
         """When `tick` wants to be called (monotonic seconds)."""
+        self.missing: frozenset[Source] = frozenset()
+        """The lists that did not come in the last round. Replaced as a whole: others may look."""
+        self.retry_wall = 0.0
+        """When those are asked for again (seconds since 1970)."""
+        self._retries = 0
         self._intents = intents
         self._owner_of = owner_of
         self._epoch = 0
@@ -173,11 +182,13 @@ class Reconciliation:
         """The socket is gone."""
         self.reconciled = False
         self.due = None
+        self.missing, self._retries = frozenset(), 0
         self._round = None
 
     def link(self, at: Moment, *, up: bool) -> list[ReconcileEffect]:
         """The gateway lost its link to IB (1100, 2110), or has it back (1101, 1102)."""
         self.reconciled = False
+        self.missing, self._retries = frozenset(), 0
         self._link_up_at = at.now if up else None
         if up:
             return self._start(at)
@@ -262,13 +273,14 @@ class Reconciliation:
 
     def _finish(self, ended: _Round, at: Moment) -> Judged:
         self._round = None
-        missing = frozenset(ended.missing)
+        missing = self.missing = frozenset(ended.missing)
         self.reconciled = not missing
         ground = self._ground(ended, missing)
         doubtful = [i for i in self._intents() if i.state in (IntentState.IN_DOUBT, IntentState.LIVE)]
         verdicts = tuple(judge(intent, ended.evidence, ground) for intent in doubtful)
         self._remember(ended.evidence, at.now)
-        self.due = self._retry(at) if missing else self._next_round(verdicts, doubtful, ground=ground, at=at)
+        self._retries = self._retries if missing else 0
+        self.due = self._ask_soon(at) if missing else self._next_round(verdicts, doubtful, ground=ground, at=at)
         return Judged(verdicts, missing, ground.settled)
 
     def _ground(self, ended: _Round, missing: frozenset[Source]) -> Ground:
@@ -286,8 +298,13 @@ class Reconciliation:
             first_listed=self._first_listed.get,
         )
 
-    def _retry(self, at: Moment) -> float:
-        return at.now + self.settings.retry_seconds
+    def _ask_soon(self, at: Moment) -> float:
+        """A list did not come, and what depends on it waits: ask again soon, and less often the longer that lasts."""
+        limits = self.settings
+        wait = min(limits.first_retry_seconds * 2.0 ** min(self._retries, MAX_DOUBLINGS), limits.retry_seconds)
+        self._retries += 1
+        self.retry_wall = at.wall + wait
+        return at.now + wait
 
     def _next_round(
         self, verdicts: Sequence[Verdict], doubtful: Sequence[Intent], *, ground: Ground, at: Moment
@@ -298,7 +315,9 @@ class Reconciliation:
             return None  # when the link is back, all is asked anew
         quiet_at = max((i.written_at for i in doubtful if i.key in undecided), default=0.0)
         settled_from = max(self._link_up_at, quiet_at) + self.settings.settle_seconds
-        return max(settled_from, at.now) if settled_from > ground.asked_at else self._retry(at)
+        if settled_from > ground.asked_at:
+            return max(settled_from, at.now)
+        return at.now + self.settings.retry_seconds
 
     def _remember(self, evidence: Evidence, now: float) -> None:
         for row in evidence.nameless:

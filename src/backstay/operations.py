@@ -25,7 +25,7 @@ from backstay.live import drained_until, journal_trouble, line_of
 from backstay.logs import EventLog
 from backstay.manager import Manager
 from backstay.metrics.events import EventRing
-from backstay.outlook import bundle, owed_requests, placed_orders, tree_of
+from backstay.outlook import bundle, owed_requests, placed_orders, tree_of, unlisted
 from backstay.reconfiguring import Reconfiguring, RefusedChange
 from backstay.session.lifecycle import Event
 from backstay.session.vocabulary import Drain
@@ -223,7 +223,8 @@ class Operations:
         until = drained_until(live) if live is not None else 0.0
         held = None if hold is None else {**asdict(hold), "until_wall": until}
         line = line_of(live) if live is not None else None
-        told = explain(asdict(one), held, now=time.time(), journal=journal, line=line)
+        lists = unlisted(charge) if charge is not None else ("", 0.0)
+        told = explain(asdict(one), held, now=time.time(), journal=journal, line=line, unlisted=lists)
         return {"schema": SCHEMA, "connection": asdict(one), **told}
 
     def tree(self, arguments: Arguments, _peer: Peer | None) -> Result:

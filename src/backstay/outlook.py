@@ -83,6 +83,18 @@ def _entry(entry: Entry, epoch: int, now: float) -> dict[str, Any]:
     }
 
 
+def unlisted(charge: Charge) -> tuple[str, float]:
+    """The lists of orders that the gateway owes this connection, and when they are asked for again (since 1970).
+
+    As long as it does, orders are refused. Nothing and 0 when it owes none.
+    """
+    orders = charge.owed.orders
+    missing = orders.reconciliation.missing if orders is not None else ()
+    if orders is None or not missing:
+        return "", 0.0
+    return ", ".join(sorted(source.value for source in missing)), orders.reconciliation.retry_wall
+
+
 def placed_orders(charge: Charge) -> Sequence[Mapping[str, object]]:
     """Orders placed through a connection that may still be alive: those in doubt first, then those without an answer.
 

@@ -13,11 +13,15 @@ import pytest
 from backstay.control.client import ControlClient
 from backstay.control.explaining import HELP_BY_CAUSE, explain
 from backstay.demo_client import QuoteClient
-from backstay.outlook import ORDER_STATES, placed_orders
+from backstay.outlook import ORDER_STATES, placed_orders, unlisted
 from backstay.protocol.order_fields import Look, PlacedOrder
 from backstay.session.causes import Cause
 from backstay.session.intent_table import IntentTable
 from backstay.session.intents import IntentState, Moment
+from backstay.session.orders import Orders
+from backstay.session.owed import Owed
+from backstay.session.reconcile import Source
+from backstay.session.settings import Settings
 
 PATIENCE = 30.0
 
@@ -83,6 +87,27 @@ def test_what_works_is_told_so(place):
     assert code == 0
     assert "why:  It works." in out
     assert "todo" not in out
+
+
+def test_lists_that_the_gateway_owes_explain_why_orders_are_refused():
+    row = {"name": "k", "state": "ready", "reason": "", "wanted": True, "since_wall": 0.0, "endpoint": "h:1"}
+    told = explain(row, None, now=100.0, unlisted=("completed orders, executions", 104.0))
+    assert "Orders are refused" in told["why"]
+    assert "completed orders, executions" in told["why"]
+    assert "again in 4 s" in told["next"]
+    assert "Read-Only API" in told["todo"][0]
+    assert "Orders" not in explain(row, None, now=100.0)["why"]
+
+
+def test_the_lists_that_a_gateway_owes_are_named():
+    settings = Settings(endpoints=(("h", 1),))
+    charge = SimpleNamespace(owed=Owed())
+    assert unlisted(charge) == ("", 0.0)
+    charge.owed.orders = Orders.of(settings, 7)
+    assert unlisted(charge) == ("", 0.0)
+    charge.owed.orders.reconciliation.missing = frozenset({Source.OPEN, Source.COMPLETED})
+    charge.owed.orders.reconciliation.retry_wall = 104.0
+    assert unlisted(charge) == ("completed orders, open orders", 104.0)
 
 
 def test_patterns_are_explained_and_without_a_name_the_only_connection(place, client, monkeypatch):

@@ -152,15 +152,17 @@ def test_a_client_that_asks_for_the_same_list_gets_its_own_end():
     assert script.passed == tell(V, 53)
 
 
-def test_lists_that_do_not_come_leave_data_flowing_and_orders_refused():
+def test_lists_that_do_not_come_leave_data_flowing_and_orders_refused_until_they_come():
     script = Script().ready().ask(ORDER)
     lose(script)
     script.ring(Timer.RETRY, after=1.2).connect().hello().identify().hear(tell(V, 49))
-    for _ in range(12):
+    for _ in range(9):  # three lists, each with three questions to its end
         script.ring(Timer.RECONCILE, after=10.0)
     assert script.core.view().state == "ready"
-    script.ask(OTHER)
-    assert script.codes() == [(501, 201)]
+    assert script.armed(Timer.RECONCILE) == 5.0
+    assert script.ask(OTHER).codes() == [(501, 201)]
+    script.ring(Timer.RECONCILE, after=5.0).reconcile()
+    assert script.ask(OTHER).written() == [OTHER]
 
 
 def test_a_settled_round_without_the_order_proves_that_tws_never_had_it():

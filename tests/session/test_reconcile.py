@@ -191,8 +191,8 @@ def test_a_question_without_an_answer_is_repeated_and_then_given_up():
     (judged,) = bench.tick(130.0)
     assert judged.missing == frozenset({Source.EXECUTIONS})
     assert not bench.work.reconciled
-    assert bench.work.due == 190.0
-    assert bench.tick(190.0) == [Ask(Source.OPEN)]
+    assert bench.work.due == 135.0
+    assert bench.tick(135.0) == [Ask(Source.OPEN)]
 
 
 def test_a_question_that_is_answered_is_not_repeated():
@@ -229,6 +229,44 @@ def test_a_refused_question_is_missing():
     assert not bench.work.reconciled
     bench.work.lost()
     assert bench.work.refused(Source.OPEN, at(100.0)) == []
+
+
+def refuse_round(bench: Bench) -> float:
+    """A list does not come; in how many seconds it is asked again."""
+    bench.work.refused(Source.OPEN, at(bench.now))
+    bench.finish_round()
+    assert bench.work.missing == {Source.OPEN}
+    assert bench.work.retry_wall - at(bench.now).wall == bench.work.due - bench.now
+    return bench.work.due - bench.now
+
+
+def test_a_list_that_does_not_come_is_asked_for_again_soon_and_less_often_the_longer_that_lasts():
+    bench = Bench()
+    bench.begin()
+    waits = []
+    for _ in range(20):
+        waits.append(refuse_round(bench))
+        assert bench.tick(bench.work.due) == [Ask(Source.OPEN)]
+    assert waits[:5] == [5.0, 10.0, 20.0, 40.0, 60.0]
+    assert set(waits[5:]) == {60.0}
+
+
+@pytest.mark.parametrize("news", ["a whole round", "the link", "a socket"])
+def test_after_better_news_a_list_that_does_not_come_is_asked_for_soon_again(news):
+    bench = Bench()
+    bench.begin()
+    assert refuse_round(bench) == 5.0
+    bench.tick(bench.work.due)
+    if news == "a whole round":
+        bench.finish_round()
+        assert (bench.work.missing, bench.work.reconciled) == (frozenset(), True)
+    if news == "a socket":
+        bench.begin(now=bench.now)
+    else:
+        bench.work.link(at(bench.now), up=False)
+        assert bench.work.missing == frozenset()
+        bench.work.link(at(bench.now), up=True)
+    assert refuse_round(bench) == 5.0
 
 
 def test_nothing_is_concluded_from_open_orders_that_were_not_listed():
