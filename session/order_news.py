@@ -45,8 +45,10 @@ def hear_execution(core: Core, payload: bytes, passed: bool) -> None:
     facts = read_execution(payload, core.desk.version) if orders is not None else None
     if orders is None or facts is None:
         return
-    if passed and facts.request_id >= 0:
-        return  # an answer to the client's own question
+    if passed and facts.request_id >= 0:  # an answer to the client's own question
+        if core.owed.has_client:  # who has seen it by that; in a library such an answer goes to who asked, and no other
+            orders.reconciliation.hear_execution(facts)
+        return
     known = orders.table.get(facts.client_id, facts.order_id)
     if known is None and not passed and orders.journal in (Journal.ASKED, Journal.BROKEN):
         return  # it is listed again once the journal can say whether it was missed

@@ -76,6 +76,7 @@ class Client:
     refused: set[int] = field(default_factory=set)  # and those that have never begun
     refusals: dict[int, list[int]] = field(default_factory=dict)  # TWS's own, by order id
     fills: Counter[str] = field(default_factory=Counter)  # as they happened
+    found_fills: set[str] = field(default_factory=set)  # in answers to its own questions
     former_fills: set[str] = field(default_factory=set)
     order_words: dict[bytes, tuple[int, str]] = field(default_factory=dict)  # quantity and reference
     unsolicited: list[tuple[int, int, str]] = field(default_factory=list)
@@ -252,6 +253,8 @@ class Client:
             self.orders_spoken_of.add(facts.order_id)
             self.fills[facts.exec_id] += 1
             assert self.fills[facts.exec_id] == 1, f"a fill is told once: {facts.exec_id}"
+        else:
+            self.found_fills.add(facts.exec_id)
 
     def _hear_next_id(self, payload: bytes) -> None:
         order_id = read_next_valid_id(payload, self.version)

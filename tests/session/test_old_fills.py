@@ -6,16 +6,19 @@ from datetime import UTC, datetime
 
 import pytest
 from script import Script, lose, with_settings
-from speech import CLIENT_ID, error, next_id, order_status, tell
-from speech_orders import Told, execution, status
+from speech import CLIENT_ID, ask, error, next_id, order_status, tell
+from speech_orders import Told, commission, execution, status
 from test_ordering import ORDER, OTHER, V
-from test_orders_under_faults import fills_told, question
+from test_orders_under_faults import FILLED, fills_told, question
 
+from backstay.protocol.handshake import VersionRange
 from backstay.protocol.order_fields import read_execution
+from backstay.session.client_words import ClientStarted
 from backstay.session.intent_table import HIGHEST_OF_OTHERS
+from backstay.session.lifecycle import Event
 from backstay.session.orders import moment_of
 from backstay.session.resend import ResendRule
-from backstay.session.vocabulary import Timer
+from backstay.session.vocabulary import Deliver, Ordered, Timer
 
 STRANGER = Told(400, 70, 1, 1, "Filled")
 
@@ -38,6 +41,36 @@ def test_fills_of_before_this_session_are_not_told_after_a_cut_and_those_of_sinc
     since = script.core.orders.watched_since
     assert listed(script, written(since - 3600), written(since - 1), written(since + 2), written(since + 60)) == 2
     assert listed(script, written(since - 3600), written(since + 2)) == 0, "each once"
+
+
+def seen_by_the_client_itself(script: Script, *, answer: int) -> Script:
+    """Behind a cut the client asks for executions, and has its answer before ours comes."""
+    script.ask(ORDER).hear(order_status(V, 500))
+    lose(script).ring(Timer.RETRY, after=1.2).connect().hello().identify()
+    script.hear(tell(V, 49)).hear(tell(V, 53)).hear(tell(V, 53))
+    ours = question(script)
+    script.ask(ask(V, 7, answer))
+    theirs = execution(V, FILLED, "e.1.01", 1, key=answer) + commission(V, "e.1.01") + tell(V, 55, answer)
+    script.hear(theirs)
+    assert execution(V, FILLED, "e.1.01", 1, key=answer) in script.passed
+    return script.hear(execution(V, FILLED, "e.1.01", 1, key=ours))
+
+
+def test_a_fill_that_the_client_has_found_by_a_question_of_its_own_is_not_told_as_new():
+    script = seen_by_the_client_itself(Script().ready(), answer=9)
+    assert fills_told(script) == []
+    told = [effect.data for effect in script.effects if isinstance(effect, Deliver)]
+    assert told.count(commission(V, "e.1.01")) == 1, "what it cost is told, as our question hides it"
+    script.hear(execution(V, FILLED, "e.1.02", 1, key=question(script)))
+    assert len(fills_told(script)) == 1, "its correction is news"
+
+
+def test_an_application_in_this_process_is_told_of_it_all_the_same_since_its_answers_go_elsewhere():
+    script = Script()
+    script.owed.offer, script.owed.start = VersionRange(V, V), ClientStarted(CLIENT_ID)
+    script.step(Ordered(Event.START))
+    script.connect().hello().identify().verify()
+    assert len(fills_told(seen_by_the_client_itself(script, answer=9))) == 1
 
 
 def test_a_fill_whose_time_can_not_be_read_may_have_been_missed():
