@@ -29,6 +29,7 @@ PACKAGES = {
     "kubernetes-validate": "the dependency group deploy",
     "kubectl": "kubectl 1.27 or newer",
     "systemd-analyze": "Debian's systemd",
+    "unshare": "Debian's util-linux",
     "buildah": "Debian's buildah",
     "debootstrap": "Debian's debootstrap",
 }

@@ -20,7 +20,7 @@ CHECKS: tuple[Check, ...] = (
     Check("what compose's services find", _module("check_compose")),
     Check("configurations", _module("check_configurations")),
     Check("Kubernetes", _module("check_manifests"), ("kubectl", "kubernetes-validate", "npm")),
-    Check("systemd unit", _module("check_unit"), ("systemd-analyze",)),
+    Check("systemd unit", _module("check_unit"), ("systemd-analyze", "unshare")),
     Check("image, built and run", _module("check_image"), ("buildah", "debootstrap")),
 )
 

@@ -27,6 +27,7 @@ ELSEWHERE = {
     "date": "looks at a machine's clock",
     "df": "looks at a machine's disk",
     "dmesg": "reads the log of a machine's kernel",
+    "groupadd": "makes a group on a machine",
     "grep": "picks from what another one says",
     "journalctl": "reads the log of a service",
     "ping": "asks for a gateway's machine",
