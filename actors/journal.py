@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
-from backstay.actors.journal_store import PRUNE_ROWS, JournalError, JournalStore, Trouble
+from backstay.actors.journal_store import DOUBTFUL, PRUNE_ROWS, JournalError, JournalStore, Trouble
 from backstay.metrics.blocks import COMMIT_BOUNDS, Histogram
-from backstay.session.intents import JournalPage
+from backstay.session.intents import IntentKey, JournalPage
 from backstay.supervisor.actor import Actor
 from backstay.supervisor.messages import Command, ExitKind, ExitReason
 from backstay.supervisor.specs import Context
@@ -126,6 +127,8 @@ class JournalMeter:
 
     usable: bool = False
     trouble: str = ""
+    in_doubt: dict[tuple[str, int], int] = field(default_factory=dict[tuple[str, int], int])
+    """Orders whose fate is open in the file, by gateway and client id; none where there are none."""
     commits: int = 0
     pages: int = 0
     pruned: int = 0
@@ -157,6 +160,7 @@ class Journal(Actor):
         self._lost: JournalStore | None = None  # its file has gone, and could not be written anew so far
         self._refusal = JournalError(Trouble.DENIED, "not open")
         self._waiting: list[Keep] = []
+        self._doubtful: set[IntentKey] = set()
         self._handlers: dict[type, Callable[[Any], object]] = {
             Keep: self._waiting_append,
             Recall: self._recall,
@@ -213,7 +217,19 @@ class Journal(Actor):
             self._open()
         with contextlib.suppress(JournalError):  # told, and tried again
             self._stay()
+            self._look_for_room()
         self.after(TEND_SECONDS, _Tend(), key=_Tend)
+
+    def _look_for_room(self) -> None:
+        """It was full. An order that comes meanwhile is tried as well; without one, nobody else would find out."""
+        if self._meter.usable:
+            return
+        try:
+            self._usable().try_room()
+        except JournalError as error:
+            self._fail(error)
+        else:
+            self._note(usable=True, trouble="")
 
     def _prune(self, _message: _Prune) -> None:
         pruned = 0
@@ -232,10 +248,12 @@ class Journal(Actor):
         store = self._parts.make_store()
         try:
             store.open()
+            self._doubtful = set(store.doubtful())
         except JournalError as error:
             store.close()
             self._give_up(error)
         else:
+            self._meter.in_doubt = dict(Counter((key.connection, key.client_id) for key in self._doubtful))
             self._use(store)
 
     def _use(self, store: JournalStore) -> None:
@@ -288,6 +306,7 @@ class Journal(Actor):
         self._note(usable=True, trouble="")
         kept, self._waiting = self._waiting, []
         for keep in kept:
+            self._follow(keep.page)
             _tell(keep.tell, Kept(keep.token))
 
     def _say_no(self, error: JournalError) -> None:
@@ -307,6 +326,18 @@ class Journal(Actor):
     def _give_up(self, error: JournalError) -> None:
         self._refusal = error
         self._note(usable=False, trouble=str(error))
+
+    def _follow(self, page: JournalPage) -> None:
+        for intent in page.intents:
+            key, before = intent.key, len(self._doubtful)
+            if intent.state in DOUBTFUL:
+                self._doubtful.add(key)
+            else:
+                self._doubtful.discard(key)
+            counts, whose = self._meter.in_doubt, (key.connection, key.client_id)
+            counts[whose] = counts.get(whose, 0) + len(self._doubtful) - before
+            if not counts[whose]:
+                del counts[whose]
 
     def _close(self) -> None:
         for store in (self._store, self._lost):

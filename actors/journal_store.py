@@ -25,6 +25,12 @@ from backstay.protocol.order_fields import PlacedOrder, read_placed
 from backstay.session.intents import HighWater, Intent, IntentKey, IntentState, JournalPage, Outcome
 
 SCHEMA_VERSION = 1
+DOUBTFUL = (IntentState.SENT, IntentState.IN_DOUBT)
+"""States of an order of which nobody knows whether TWS has it, unless somebody is there who waits for the answer."""
+
+ROOM_BYTES = 16_384
+"""What has to fit before a journal that was full counts as usable again: more than any order takes."""
+
 APPLICATION_ID = 0x62737461
 """Marks the file as ours ("bsta"): another program's database is not touched."""
 
@@ -75,6 +81,7 @@ ON CONFLICT DO UPDATE SET order_id = max(order_id, excluded.order_id)
 _READ = f"SELECT {_COLUMNS} FROM intents WHERE (?1 IS NULL OR connection = ?1)"  # noqa: S608 - our own words
 _READ_OPEN = f"{_READ} AND outcome IS NULL ORDER BY changed_wall"
 _READ_CONCLUDED = f"{_READ} AND outcome IS NOT NULL ORDER BY changed_wall DESC LIMIT ?2"
+_READ_DOUBTFUL = "SELECT connection, client_id, order_id FROM intents WHERE outcome IS NULL AND state IN (?, ?)"
 _READ_HIGH_WATERS = "SELECT connection, client_id, order_id FROM high_waters WHERE (?1 IS NULL OR connection = ?1)"
 _PRUNE = """
 DELETE FROM intents WHERE (connection, client_id, order_id) IN (
@@ -177,6 +184,21 @@ class JournalStore:
             ended = tuple(map(_intent, db.execute(_READ_CONCLUDED, (connection, limit))))
             marks = tuple(HighWater(*mark) for mark in db.execute(_READ_HIGH_WATERS, (connection,)))
         return JournalPage((*ended[::-1], *opened), marks)
+
+    def doubtful(self) -> frozenset[IntentKey]:
+        """Whose fate is open, as far as is written down."""
+        with _translated():
+            return frozenset(
+                IntentKey(*row) for row in self._opened().execute(_READ_DOUBTFUL, [one.value for one in DOUBTFUL])
+            )
+
+    def try_room(self) -> None:
+        """Write something, and take it away again: raises `JournalError` while there is no room for an order."""
+        with self._transaction() as db:
+            db.execute("DROP TABLE IF EXISTS room")
+            db.execute("CREATE TABLE room AS SELECT zeroblob(?) AS bytes", (ROOM_BYTES,))
+        with self._transaction() as db:
+            db.execute("DROP TABLE room")
 
     def prune(self, before_wall: float) -> int:
         """Forget intents concluded before this time, at most `PRUNE_ROWS`; returns how many. High waters stay."""

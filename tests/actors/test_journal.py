@@ -77,6 +77,10 @@ class Scripted(JournalStore):
         self._fail("read")
         return super().read(connection, concluded=concluded)
 
+    def try_room(self):
+        self._fail("room")
+        super().try_room()
+
     def prune(self, before_wall):
         self.prunes += 1
         self._fail("prune")
@@ -251,6 +255,42 @@ def test_a_full_disk_is_tried_again_with_the_next_order(desk, store, answers):
     assert answers.wait(2)[1] == Kept(6)
     assert store.opens == 1
     assert [usable for usable, _ in desk.changes.entries] == [True, False, True]
+
+
+def test_a_full_disk_on_which_nobody_places_an_order_counts_as_usable_once_there_is_room_and_not_before(
+    desk, store, answers
+):
+    desk.start(lambda: store)
+    store.failures |= {"write": trouble(Trouble.FULL), "room": trouble(Trouble.FULL)}
+    desk.send(keep(answers, 5))
+    answers.wait(1)
+    for look in range(2):
+        desk.pass_time(TEND_SECONDS)
+        desk.send(Recall(look, answers))
+        answers.wait(2 + look)
+        assert not desk.parts.meter.usable
+    store.failures.clear()
+    desk.pass_time(TEND_SECONDS)
+    assert desk.changes.wait(3)[-1] == (True, "")
+    assert store.opens == 1
+
+
+def test_what_the_file_holds_in_doubt_is_counted_whoever_is_there_also_after_a_restart(desk, path, answers):
+    desk.start(lambda: JournalStore(path))
+    desk.send(Keep(page(5, 6), 1, answers))
+    desk.send(Keep(page(9, connection="other", state=IntentState.IN_DOUBT), 2, answers))
+    desk.send(Keep(page(6, state=IntentState.LIVE), 3, answers))
+    answers.wait(3)
+    assert desk.parts.meter.in_doubt == {("paper", ME): 1, ("other", ME): 1}
+    desk.stop()
+    desk.start(lambda: JournalStore(path))
+    desk.send(Recall(4, answers))
+    answers.wait(4)
+    assert desk.parts.meter.in_doubt == {("paper", ME): 1, ("other", ME): 1}
+    over = {"state": IntentState.DONE, "outcome": Outcome.FILLED}
+    desk.send(Keep(page(5, **over), 5, answers))
+    answers.wait(5)
+    assert desk.parts.meter.in_doubt == {("other", ME): 1}
 
 
 def test_a_full_disk_at_the_opening_is_tried_again_later(desk, store, answers):

@@ -251,8 +251,10 @@ def test_a_full_file_says_so_and_goes_on_once_there_is_room(path):
 
     assert trouble_of(fill) is Trouble.FULL
     assert written
+    assert trouble_of(small.try_room) is Trouble.FULL
     assert order_ids(small.read(concluded=True)) == written, "what was kept stays kept"
     assert small.prune(1e9) == len(written)
+    small.try_room()
     small.write([page(1000)])
     assert order_ids(small.read()) == [1000]
     small.close()
