@@ -287,6 +287,11 @@ def is_warning(code: int) -> bool:
     return code in WARNING_BAND
 
 
+def is_good_news(code: int) -> bool:
+    """Tell whether a code only says that a data farm is well, asleep, or on its way: TWS sends six to each client."""
+    return code in FARM_CODES and FARM_CODES[code][1] is not FarmState.DOWN
+
+
 def metric_category(code: int) -> str:
     """Return one of ``METRIC_CATEGORIES``: the bounded label under which a code is counted."""
     known = _CATEGORIES.get(code)

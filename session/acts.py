@@ -18,7 +18,7 @@ from backstay.session.reasons import Reason
 from backstay.session.settings import capped
 from backstay.session.sieve_words import Hush, Tune
 from backstay.session.telling import tell_failed, tell_lost
-from backstay.session.upstream import FIRST_PATIENCE_SECONDS
+from backstay.session.upstream import FIRST_PATIENCE_SECONDS, note_recovery
 from backstay.session.vocabulary import Arm, Count, Dial, HangUp, Leave, Observe, Settle, Timer
 
 if TYPE_CHECKING:
@@ -95,9 +95,7 @@ def _announce(core: Core) -> None:
         core.desk.say(Notice.GATEWAY_BACK)
     core.desk.told_down = False
     core.effects.append(Observe("connect_duration", core.now - core.dialled_at))
-    if core.lost_at is not None:
-        core.effects.append(Observe("recovery_duration", core.now - core.lost_at))
-        core.lost_at = None
+    note_recovery(core)
     core.effects.append(Arm(Timer.STABLE, core.settings.stable_seconds))
     roll_call.begin(core)
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from backstay.protocol.codes import About, CodeGroup, code_info, is_pacing, metric_category, moved_port
+from backstay.protocol.codes import (
+    About,
+    CodeGroup,
+    code_info,
+    is_good_news,
+    is_pacing,
+    metric_category,
+    moved_port,
+)
 from backstay.protocol.errors import ErrorMessage, read_error
 from backstay.session.again import DUPLICATE_CODES
 from backstay.session.causes import Cause
@@ -41,7 +49,8 @@ def hear_code(core: Core, payload: bytes, passed: bool) -> None:
     error = read_error(payload, core.desk.version)
     if error is None:
         return
-    core.effects.append(Count("api_errors", metric_category(error.code)))
+    if not is_good_news(error.code):
+        core.effects.append(Count("api_errors", metric_category(error.code)))
     handler = _CODES.get(error.code)
     if handler is not None:
         handler(core, error)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from backstay.session.calendar import Downtime
 from backstay.session.causes import Cause
-from backstay.session.lifecycle import Event, Link
-from backstay.session.vocabulary import Arm, Disarm, Report, Timer
+from backstay.session.lifecycle import Event, Link, State
+from backstay.session.vocabulary import Arm, Disarm, Observe, Report, Timer
 
 if TYPE_CHECKING:
     from backstay.session.core import Core
@@ -31,6 +31,14 @@ def upstream_restored(core: Core) -> None:
     """1101 or 1102."""
     core.upstream_patience_seconds = FIRST_PATIENCE_SECONDS
     core.effects.append(Disarm(Timer.UPSTREAM))
+    note_recovery(core)
+
+
+def note_recovery(core: Core) -> None:
+    """Ready, or IB's servers are there again: what was lost is back once both are so."""
+    if core.lost_at is not None and core.state is State.READY and core.link is not Link.DOWN:
+        core.effects.append(Observe("recovery_duration", core.now - core.lost_at))
+        core.lost_at = None
 
 
 def ring_upstream(core: Core) -> None:

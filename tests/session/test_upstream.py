@@ -9,7 +9,8 @@ from script import Script, with_settings
 from speech import error
 
 from backstay.session.calendar import MaintenanceWindow
-from backstay.session.vocabulary import Count, Disarm, HangUp, Timer
+from backstay.session.lifecycle import State
+from backstay.session.vocabulary import Count, Disarm, HangUp, Observe, Timer
 
 V = 200
 LOST, LOST_DATA, KEPT_DATA = error(V, -1, 1100), error(V, -1, 1101), error(V, -1, 1102)
@@ -50,6 +51,33 @@ def test_what_is_restored_is_left_alone_and_the_next_loss_counts_from_the_start(
         script.ring(Timer.UPSTREAM)
         assert not recycled(script)
         assert script.hear(LOST).armed(Timer.UPSTREAM) == 900.0
+
+
+def test_a_new_socket_to_a_gateway_that_still_has_no_link_is_no_recovery_until_the_link_is_back():
+    def recoveries(script: Script) -> list[float]:
+        found = [effect for effect in script.effects if isinstance(effect, Observe)]
+        return [one.seconds for one in found if one.name == "recovery_duration"]
+
+    script = Script().ready().hear(LOST)
+    script.ring(Timer.UPSTREAM, after=900.0)
+    script.ring(Timer.RETRY, after=1.2)
+    script.connect().hello().identify().hear(LOST).verify()
+    assert script.core.state is State.READY
+    assert recoveries(script) == []
+    script.hear(KEPT_DATA, after=60.0)
+    (seconds,) = recoveries(script)
+    assert seconds >= 60.0
+    script.hear(LOST).hear(KEPT_DATA)
+    assert len(recoveries(script)) == 1, "the socket was not lost again"
+
+
+def test_that_farms_are_well_or_asleep_is_no_error_and_that_one_is_broken_is():
+    script = Script().ready()
+    for code in (2104, 2106, 2107, 2108, 2119, 2120, 2158):
+        script.hear(error(V, -1, code, "a farm is OK:usfarm"))
+        assert not [one for one in script.new if isinstance(one, Count) and one.name == "api_errors"]
+    script.hear(error(V, -1, 2103, "broken:usfarm"))
+    assert Count("api_errors", "farm") in script.new
 
 
 def test_a_socket_that_works_for_long_forgets_the_alarm():
