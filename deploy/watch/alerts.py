@@ -29,17 +29,21 @@ def _burn(long: str, short: str, *, factor: int, severity: str, hold: str, least
     """
     limit = f"({factor} * {OBJECTIVE_RATIO})"
     told = f'ALERTS{{alertname=~"{"|".join(_DOWN)}", alertstate="firing"}}'
-    unless = f"\nunless on (job, connection) last_over_time({told}[{short}])" if severity == "critical" else ""
+    gateway = 'max by (job, instance, gateway) (ALERTS{alertname="BackstayGatewayDown", alertstate="firing"})'
+    unless = (
+        f"\nunless {CONNECTION} last_over_time({told}[{short}])\n"
+        f"unless {CONNECTION} ({GATEWAY_OF}\n  * on (job, instance, gateway) group_left () {gateway})"
+    )
     return Alert(
         name="BackstayAvailabilityBudgetBurn",
         severity=severity,
         window=long,
         hold=hold,
-        about=("job", "connection"),
+        about=PER_CONNECTION,
         dashboard="slo",
         expr=f"{unavailable(long)} > {limit}\nand {unavailable(short)} > {limit}\n"
-        f"and sum without (instance) (increase(backstay_connection_expected_seconds_total[{long}])) "
-        f"> {{{least_seconds}s}}{unless}",
+        f"and increase(backstay_connection_expected_seconds_total[{long}]) > {{{least_seconds}s}}"
+        f"{unless if severity == 'critical' else ''}",
         summary="Connection {{ $labels.connection }} uses up its error budget "
         f"{factor} times as fast as it may, over {long}.",
         description="{{ $value | humanizePercentage }} of the time it was wanted up in the last "
@@ -93,14 +97,14 @@ ALERTS: tuple[Alert, ...] = (
         severity="critical",
         hold="2m",
         keep="1m",  # connections come back one by one, and nobody is to be called for the last of them
-        about=("job", "gateway"),
+        about=("job", "instance", "gateway"),
         expr="(\n"
         "  last_over_time(gateway:backstay_connections_down:sum[1m]) > 0\n"
         "  and last_over_time(gateway:backstay_connections_down:sum[1m])\n"
-        "  == on (job, gateway) count by (job, gateway) (\n"
+        "  == on (job, instance, gateway) count by (job, instance, gateway) (\n"
         f"    ({EXPECTED}) * {CONNECTION} group_left (gateway) {GATEWAY_OF}\n"
         "  )\n)\n"
-        "unless on (job, gateway) (\n"
+        "unless on (job, instance, gateway) (\n"
         "  (max by (job, instance, connection) (\n"
         '    last_over_time(backstay_connection_state{state=~"degraded|parked"}[1m])\n  ) == 1)\n'
         f"  * {CONNECTION} group_left (gateway) {GATEWAY_OF}\n)",
@@ -211,7 +215,7 @@ ALERTS: tuple[Alert, ...] = (
         name="BackstayHeartbeatSlow",
         severity="warning",
         hold="10m",
-        about=("job", "connection"),
+        about=PER_CONNECTION,
         dashboard="connection",
         expr="connection:backstay_heartbeat_rtt_seconds:p99_rate5m > 2",
         summary="The gateway of {{ $labels.connection }} answers slowly.",
@@ -222,11 +226,10 @@ ALERTS: tuple[Alert, ...] = (
         name="BackstayRequestFailureRatioHigh",
         severity="warning",
         hold="10m",
-        about=("job", "connection", "operation"),
+        about=(*PER_CONNECTION, "operation"),
         dashboard="connection",
         expr="connection_operation:backstay_request_failures_per_request:ratio_rate5m > 0.05\n"
-        "and on (job, connection, operation)\n"
-        "sum without (instance) (increase(backstay_requests_total[5m])) > 20",
+        "and increase(backstay_requests_total[5m]) > 20",
         summary="{{ $value | humanizePercentage }} of {{ $labels.operation }} on {{ $labels.connection }} fail.",
         description="More than one in twenty requests of this kind has ended in an error for ten minutes: missing "
         "permissions, unknown contracts, or IB's limits.",
@@ -299,7 +302,7 @@ ALERTS: tuple[Alert, ...] = (
         hold="10m",
         about=PER_CONNECTION,
         dashboard="connection",
-        expr="abs(last_over_time(backstay_clock_skew_seconds[1m])) > 5",
+        expr=f"abs(last_over_time(backstay_clock_skew_seconds[1m])) > 5\nand {CONNECTION} {EXPECTED}",
         summary="The clocks of {{ $labels.connection }}'s gateway and of this machine differ.",
         description="By {{ $value | humanizeDuration }}. Maintenance windows and times of orders follow the clock "
         "here; fills and bars carry the gateway's.",
@@ -318,19 +321,12 @@ ALERTS: tuple[Alert, ...] = (
         name="BackstayJournalWriteFailures",
         severity="critical",
         about=("job", "instance"),
-        expr="increase(backstay_journal_write_failures_total[5m]) > 0",
+        # Who is refused soon stops asking, so that the failures alone would be forgotten while the trouble lasts.
+        expr="max_over_time(backstay_journal_usable[1m]) == 0\n"
+        "or increase(backstay_journal_write_failures_total[5m]) > 0",
         summary="backstay at {{ $labels.instance }} cannot write orders down.",
-        description="Failed writes in five minutes: {{ $value | humanize }}. An order that cannot be "
-        "written down is refused; data goes on.",
-    ),
-    Alert(
-        name="BackstayNoLeader",
-        severity="critical",
-        hold="2m",
-        about=("job", "lease"),
-        expr='sum by (job, lease) (last_over_time(backstay_leader{lease!="none"}[1m])) != 1',
-        summary="{{ $value }} replicas of backstay hold the lease {{ $labels.lease }}, and one should.",
-        description="With none, nobody connects to the gateway; with two, they take each other's client ids.",
+        description="The order journal cannot be used, or could not within the last five minutes. An order that "
+        "cannot be written down is refused; data goes on. `backstay status` says what is wrong.",
     ),
 )
 
@@ -338,7 +334,7 @@ INHIBITIONS: tuple[Inhibition, ...] = (
     Inhibition(
         ("BackstayGatewayDown",),
         ("BackstayConnectionDown",),
-        ("job", "gateway"),
+        ("job", "instance", "gateway"),
         "A gateway that is down is one trouble, however many connections it has.",
     ),
     Inhibition(
@@ -376,13 +372,13 @@ INHIBITIONS: tuple[Inhibition, ...] = (
     Inhibition(
         _DOWN,
         ("BackstayAvailabilityBudgetBurn", "BackstayHeartbeatSlow", "BackstayRequestFailureRatioHigh"),
-        ("job", "connection"),
+        PER_CONNECTION,
         "The loss itself is known; what it costs is on the dashboard.",
     ),
     Inhibition(
         ("BackstayAvailabilityBudgetBurn",),
         ("BackstayAvailabilityBudgetBurn",),
-        ("job", "connection"),
+        PER_CONNECTION,
         "The fast burn is the slow one, told earlier.",
         by_severity=True,
     ),

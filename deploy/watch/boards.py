@@ -90,15 +90,15 @@ FACTS = Row(
 
 
 def _ratio(window: str) -> str:
-    return f'{unavailable(window)}{{job=~"$job",connection=~"$connection"}}'
+    return f'{unavailable(window)}{{job=~"$job",instance=~"$instance",connection=~"$connection"}}'
 
 
 def _burn(window: str) -> Query:
     return Query(f"max({_ratio(window)}) / {OBJECTIVE_RATIO}", window)
 
 
-_LOST = "sum by (connection) (increase(backstay_connection_unavailable_seconds_total{@}[30d]))"
-_WANTED = "sum by (connection) (increase(backstay_connection_expected_seconds_total{@}[30d]))"
+_LOST = "sum by (instance, connection) (increase(backstay_connection_unavailable_seconds_total{@}[30d]))"
+_WANTED = "sum by (instance, connection) (increase(backstay_connection_expected_seconds_total{@}[30d]))"
 
 OBJECTIVE = Row(
     "The objective: 99.5% of the wanted time, over thirty days",
@@ -146,7 +146,7 @@ OBJECTIVE = Row(
             description="Seconds in which a connection was wanted and not usable, in the hour before each moment.",
             queries=(
                 Query(
-                    "sum by (connection) (increase(backstay_connection_unavailable_seconds_total{@}[1h]))",
+                    "sum by (instance, connection) (increase(backstay_connection_unavailable_seconds_total{@}[1h]))",
                     PER_CONNECTION,
                 ),
             ),
@@ -159,7 +159,8 @@ OBJECTIVE = Row(
             description="Seconds in which a connection was wanted; maintenance and operators' holds take away from it.",
             queries=(
                 Query(
-                    "sum by (connection) (increase(backstay_connection_expected_seconds_total{@}[1h]))", PER_CONNECTION
+                    "sum by (instance, connection) (increase(backstay_connection_expected_seconds_total{@}[1h]))",
+                    PER_CONNECTION,
                 ),
             ),
             width=12,
@@ -168,7 +169,12 @@ OBJECTIVE = Row(
             title="Connections down, by gateway",
             unit="short",
             description="Connections that are wanted and not usable.",
-            queries=(Query('gateway:backstay_connections_down:sum{job=~"$job"}', "{{gateway}}"),),
+            queries=(
+                Query(
+                    'gateway:backstay_connections_down:sum{job=~"$job",instance=~"$instance"}',
+                    "{{gateway}} of {{instance}}",
+                ),
+            ),
             width=12,
             stacked=True,
         ),

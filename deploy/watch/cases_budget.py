@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from deploy.watch.cases_model import Case, Course, Firing, Quiet, course
+from deploy.watch.cases_model import KEEPER, Case, Course, Firing, Quiet, course
 
-LABELS = {"job": "backstay", "connection": "keeper"}
+LABELS = KEEPER
 
 
 def _spent(expected: str, unavailable: str) -> tuple[Course, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploy.watch.cases_model import KEEPER, Case, Course, Firing, Quiet, course, info, minutes
+from deploy.watch.cases_model import JOB, KEEPER, Case, Course, Firing, Quiet, course, info, minutes
 
 WITH_GATEWAY = KEEPER | {"gateway": "paper"}
 EXPECTED = course("connection_expected", "1x200")
@@ -74,7 +74,53 @@ _DOWN = (
 
 _TWO = (info(), info("second"), EXPECTED, _second("connection_expected", "1x200"))
 
+# A program that gives up after a while and tries again: who is there in one reading of four is not there in the others.
+_THERE, _NOT_THERE = " ".join(["0x2 1"] * 80), " ".join(["1x2 0"] * 80)
+_IN_VAIN = (
+    info("paper/7", values="1x320"),
+    info("paper/waiting", values="1x320"),
+    course("connection_up", "0x320", connection="paper/7"),
+    course("connection_up", "0x320", connection="paper/waiting"),
+    course("connection_expected", _THERE, connection="paper/7"),
+    course("connection_expected", _NOT_THERE, connection="paper/waiting"),
+)
+
+_OTHER_DAEMON = JOB | {"instance": "other:9464", "connection": "keeper"}
+
 _GATEWAY = (
+    Case(
+        alert="BackstayGatewayDown",
+        story="it has never been there, and a client comes and goes",
+        given=_IN_VAIN,
+        at=minutes(15)[4:],
+        fires=(Firing(JOB | {"gateway": "paper"}, "1"),),
+    ),
+    Case(
+        alert="BackstayGatewayDown",
+        story="that of one daemon, while another one with the same names is well",
+        given=(
+            info(),
+            EXPECTED,
+            course("connection_up", LOST),
+            Course("backstay_connection_info", "1x200", _OTHER_DAEMON | {"gateway": "paper"}),
+            Course("backstay_connection_expected", "1x200", _OTHER_DAEMON),
+            Course("backstay_connection_up", "1x200", _OTHER_DAEMON),
+        ),
+        at=minutes(15)[5:],
+        fires=(Firing(JOB | {"gateway": "paper"}, "1"),),
+    ),
+    Case(
+        alert="BackstayAvailabilityBudgetBurn",
+        window="1h",
+        story="clients come and go for more than an hour, and the gateway is not there: that is told as GatewayDown",
+        given=(
+            *_IN_VAIN,
+            course("connection_expected_seconds_total", "0+10x320", connection="paper/waiting"),
+            course("connection_unavailable_seconds_total", "0+10x320", connection="paper/waiting"),
+        ),
+        at=minutes(75)[30::5],
+        quiet=Quiet.OTHER,
+    ),
     Case(
         alert="BackstayGatewayDown",
         story="both connections are lost, with a scrape missed meanwhile",
@@ -84,14 +130,14 @@ _GATEWAY = (
             _second("connection_up", f"1x8 0x4 {GAP} 0x60"),
         ),
         at=("6m",),
-        fires=(Firing({"job": "backstay", "gateway": "paper"}, "2"),),
+        fires=(Firing(JOB | {"gateway": "paper"}, "2"),),
     ),
     Case(
         alert="BackstayGatewayDown",
         story="it comes back, and one connection takes half a minute longer",
         given=(*_TWO, course("connection_up", "1x8 0x20 1x60"), _second("connection_up", "1x8 0x22 1x60")),
         at=("7m45s",),
-        fires=(Firing({"job": "backstay", "gateway": "paper"}, "2"),),
+        fires=(Firing(JOB | {"gateway": "paper"}, "2"),),
     ),
     Case(
         alert="BackstayGatewayDown",

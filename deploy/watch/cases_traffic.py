@@ -90,7 +90,7 @@ TRAFFIC_CASES: tuple[Case, ...] = (
             course("heartbeat_rtt_seconds_bucket", "0+1x100", le="+Inf"),
         ),
         at=("20m",),
-        fires=(Firing({"job": "backstay", "connection": "keeper"}, "4.975s"),),
+        fires=(Firing(KEEPER, "4.975s"),),
     ),
     Case(
         alert="BackstayHeartbeatSlow",

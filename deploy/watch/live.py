@@ -39,9 +39,6 @@ CALL_SECONDS = 120.0
 AT_THE_END = "BackstayTargetDown"
 """By the end of the daemon, which is the last that happens."""
 
-NOT_PROVOKED = {"BackstayNoLeader": "there is no lease yet: a process leads itself"}
-"""Alerts that nobody can be called for here, and why."""
-
 OF_THE_MACHINE = frozenset({"BackstayEventLoopLagHigh"})
 """A test machine may be busy; that is no mistake of anybody here."""
 

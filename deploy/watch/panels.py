@@ -6,7 +6,9 @@ from backstay.metrics.blocks import PUBLIC_STATES
 from deploy.watch.panels_model import FULL_WIDTH, Look, Panel, Query, Row
 from deploy.watch.records import OBJECTIVE_RATIO
 
-PER_CONNECTION = "{{connection}}"
+PER_CONNECTION = "{{connection}} of {{instance}}"
+"""Two daemons may have connections of one name, and are looked at together."""
+
 RATE = "$__rate_interval"
 
 STATE_COLOURS = {"ready": "green", "degraded": "orange", "parked": "red", "paused": "blue", "stopped": "gray"}
@@ -19,7 +21,7 @@ YES_NO = ((0.0, "no", "red"), (1.0, "yes", "green"))
 
 def _numbered_state() -> str:
     parts = [f'backstay_connection_state{{@,state="{state}"}} * {number}' for number, state in enumerate(PUBLIC_STATES)]
-    return "sum by (connection) (\n  " + "\n  or ".join(parts) + "\n)"
+    return "sum by (instance, connection) (\n  " + "\n  or ".join(parts) + "\n)"
 
 
 def _quantile(quantile: str, metric: str, by: str) -> str:
@@ -134,7 +136,7 @@ LOSSES = Row(
             "Attempts",
             "short",
             "Dials begun, by connection.",
-            (_count("backstay_connect_attempts_total", "connection"), PER_CONNECTION),
+            (_count("backstay_connect_attempts_total", "instance, connection"), PER_CONNECTION),
         ),
         lines(
             "From dial to ready",
@@ -156,7 +158,10 @@ LOSSES = Row(
             "Time lost in the last hour",
             "s",
             "Seconds in which a connection was wanted and not usable.",
-            ("sum by (connection) (increase(backstay_connection_unavailable_seconds_total{@}[1h]))", PER_CONNECTION),
+            (
+                "sum by (instance, connection) (increase(backstay_connection_unavailable_seconds_total{@}[1h]))",
+                PER_CONNECTION,
+            ),
         ),
     ),
 )
@@ -168,14 +173,14 @@ LINK = Row(
             "Round trip of probes",
             "s",
             "The slowest answers to backstay's own questions for the time (99 of 100 are faster).",
-            (_quantile("0.99", "backstay_heartbeat_rtt_seconds", "connection"), PER_CONNECTION),
+            (_quantile("0.99", "backstay_heartbeat_rtt_seconds", "instance, connection"), PER_CONNECTION),
         ),
         lines(
             "Silence",
             "s",
             "Time since the last message. Beyond the pulse's patience the connection counts as broken.",
             (
-                "max by (connection) (time() - (backstay_last_message_received_timestamp_seconds{@} > 0))",
+                "max by (instance, connection) (time() - (backstay_last_message_received_timestamp_seconds{@} > 0))",
                 PER_CONNECTION,
             ),
         ),
@@ -183,13 +188,13 @@ LINK = Row(
             "Probes unanswered",
             "short",
             "Questions for the time that were not answered within `pulse.probe_seconds`.",
-            (_count("backstay_heartbeat_failures_total", "connection"), PER_CONNECTION),
+            (_count("backstay_heartbeat_failures_total", "instance, connection"), PER_CONNECTION),
         ),
         Panel(
             title="IB's servers",
             unit="short",
             description="Whether the gateway says that it has IB's servers (1100, 1101, 1102).",
-            queries=(Query("min by (connection) (backstay_upstream_connected{@})", PER_CONNECTION),),
+            queries=(Query("min by (instance, connection) (backstay_upstream_connected{@})", PER_CONNECTION),),
             look=Look.STATES,
             names=YES_NO,
         ),
@@ -218,13 +223,13 @@ TRAFFIC = Row(
             "Messages in",
             "cps",
             "Messages from the gateways a second.",
-            (_rate("backstay_messages_received_total", "connection"), PER_CONNECTION),
+            (_rate("backstay_messages_received_total", "instance, connection"), PER_CONNECTION),
         ),
         lines(
             "Messages out",
             "cps",
             "Messages to the gateways a second. The line is the default limit, `pacing.messages_per_second`.",
-            (_rate("backstay_messages_sent_total", "connection"), PER_CONNECTION),
+            (_rate("backstay_messages_sent_total", "instance, connection"), PER_CONNECTION),
             steps=((None, "green"), (45, "red")),
             line=True,
         ),
@@ -240,25 +245,25 @@ TRAFFIC = Row(
             "Waiting to be sent",
             "short",
             "Requests that wait for pacing.",
-            ("sum by (connection) (backstay_send_queue_length{@})", PER_CONNECTION),
+            ("sum by (instance, connection) (backstay_send_queue_length{@})", PER_CONNECTION),
         ),
         lines(
             "Wait for pacing",
             "s",
             "How long the slowest requests waited for their turn (99 of 100 are faster).",
-            (_quantile("0.99", "backstay_send_queue_wait_seconds", "connection"), PER_CONNECTION),
+            (_quantile("0.99", "backstay_send_queue_wait_seconds", "instance, connection"), PER_CONNECTION),
         ),
         lines(
             "Delivery delay",
             "s",
             "From the read of the socket to the client, the slowest (99 of 100 are faster).",
-            (_quantile("0.99", "backstay_event_delivery_delay_seconds", "connection"), PER_CONNECTION),
+            (_quantile("0.99", "backstay_event_delivery_delay_seconds", "instance, connection"), PER_CONNECTION),
         ),
         lines(
             "Pacing errors",
             "short",
             "Requests that the gateway rejected for their pace.",
-            (_count("backstay_pacing_violations_total", "connection"), PER_CONNECTION),
+            (_count("backstay_pacing_violations_total", "instance, connection"), PER_CONNECTION),
         ),
         lines(
             "Refused by backstay",
@@ -271,7 +276,7 @@ TRAFFIC = Row(
             "Events dropped",
             "short",
             "Events that a consumer was too slow to take.",
-            (_count("backstay_events_dropped_total", "connection"), PER_CONNECTION),
+            (_count("backstay_events_dropped_total", "instance, connection"), PER_CONNECTION),
         ),
     ),
 )
@@ -303,7 +308,7 @@ REQUESTS = Row(
             "Under way",
             "short",
             "Requests sent that wait for their answer.",
-            ("sum by (connection) (backstay_requests_in_flight{@})", PER_CONNECTION),
+            ("sum by (instance, connection) (backstay_requests_in_flight{@})", PER_CONNECTION),
         ),
         lines(
             "Subscriptions by state",
@@ -317,8 +322,11 @@ REQUESTS = Row(
             "s",
             "For how long the quietest stream of each kind has shown nothing.",
             (
-                "max by (connection, kind) (time() - (backstay_subscription_oldest_update_timestamp_seconds{@} > 0))",
-                "{{connection}} {{kind}}",
+                (
+                    "max by (instance, connection, kind) (\n"
+                    "  time() - (backstay_subscription_oldest_update_timestamp_seconds{@} > 0)\n)"
+                ),
+                "{{connection}} of {{instance}}: {{kind}}",
             ),
         ),
         lines(
@@ -331,7 +339,7 @@ REQUESTS = Row(
         lines(
             "API errors by category",
             "short",
-            "Error messages of the gateways.",
+            "What gateways complain of; that a farm is well is not counted.",
             (_count("backstay_api_errors_total", "category"), "{{category}}"),
             stacked=True,
         ),
@@ -339,7 +347,7 @@ REQUESTS = Row(
             "Orders in doubt",
             "short",
             "Orders of which is not known whether they reached the gateway. Should be 0.",
-            ("sum by (connection) (backstay_orders_in_doubt{@})", PER_CONNECTION),
+            ("sum by (instance, connection) (backstay_orders_in_doubt{@})", PER_CONNECTION),
             steps=((None, "green"), (1, "red")),
         ),
     ),
