@@ -226,11 +226,13 @@ def is_trusted(owner: int | None, user: int) -> bool:
 
 
 def require_ready(status: Mapping[str, Any]) -> None:
-    """Raise NotReadyError if a wanted connection of this status is not ready."""
-    missing = [c for c in status["connections"] if c["wanted"] and c["state"] != "ready"]
+    """Raise NotReadyError if a wanted connection of this status is not ready, or no order can be written down."""
+    rows = [*status["connections"], *status.get("absent", ())]
+    missing = [f"{c['name']} is {c['state']}" for c in rows if c["wanted"] and c["state"] != "ready"]
+    if journal := status.get("journal"):
+        missing.append(f"orders are refused: {journal}")
     if missing:
-        text = ", ".join(f"{c['name']} is {c['state']}" for c in missing)
-        raise NotReadyError(text, code="not_ready")
+        raise NotReadyError(", ".join(missing), code="not_ready")
 
 
 def locate_socket(config: str | None, control: str | None, environ: Mapping[str, str]) -> Path:

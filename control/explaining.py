@@ -197,7 +197,7 @@ def _explain_unlisted(told: Mapping[str, Any], lists: str, at_wall: float, *, no
 def trouble_of(state: str, line: Line, *, now: float, journal: str = "") -> str:
     """What a status says of trouble that the state does not tell, in a word or two; empty if there is none."""
     trouble = _TROUBLE_BY_STATE.get(state, "") if state != "ready" else _trouble_of_line(line, now)
-    return "; ".join(filter(None, (trouble, f"orders are refused: the journal {journal}" if journal else "")))
+    return "; ".join(filter(None, (trouble, f"orders are refused: {journal}" if journal else "")))
 
 
 def _trouble_of_line(line: Line, now: float) -> str:
@@ -274,6 +274,8 @@ def _explain_state(row: Mapping[str, Any], hold: Mapping[str, Any] | None, *, no
     name, state, reason = row["name"], row["state"], str(row["reason"])
     if hold is not None:
         return _explain_hold(name, hold, absent=state == ABSENT)
+    if state == ABSENT:
+        return _explain_absent(name, reason, wanted=row["wanted"])
     why, following, todo = _what_is_known(row, now)
     planned = row.get("downtime", "")
     if planned and row["wanted"]:
@@ -306,6 +308,24 @@ def _what_is_known(row: Mapping[str, Any], now: float) -> tuple[str, str, list[s
             why += f" An operator had it begun anew: {detail}." if cause == OPERATOR else f" Before that: {reason}."
         todo[:1] = [f"If it lasts: {line}" for line in todo[:1]]
     return why, following, todo
+
+
+def _explain_absent(name: str, reason: str, *, wanted: bool) -> Mapping[str, Any]:
+    """Of a name that nobody has now: clients that got no gateway, or (not `wanted`) one with orders in doubt."""
+    if wanted:
+        return {
+            "why": f"Clients of this relay get no gateway: {reason}",
+            "next": "The gateway is dialled while a client is there; whoever comes next waits for it.",
+            "todo": list(HELP_BY_CAUSE.get(reason.partition(":")[0], ())),
+        }
+    return {
+        "why": f"Its client has left with {reason}.",
+        "next": "When a client comes back under this name, the gateway's lists are asked what became of them.",
+        "todo": [
+            f"See which: backstay orders {name}",
+            "Look in TWS whether they live; to have backstay find out, connect a client under this name.",
+        ],
+    }
 
 
 def _explain_hold(name: str, hold: Mapping[str, Any], *, absent: bool) -> Mapping[str, Any]:

@@ -88,9 +88,6 @@ MAX_FARMS = 50
 
 OTHER_FARM = "other"
 
-NO_LEASE = "none"
-"""Stands for the lease where none is configured: a process that nobody contends with leads."""
-
 COUNTERS = frozenset(
     {
         "messages_received",
@@ -348,7 +345,7 @@ class ProcessSample:
     operator_actions: Mapping[str, int] = field(default_factory=lambda: _zeroes(OPERATOR_ACTIONS))
     operator_action_failures: Mapping[str, int] = field(default_factory=lambda: _zeroes(OPERATOR_ACTIONS))
     timer_lag: Histogram = field(default_factory=lambda: Histogram(LAG_BOUNDS))
-    leases: Mapping[str, bool] = field(default_factory=lambda: {NO_LEASE: True})
+    journal_usable: bool | None = None
     journal_write_failures: int = 0
     journal_commit_seconds: Histogram = field(default_factory=lambda: Histogram(COMMIT_BOUNDS))
     threads_abandoned: int = 0

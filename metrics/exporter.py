@@ -80,7 +80,8 @@ class Views:
     """What the hall lets be seen. Each callable returns a snapshot at once, from any thread, and asks no actor.
 
     `status`, `tree`, `timeline`, `connection` (one by its name; None: there is none): JSON-able. `live`: whether the
-    process itself works (supervisor's and watchdog's heartbeats), never a gateway. `draining`: whether the daemon is
+    process itself works (supervisor's and watchdog's heartbeats), never a gateway. `journal`: whether orders can be
+    written down. `draining`: whether the daemon is
     about to stop.
     """
 
@@ -91,6 +92,7 @@ class Views:
     connection: Callable[[str], Mapping[str, object] | None] = _nobody
     process: Callable[[], ProcessSample] = ProcessSample
     live: Callable[[], Sequence[Check]] = _nothing
+    journal: Callable[[], Sequence[Check]] = _nothing
     draining: Callable[[], bool] = _no
     events: EventRing = field(default_factory=EventRing)
 
@@ -156,7 +158,8 @@ class _Pages:
 
     async def readyz(self, request: Request) -> Response:
         excluded = set(request.query_params.getlist("exclude"))
-        checks = [readiness(meter) for meter in self._views.source.connections() if meter.name not in excluded]
+        checks = [*map(readiness, self._views.source.connections()), *self._views.journal()]
+        checks = [check for check in checks if check.name not in excluded]
         if self._views.draining():
             checks.insert(0, Check("daemon", ok=False, detail="draining"))
         return _verdict(checks, request)

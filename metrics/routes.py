@@ -91,9 +91,13 @@ ROUTES: tuple[HttpRoute, ...] = (
     HttpRoute(
         path="/readyz",
         page="readyz",
-        meaning="Whether every connection that is wanted is ready: in planned downtime and under a hold none is.",
-        answers=(Answer(200, TEXT, "all are"), Answer(503, TEXT, "one is not, or the daemon is about to stop")),
-        given={**VERBOSE, "?exclude=NAME": "looks past this connection; may stand more than once"},
+        meaning="Whether every connection that is wanted is ready - in planned downtime and under a hold none is - and "
+        "orders can be written down.",
+        answers=(
+            Answer(200, TEXT, "all are"),
+            Answer(503, TEXT, "one is not, the journal cannot be used, or the daemon is about to stop"),
+        ),
+        given={**VERBOSE, "?exclude=NAME": "looks past this connection, or `journal`; may stand more than once"},
         is_open=True,
     ),
     HttpRoute(

@@ -109,7 +109,8 @@ async function advise(connections) {
   }
 }
 function verdict(s) {
-  const wanted = s.connections.filter(c => c.wanted), bad = wanted.filter(c => c.state !== "ready");
+  if (s.journal) return [`Orders are refused: ${s.journal}`, "away"];
+  const wanted = [...s.connections, ...s.absent].filter(c => c.wanted), bad = wanted.filter(c => c.state !== "ready");
   const plural = (n, what) => `${n} ${what}${n === 1 ? "" : "s"}`;
   document.title = bad.length ? `✕ ${bad.length} down · backstay` : "backstay";
   if (!wanted.length) return ["No connection is wanted now", "off"];
@@ -122,7 +123,7 @@ function show(s) {
   write(byId("verdict"), text);
   byId("verdict").className = kind;
   write(byId("about"), `version ${s.version}, process ${s.pid}, up for ${span(now() - s.started_wall)}`);
-  showConnections([...s.connections, ...s.held]);
+  showConnections([...s.connections, ...s.held, ...s.absent]);
   sync(byId("relays").tBodies[0], "tr", s.listeners, l => l.name, () => row(RELAY_COLUMNS),
     (tr, l) => fill(tr, RELAY_COLUMNS, l));
 }

@@ -96,6 +96,11 @@ def with_held(status: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [*status["connections"], *status.get("held", ())]
 
 
+def with_absent(status: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The same, and the names that nobody has now and somebody should know of."""
+    return [*with_held(status), *status.get("absent", ())]
+
+
 def readiness(connections: Sequence[Mapping[str, Any]]) -> Exit:
     """OK if every wanted one is ready."""
     try:

@@ -24,7 +24,7 @@ from backstay.cli_asking import (
     is_pattern,
     readiness,
     tell,
-    with_held,
+    with_absent,
 )
 from backstay.commands import Argument, Option, say
 from backstay.control.client import ControlClient, MisusedError, RefusedError
@@ -136,7 +136,7 @@ def _meant(client: ControlClient, names: list[str] | None, timeout: float) -> li
     found = client.status(timeout=timeout)
     rows = found["connections"]
     if names:
-        return [str(row["name"]) for row in chosen(with_held(found), names)]
+        return [str(row["name"]) for row in chosen(with_absent(found), names)]
     if len(rows) != 1:
         there = ", ".join(str(row["name"]) for row in rows)
         raise MisusedError(f"name one: {there}" if rows else "there is no connection", code="bad_request")

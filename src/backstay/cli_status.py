@@ -24,12 +24,14 @@ from backstay.cli_asking import (
     colour,
     readiness,
     tell,
-    with_held,
+    with_absent,
 )
 from backstay.commands import Argument, Option
 from backstay.control.client import require_ready
-from backstay.control.goals import ABSENT
 from backstay.control.vocabulary import Exit
+
+LISTS = ("connections", "held", "absent")
+"""Where a status has its rows."""
 
 WATCH_SECONDS = 1.0
 HOME_AND_CLEAR = "\x1b[H\x1b[J"
@@ -54,11 +56,10 @@ def status(
 
     def look() -> Answer:
         found = client_of(config, control).status(timeout=timeout)
-        picked = chosen(with_held(found), names or ())
+        picked = chosen(with_absent(found), names or ())
         if as_json:
-            held = [one for one in picked if one["state"] == ABSENT]
-            there = [one for one in picked if one["state"] != ABSENT]
-            return Answer(readiness(picked), json.dumps({**found, "connections": there, "held": held}))
+            lists = {key: [one for one in found.get(key, ()) if one in picked] for key in LISTS}
+            return Answer(readiness(picked), json.dumps({**found, **lists}))
         return Answer(readiness(picked), render.table(found, picked, colour=colour(), now=time.time()))
 
     return _watch(look, as_json=as_json) if watch else tell(ask(look, as_json=as_json))
@@ -76,7 +77,8 @@ def health(
 ) -> int:
     """Tell a probe in one line whether all is well.
 
-    Exit code 0 when every wanted connection is ready, 3 when one is not, 4 when no daemon answers.
+    Exit code 0 when every wanted connection is ready, 3 when one is not or orders cannot be written down, 4 when no
+    daemon answers.
     """
 
     def look() -> Answer:

@@ -193,6 +193,7 @@ class Daemon:
             connection=self._explain,
             process=self._process,
             live=self._live,
+            journal=self._journal,
             draining=self._draining.is_set,
             events=self._events,
         )
@@ -245,6 +246,7 @@ class Daemon:
             operator_actions=dict(accounts.actions),
             operator_action_failures=dict(accounts.failures),
             timer_lag=self._timer_lag,
+            journal_usable=self.manager.keeping.usable,
             journal_write_failures=journal.write_failures,
             journal_commit_seconds=journal.commit_seconds,
             threads_abandoned=root.tally.threads_abandoned if root is not None else 0,
@@ -255,6 +257,15 @@ class Daemon:
 
         trouble = self.trouble()
         return (Check("supervision", ok=not trouble, detail=trouble),)
+
+    def _journal(self) -> Sequence[Check]:
+        from backstay.metrics.exporter import Check  # noqa: PLC0415  # see backstay.doors
+
+        keeping = self.manager.keeping
+        if keeping.usable is None:
+            return ()
+        trouble = keeping.trouble
+        return (Check("journal", ok=not trouble, detail=f"orders are refused: {trouble}" if trouble else ""),)
 
     def _stop_manager(self) -> None:
         self.manager.stop(TREE_STOP_SECONDS)

@@ -14,7 +14,7 @@ from typing import Any
 
 from backstay.config import ClientIds, Config
 from backstay.control.client import ControlClient, ControlError, UnreachableError, is_there
-from backstay.control.explaining import CLOCK_HELP, CLOCK_SECONDS, HELP_BY_CAUSE, READ_ONLY_HELP
+from backstay.control.explaining import CLOCK_HELP, CLOCK_SECONDS, HELP_BY_CAUSE, JOURNAL_HELP, READ_ONLY_HELP
 from backstay.doctor_probe import DEFAULT_PORTS, Probed, listening_ports, probe
 from backstay.errors import ConfigError, StartError
 from backstay.holds import Holds
@@ -129,8 +129,14 @@ def _daemon(client: ControlClient, config: Config | None = None) -> Iterator[Fin
         yield Finding("daemon", ok=False, text=str(error), todo=("Look at its log; restart it if it hangs.",))
         return
     yield Finding("daemon", ok=True, text=f"runs, pid {status['pid']}")
+    if journal := status.get("journal"):
+        yield Finding(
+            "orders", ok=False, text=f"are refused, they cannot be written down: {journal}", todo=JOURNAL_HELP
+        )
     for row in status["connections"]:
         yield _connection(client, row)
+    for row in status.get("absent", ()):
+        yield replace(_connection(client, row), ok=False)
 
 
 def _away(path: Path, why: str) -> Finding:

@@ -68,6 +68,12 @@ class Live:
         self.meter.take_over(steady(lambda: take_census(self.charge.owed, self.view)))
 
     @property
+    def knows_its_orders(self) -> bool:
+        """Whether it has read in the journal what became of its orders."""
+        orders = self.charge.owed.orders
+        return orders is not None and orders.journal in (Journal.OPEN, Journal.OFF)
+
+    @property
     def meter(self) -> ConnectionMeter:
         """What is observed of it."""
         return self.charge.outside.meter
@@ -76,15 +82,6 @@ class Live:
 MAX_STRANGERS = 32
 """Sockets of a relay that have not said what they are. One more, and the oldest yields: a client greets at once, so
 whoever is silent has had its time. They are not counted as clients and can not keep one out."""
-
-TROUBLED = ("waiting", "parked", "awaiting_acceptance", "paused")
-"""States in which a client that has not been answered waits for something to be put right."""
-
-BRIEF = ("connecting", "handshaking")
-"""States that pass in milliseconds where there is a gateway that answers; a client in them waits if they last."""
-
-BRIEF_SECONDS = 1.0
-"""From here on they last. A healthy start is no trouble, and must not show as any."""
 
 
 @dataclass(slots=True)
@@ -97,6 +94,8 @@ class Door:
     clients: set[str] = field(default_factory=set[str])
     strangers: dict[str, Callable[[], object]] = field(default_factory=dict[str, Callable[[], object]])  # how to end it
     waiting: set[str] = field(default_factory=set[str])  # have greeted, and there is no gateway to answer them
+    unserved_at: float = float("-inf")  # monotonic: when a client was seen last that has no gateway
+    trouble: str = ""  # of that client
 
     def let_in(self, live_id: str, end: Callable[[], object]) -> None:
         """A stranger has come; `end` ends it, should it be the oldest when there are too many."""
@@ -138,8 +137,11 @@ def open_doors(relays: Mapping[str, RelayConfig]) -> dict[str, Door]:
     return doors
 
 
-def connection_status(live: Live, restarts: int, hold: Hold | None = None) -> ConnectionStatus:
-    """What a status says of a connection, as its session showed itself last; `hold`: of an operator."""
+def connection_status(live: Live, restarts: int, hold: Hold | None = None, *, journal: str = "") -> ConnectionStatus:
+    """What a status says of a connection, as its session showed itself last.
+
+    `hold`: of an operator. `journal`: why nobody's orders can be written down, or empty.
+    """
     view, meter = live.view, live.meter
     held_from_the_start = hold is not None and view.state == "stopped" and not live.charge.over
     host, port = view.endpoint
@@ -165,21 +167,24 @@ def connection_status(live: Live, restarts: int, hold: Hold | None = None) -> Co
         admin=hold.wanted if hold is not None else UP,
         downtime=view.downtime,
         moved_from=_moved_from(live),
-        trouble=_trouble_of(live) if hold is None else "",
+        trouble=_trouble_of(live, journal) if hold is None else "",
         operator_move=live.moved,
         unfinished=view.unfinished,
     )
 
 
-def _trouble_of(live: Live) -> str:
-    return trouble_of(live.view.state, line_of(live), now=time.time(), journal=journal_trouble(live.charge))
+def _trouble_of(live: Live, journal: str) -> str:
+    return trouble_of(live.view.state, line_of(live), now=time.time(), journal=journal_trouble(live.charge, journal))
 
 
-def journal_trouble(charge: Charge) -> str:
-    """Why the orders of this connection cannot be written down; empty while they can, or nobody places any."""
+def journal_trouble(charge: Charge, of_all: str) -> str:
+    """Why the orders of this connection cannot be written down; empty while they can, or nobody places any.
+
+    `of_all`: why those of nobody can, or empty.
+    """
     orders = charge.owed.orders
     if orders is None or orders.journal is not Journal.BROKEN:
-        return ""
+        return "" if charge.settings.read_only else of_all
     return orders.trouble or "cannot be used"
 
 
@@ -211,7 +216,7 @@ def drained_until(live: Live) -> float:
     return 0.0 if draining is None else time.time() + draining.until - time.monotonic()
 
 
-def absent_status(name: str, gateway: str, hold: Hold) -> ConnectionStatus:
+def absent_status(name: str, gateway: str, hold: Hold, *, in_doubt: int) -> ConnectionStatus:
     """What a status says of a name that an operator holds and nobody uses."""
     return ConnectionStatus(
         name=name,
@@ -220,9 +225,28 @@ def absent_status(name: str, gateway: str, hold: Hold) -> ConnectionStatus:
         client_id=-1,
         wanted=False,
         state=ABSENT,
-        reason=hold.reason,
+        reason="; ".join(filter(None, (hold.reason, doubts(in_doubt)))),
         since_wall=hold.since_wall,
         admin=hold.wanted,
+    )
+
+
+def doubts(count: int) -> str:
+    """So many orders are in doubt; empty for none."""
+    return f"{count} order{'' if count == 1 else 's'} in doubt" if count else ""
+
+
+def missed_status(meter: ConnectionMeter) -> ConnectionStatus:
+    """What a status says of clients that got no gateway, or of one that has left with orders in doubt."""
+    return ConnectionStatus(
+        name=meter.name,
+        gateway=meter.gateway,
+        endpoint="",
+        client_id=-1,
+        wanted=meter.expected,
+        state=ABSENT,
+        reason=meter.reason if meter.expected else doubts(meter.orders_in_doubt),
+        since_wall=meter.state_since_wall,
     )
 
 
@@ -231,35 +255,3 @@ def _moved_from(live: Live) -> str:
     moves = live.charge.outside.moves()
     before = (old for old in live.charge.settings.endpoints if moves.get(old) == live.view.endpoint)
     return next((str(Address(*old)) for old in before), "")
-
-
-def look_whether_waiting(
-    door: Door, live: Live, meters: Mapping[str, ConnectionMeter]
-) -> Mapping[str, ConnectionMeter]:
-    """A client that nobody can answer yet has no name; it counts under one that all of its relay share.
-
-    Returns the meters, with one more if it took one.
-    """
-    if live.named or live.charge.owed.introduced or not live.charge.wanted:
-        door.waiting.discard(live.id)
-    elif live.view.state in TROUBLED or (
-        live.view.state in BRIEF and time.time() - live.meter.state_since_wall >= BRIEF_SECONDS
-    ):
-        door.waiting.add(live.id)
-    return count_waiting(door, live, meters)
-
-
-def count_waiting(door: Door, live: Live, meters: Mapping[str, ConnectionMeter]) -> Mapping[str, ConnectionMeter]:
-    """Set the meter of those that wait at this door. Returns the meters, with one more if it took one."""
-    waiting, name = door.waiting, f"{live.relay}/waiting"
-    meter = meters.get(name)
-    if meter is None:
-        if not waiting:
-            return meters
-        meter = ConnectionMeter(name=name, gateway=live.gateway, mode="relay")
-        meters = {**meters, name: meter}
-    if meter.expected != (expected := bool(waiting) and live.view.expected):
-        meter.set_wanted(time.monotonic(), expected=expected, up=False)
-        meter.state, meter.state_since_wall = ("waiting" if waiting else "stopped"), time.time()
-        meter.reason = (live.view.reason or live.view.state) if waiting else ""
-    return meters

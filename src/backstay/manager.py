@@ -31,7 +31,8 @@ from backstay.holds import Holds
 from backstay.keeping import Keeping
 from backstay.library import Connection, Library
 from backstay.library_line import Place
-from backstay.live import Door, Live, absent_status, connection_status, count_waiting, look_whether_waiting, open_doors
+from backstay.live import Door, Live, absent_status, connection_status, missed_status, open_doors, steady
+from backstay.meters import Meters, planned_downtime
 from backstay.metrics.blocks import ConnectionMeter
 from backstay.relay.listener import Listener
 from backstay.relay.lobby import Lobby
@@ -89,7 +90,7 @@ class Manager:
         self._lobbies = {name: Lobby() for name in self.config.gateways}
         self._doors: dict[str, Door] = {}
         self._live: dict[str, Live] = {}
-        self._meters: Mapping[str, ConnectionMeter] = {}
+        self._meters = Meters(lambda gateway: planned_downtime(self.config, gateway))
         self._library = Library(log)
         self._stopping = False
 
@@ -172,13 +173,23 @@ class Manager:
                 for name, door in self._doors.items()
             ),
             connections=connections,
-            held=self._held({one.name for one in connections}),
+            held=(held := self._held({one.name for one in connections})),
+            absent=self._missed({one.name for one in (*connections, *held)}),
+            journal=self.keeping.trouble,
         )
 
     def _held(self, there: set[str]) -> tuple[ConnectionStatus, ...]:
         """What operators hold and is not there, in the order of the alphabet."""
         found = self.holds.all()
-        return tuple(absent_status(name, self._gateway(name), found[name]) for name in sorted(found.keys() - there))
+        return tuple(
+            absent_status(name, self._gateway(name), found[name], in_doubt=self._meters.in_doubt(name))
+            for name in sorted(found.keys() - there)
+        )
+
+    def _missed(self, told: set[str]) -> tuple[ConnectionStatus, ...]:
+        """What nobody uses and somebody should know of, as found when the meters were looked at last."""
+        found = steady(self._meters.absent)
+        return tuple(missed_status(meter) for meter in found if meter.name not in told)
 
     def _gateway(self, name: str) -> str:
         """The gateway that a connection of this name would have; empty if the configuration knows none."""
@@ -195,11 +206,15 @@ class Manager:
         return host, port
 
     def meters(self) -> tuple[ConnectionMeter, ...]:
-        """The meters of all connections there are or were, one for each name, as things stand now."""
+        """The meters of all connections there are or were a while ago, one for each name, as things stand now."""
         for live in list(self._live.values()):
             live.count()
-            self._look_whether_waiting(live)  # a state that lasts raises no event
-        return tuple(self._meters.values())
+        in_doubt = steady(lambda: dict(self.keeping.meter.in_doubt))
+        with self._changed:
+            self._look_at_doors()  # a state that lasts raises no event
+            self._meters.look_at_orders(in_doubt, self._live.values(), self.config)
+            self._meters.forget(self._doors, self._live.values(), time.monotonic())
+            return self._meters.all()
 
     def tree(self) -> TreeNode | None:
         """The supervision tree; None when it does not stand."""
@@ -283,7 +298,8 @@ class Manager:
         return Parts(charge, sink, settle=line.settle)
 
     def _status_of(self, live: Live, restarts: Mapping[str, int]) -> ConnectionStatus:
-        return connection_status(live, restarts.get(live.id, 0), self.holds.get(live.meter.name))
+        hold, journal = self.holds.get(live.meter.name), self.keeping.trouble
+        return connection_status(live, restarts.get(live.id, 0), hold, journal=journal)
 
     def _admit(self, relay: str, sock: socket.socket, address: str, *, book: Book) -> None:
         admit(self, relay, sock, address=address, book=book)
@@ -294,7 +310,7 @@ class Manager:
         with self._changed:
             self._live = {**self._live, live.id: live}
             if name:
-                self._meters = {**self._meters, name: live.meter}
+                self._meters.begin(name, live.meter)
                 live.named = True
             self._changed.notify_all()
 
@@ -305,14 +321,9 @@ class Manager:
     def _named(self, live: Live, name: str) -> str:
         """A client has said who it is: its meter goes on from that of its predecessor. Returns the name."""
         with self._changed:
-            live.meter.name = name
-            predecessor = self._meters.get(name)
-            if predecessor is not None:
-                live.meter.continue_from(predecessor)
-            self._meters = {**self._meters, name: live.meter}
+            self._meters.go_on(name, live.meter)
             live.named = True
-            self._doors[live.relay].waiting.discard(live.id)
-            self._meters = count_waiting(self._doors[live.relay], live, self._meters)
+            self._look_at_doors(live.gateway)
         if (hold := self.holds.get(name)) is not None:
             self.order(live.id, Event.PAUSE, hold.reason)
         return name
@@ -323,7 +334,8 @@ class Manager:
             self._live = {key: value for key, value in self._live.items() if key != live_id}
             if live is not None and live.relay:
                 self._doors[live.relay].forget(live_id)
-                self._meters = count_waiting(self._doors[live.relay], live, self._meters)
+                self._look_at_doors(live.gateway)
+                self._meters.forget(self._doors, self._live.values(), time.monotonic())
             self._changed.notify_all()
 
     def _show(self, live_id: str, view: View) -> None:
@@ -331,17 +343,18 @@ class Manager:
         if live is None:
             return
         before, live.view = live.view, view
-        self._look_whether_waiting(live)
+        if live.relay and (before.state != view.state or not live.named):
+            with self._changed:
+                self._look_at_doors(live.gateway)
         if (before.state, before.expected) != (view.state, view.expected):
             with self._changed:
                 self._changed.notify_all()
             self._library.changed(live_id)
 
-    def _look_whether_waiting(self, live: Live) -> None:
-        if live.relay and not live.named:
-            with self._changed:
-                if live.id in self._live and (door := self._doors.get(live.relay)) is not None:
-                    self._meters = look_whether_waiting(door, live, self._meters)
+    def _look_at_doors(self, gateway: str = "") -> None:
+        """Who gets no gateway? At the relays of one gateway, or at all. With the lock."""
+        doors = {name: door for name, door in self._doors.items() if gateway in ("", door.config.gateway)}
+        self._meters.look_at_doors(doors, self._live.values(), time.monotonic())
 
     def _parked(self, live_id: str, reason: str) -> None:
         if (live := self._live.get(live_id)) is not None:

@@ -24,8 +24,9 @@ from backstay.holds import DRAINED, PAUSED, Hold, Holds
 from backstay.live import drained_until, journal_trouble, line_of
 from backstay.logs import EventLog
 from backstay.manager import Manager
+from backstay.meters import client_of
 from backstay.metrics.events import EventRing
-from backstay.outlook import bundle, owed_requests, placed_orders, tree_of, unlisted
+from backstay.outlook import bundle, owed_requests, placed_orders, tree_of, unlisted, written_orders
 from backstay.reconfiguring import Reconfiguring, RefusedChange
 from backstay.session.lifecycle import Event
 from backstay.session.vocabulary import Drain
@@ -213,12 +214,13 @@ class Operations:
         """Why it is as it is."""
         name = _name(arguments)
         status = self._manager.status()
-        one = next((one for one in (*status.connections, *status.held) if one.name == name), None)
+        rows = (*status.connections, *status.held, *status.absent)
+        one = next((one for one in rows if one.name == name), None)
         if one is None:
             raise _unknown(name)
         hold = self._holds.get(name)
         charge = self._manager.charge(one.name)
-        journal = journal_trouble(charge) if charge is not None else ""
+        journal = journal_trouble(charge, status.journal) if charge is not None else ""
         live = self._manager._find(name)
         until = drained_until(live) if live is not None else 0.0
         held = None if hold is None else {**asdict(hold), "until_wall": until}
@@ -261,12 +263,19 @@ class Operations:
         return {"schema": SCHEMA, "connection": name, "requests": owed_requests(charge, time.monotonic())}
 
     def orders(self, arguments: Arguments, _peer: Peer | None) -> Result:
-        """What a client has placed."""
-        name = self._find(_name(arguments)).name
+        """What a client has placed; of one that is not there, what the journal holds."""
+        name = _name(arguments)
         charge = self._manager.charge(name)
-        if charge is None:
+        if charge is not None:
+            return {"schema": SCHEMA, "connection": name, "orders": placed_orders(charge)}
+        owner = client_of(self._manager.config, name)
+        if owner is None:
             raise _unknown(name)
-        return {"schema": SCHEMA, "connection": name, "orders": placed_orders(charge)}
+        try:
+            found = written_orders(self._manager.keeping.recall(*owner))
+        except LookupError as error:
+            raise _error("refused", f"{name} is not there, and {error}") from error
+        return {"schema": SCHEMA, "connection": name, "orders": found}
 
     def dump(self, arguments: Arguments, _peer: Peer | None) -> Result:
         """Everything a bug report needs."""

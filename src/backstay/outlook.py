@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from backstay._version import __version__
@@ -102,7 +102,7 @@ def placed_orders(charge: Charge) -> Sequence[Mapping[str, object]]:
     """
     orders = charge.owed.orders
     intents = steady(lambda: orders.table.open_intents() if orders is not None else ())
-    rows = [_order(intent) for intent in intents]
+    rows = list(written_orders(intents))
     known = {row["id"] for row in rows}
     found = steady(lambda: list(charge.owed.ledger.orders.items()))
     rows += [
@@ -110,6 +110,12 @@ def placed_orders(charge: Charge) -> Sequence[Mapping[str, object]]:
         for order_id, seen in found
         if order_id not in known
     ]
+    return sorted(rows, key=lambda row: (ORDER_STATES.index(row["state"]), row["id"]))
+
+
+def written_orders(intents: Iterable[Intent]) -> Sequence[Mapping[str, object]]:
+    """The same of what the journal holds of a client that is not there."""
+    rows = [_order(intent) for intent in intents]
     return sorted(rows, key=lambda row: (ORDER_STATES.index(row["state"]), row["id"]))
 
 

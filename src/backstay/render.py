@@ -79,7 +79,7 @@ def colour_of(one: Connection) -> str:
         return YELLOW if one["trouble"] else GREEN
     if not one["wanted"]:
         return DIM
-    return RED if one["state"] in {"parked", "waiting", "stopped"} else YELLOW
+    return RED if one["state"] in {"parked", "waiting", "stopped", "absent"} else YELLOW
 
 
 def table(status: Mapping[str, Any], connections: Sequence[Connection], *, colour: bool, now: float) -> str:
@@ -88,6 +88,8 @@ def table(status: Mapping[str, Any], connections: Sequence[Connection], *, colou
     for door in status["listeners"]:
         clients = f"{door['clients']} client{'' if door['clients'] == 1 else 's'}"
         lines.append(f"relay {printable(door['name'])} on {door['listen']} for {door['gateway']}: {clients}")
+    if journal := status.get("journal"):
+        lines.append(f"orders are refused: {printable(journal)}")
     lines.append("")
     if not connections:
         return "\n".join([*lines, "no connections"])

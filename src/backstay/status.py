@@ -75,7 +75,9 @@ class Status:
     """The whole daemon at one moment.
 
     `held`: names that operators hold down and that nobody uses now, such as those of clients that have left. Their
-    `state` is `absent`, `since_wall` when they were held, and most of the rest is empty.
+    `state` is `absent`, `since_wall` when they were held, and most of the rest is empty. `absent`: others that nobody
+    uses and somebody should know of: clients that have left with orders in doubt, and, as `RELAY/waiting` and `wanted`,
+    those that got no gateway, for minutes after they have left. `journal`: why no order can be written down, or empty.
     """
 
     version: str
@@ -84,6 +86,8 @@ class Status:
     listeners: tuple[ListenerStatus, ...] = ()
     connections: tuple[ConnectionStatus, ...] = ()
     held: tuple[ConnectionStatus, ...] = ()
+    absent: tuple[ConnectionStatus, ...] = ()
+    journal: str = ""
 
 
 def standing(status: Status) -> str:
@@ -91,6 +95,8 @@ def standing(status: Status) -> str:
     wanted = [one for one in status.connections if one.wanted]
     missing = [f"{one.name} {one.state}" for one in wanted if one.state != "ready"]
     text = f"{len(wanted) - len(missing)} of {len(wanted)} wanted connections ready"
+    missing += [f"{one.name} {one.state}" for one in status.absent]
+    missing += [f"orders are refused, {status.journal}"] if status.journal else []
     return ": ".join([text, *([", ".join(missing)] if missing else [])])
 
 
@@ -104,4 +110,6 @@ def status_as_dict(status: Status) -> dict[str, object]:
         "listeners": [asdict(listener) for listener in status.listeners],
         "connections": [asdict(connection) for connection in status.connections],
         "held": [asdict(one) for one in status.held],
+        "absent": [asdict(one) for one in status.absent],
+        "journal": status.journal,
     }

@@ -47,7 +47,11 @@ def collector(watched: Watched) -> BackstayCollector:
 
 def _journal(watched: Watched) -> dict[str, Any]:
     meter = watched.keeping.meter
-    return {"journal_write_failures": meter.write_failures, "journal_commit_seconds": meter.commit_seconds}
+    return {
+        "journal_usable": watched.keeping.usable,
+        "journal_write_failures": meter.write_failures,
+        "journal_commit_seconds": meter.commit_seconds,
+    }
 
 
 def restarts_below(tree: TreeNode | None) -> dict[str, int]:

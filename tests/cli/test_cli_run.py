@@ -85,7 +85,7 @@ def test_a_client_gets_quotes_through_it_and_the_watchers_see_it(launch, tmp_pat
         (one,) = ControlClient(socket_path).status()["connections"]
         assert (one["name"], one["state"], one["streams"]) == ("simulator/3", "ready", 1)
         assert get(line, "livez")[0] == 200
-        assert get(line, "readyz?verbose") == (200, "[+]simulator/3 ready\nok\n")
+        assert get(line, "readyz?verbose") == (200, "[+]simulator/3 ready\n[+]journal\nok\n")
         assert json.loads(get(line, "api/v1/status")[1])["connections"][0]["name"] == "simulator/3"
         status, metrics = get(line, "metrics")
         assert status == 200

@@ -155,7 +155,7 @@ request_duration_seconds requests_in_flight subscriptions subscription_oldest_up
 subscription_restores_total subscription_restore_failures_total orders_in_doubt order_reconciliations_total
 order_reconciliation_mismatches_total actor_restarts_total actor_escalations_total actor_mailbox_length
 actor_mailbox_wait_seconds actor_last_progress_timestamp_seconds event_loop_lag_seconds operator_actions_total
-operator_action_failures_total leader journal_write_failures_total journal_fsync_duration_seconds
+operator_action_failures_total journal_usable journal_write_failures_total journal_fsync_duration_seconds
 """
 
 
@@ -221,7 +221,7 @@ def test_registering_reads_nothing_and_clashes_with_nobody():
 
 
 SAMPLES = {
-    Scope.PROCESS: ProcessSample(),
+    Scope.PROCESS: ProcessSample(journal_usable=True),
     Scope.CONNECTION: busy_meter(),
     Scope.ACTOR: ACTORS[2],
     Scope.SUPERVISOR: supervisors(ACTORS)[0],

@@ -40,4 +40,5 @@ def test_the_example_on_the_page_runs():
     exec(code, scope)  # noqa: S102  # it is on the page as it is run here
     registry = scope["registry"]
     assert isinstance(registry, CollectorRegistry)
-    assert registry.get_sample_value("backstay_leader", {"lease": "none"}) == 1
+    assert registry.get_sample_value("backstay_journal_write_failures_total") == 0
+    assert registry.get_sample_value("backstay_journal_usable") is None, "nothing runs yet"
