@@ -123,7 +123,10 @@ class Staff:
         self.say("resume", name=name)
 
     def drain(self, name: str) -> None:
+        """While they trade on: what is refused never left, what was under way has its answer."""
         self.say("drain", name=name, seconds=0.5)
+        if self.source.random() < 0.7:
+            self.until("paused", name)
         self.say("resume", name=name)
 
     def reset(self, name: str) -> None:
