@@ -9,215 +9,24 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import signal
-import sqlite3
-import subprocess
-import sys
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
-from trader import ABSENT, CANCELLED, FILLED, LIVE, OVER, STATUSES, Trader
+from lives import LIVES_A_PIECE, Piece, settings
+from trader import CANCELLED, FILLED, LIVE
 
 from backstay.simulator import Simulator
-from backstay.simulator.records import Event
 
-PATIENCE = 30.0  # also for what is done at once on an idle machine
-CLIENT = 7
-KILLS_A_PIECE = 40  # then a new journal and a new simulator: lists that grow for ever make each kill dearer
-MAX_DEEDS = 60
-QUICKEST_SECONDS = 0.5
 DURABILITIES = ("full", "process")
-DURATIONS_SECONDS = (0.05, 0.2, 0.6)
-
-CONFIGURATION = """
-[gateways.simulated]
-endpoints = ["127.0.0.1:{port}"]
-[relays.door]
-gateway = "simulated"
-listen = "127.0.0.1:0"
-[pacing]
-messages_per_second = {rate}
-[orders]
-settle_seconds = 1.0
-[journal]
-path = "orders.db"
-durability = "{durability}"
-[http]
-enabled = false
-[control]
-socket = "control.sock"
-holds = "holds"
-[log]
-level = "error"
-"""
-
-
-class Daemon:
-    """`backstay run`, to be killed."""
-
-    def __init__(self, folder: Path) -> None:
-        command = [sys.executable, "-m", "backstay", "run", "--config", str(folder / "backstay.toml")]
-        environ = {name: value for name, value in os.environ.items() if not name.startswith("BACKSTAY")}
-        self.process = subprocess.Popen(command, cwd=folder, env=environ, stdout=subprocess.PIPE, text=True)
-        self._killing = threading.Lock()
-        self._is_dead = False
-
-    def address(self) -> tuple[str, int] | None:
-        """Where its relay listens; None if it was killed before it did."""
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            return None
-        host, port = line.partition("relay door on ")[2].partition(",")[0].split(":")
-        return host, int(port)
-
-    def kill(self) -> None:
-        """From any thread, as often as one likes."""
-        with self._killing:
-            if not self._is_dead:  # nobody has waited for it yet, so that its id is still its own
-                os.kill(self.process.pid, signal.SIGKILL)
-            self._is_dead = True
-
-    def bury(self) -> None:
-        self.kill()
-        assert self.process.wait(PATIENCE) == -signal.SIGKILL
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-
-
-class Countdown:
-    """Calls on the n-th time; for ever quiet without a number."""
-
-    def __init__(self, act: Callable[[], object], left: int = -1) -> None:
-        self.act, self.left = act, left
-
-    def __call__(self) -> None:
-        self.left -= 1
-        if self.left == 0:
-            self.act()
-
-
-class Piece:
-    """Some kills over one journal and one simulator."""
-
-    def __init__(self, folder: Path, simulator: Simulator, chance: random.Random) -> None:
-        self.folder, self.simulator, self.chance = folder, simulator, chance
-        self.trader = Trader(CLIENT)
-        self.writes: Counter[int | None] = Counter()  # placeOrder by order id, as they arrive
-        self.on_written: Callable[[], object] = lambda: None
-        self.highest = 0
-        self.counts: Counter[str] = Counter()
-        simulator.events.append(self._happened)
-
-    def _happened(self, event: Event) -> None:
-        if event.kind == "request" and event.name in ("placeOrder", "cancelOrder"):
-            self.writes[event.key] += event.name == "placeOrder"
-            self.on_written()
-
-    def live_and_die(self) -> None:
-        """Start, see that the client is told of the life before, trade, kill, and look at what is left."""
-        daemon, chance, trader = Daemon(self.folder), self.chance, self.trader
-        moment = chance.choice(("asked", "written", "told", "time", "early"))
-        self.counts[moment] += 1
-        countdown = Countdown(daemon.kill, chance.randint(1, MAX_DEEDS))
-        timer = threading.Timer(chance.uniform(0, chance.choice(DURATIONS_SECONDS)), daemon.kill)
-        early = threading.Timer(chance.uniform(QUICKEST_SECONDS / 2, 2 * QUICKEST_SECONDS), daemon.kill)
-        if moment == "early":
-            early.start()
-        try:
-            address = daemon.address()
-            if address is not None and trader.connect(address) and moment != "early":
-                assert trader.next_id > self.highest
-                self.see_fates()
-                self.on_written = countdown if moment == "written" else lambda: None
-                trader.on_asked = countdown if moment == "asked" else lambda: None
-                trader.on_told = countdown if moment == "told" else lambda: None
-                if moment == "time":
-                    timer.start()
-                trader.trade(chance, MAX_DEEDS)
-            if moment == "early" or not trader.gone:
-                trader_gone = threading.Event()
-                trader_gone.wait(chance.uniform(0, QUICKEST_SECONDS))
-        finally:
-            daemon.bury()
-            for one in (timer, early):
-                one.cancel()
-                if one.ident is not None:
-                    one.join(PATIENCE)
-        trader.close()
-        self.look()
-
-    def look(self) -> None:
-        """What is at the simulator and in the journal once the daemon is dead."""
-        state = self.simulator.wait_for(lambda state: not state["sockets"]["open"], PATIENCE)
-        records = self.records()
-        orders = {order["order_id"]: order for order in state["orders"]}
-        assert len(orders) == len(state["orders"]), "an id twice"
-        assert orders.keys() <= records.keys(), "an order without a record"
-        refs = [order["order_ref"] for order in orders.values()]
-        assert len(refs) == len(set(refs)), "an order twice, under two ids"
-        self.highest = max([self.highest, *records, *orders])
-        self.trader.forget_from(self.highest + 1)
-        for order_id, order in orders.items():
-            asked = self.trader.asked[order_id]
-            assert records[order_id] == order["order_ref"] == asked.ref
-        for order_id, count in self.writes.items():
-            assert order_id in self.trader.asked
-            assert count <= self.trader.asked[order_id].writes, "written more often than asked"
-        self.counts["orders"] = len(orders)
-        self.counts["records"] = len(records)
-
-    def records(self) -> dict[int, str]:
-        """References by order id, of a copy: the journal has to find its file as the kill has left it."""
-        copy = self.folder / "copy.db"
-        for ending in ("", "-wal"):
-            part = self.folder / f"orders.db{ending}"
-            copy.with_name(copy.name + ending).write_bytes(part.read_bytes() if part.exists() else b"")
-        with sqlite3.connect(copy) as db:
-            has_table = db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'intents'").fetchone()[0]
-            found = dict(db.execute("SELECT order_id, order_ref FROM intents").fetchall()) if has_table else {}
-        db.close()
-        return found
-
-    def meddle(self) -> None:
-        """While nobody looks orders fill, are cancelled, and ids are forgotten."""
-        live = [order["order_id"] for order in self.simulator.state()["orders"] if STATUSES[order["status"]] == LIVE]
-        for order_id in self.chance.sample(live, min(len(live), self.chance.choice((0, 0, 1, 3)))):
-            deed = self.chance.choice((self.simulator.faults.fill_order, self.simulator.faults.cancel_order))
-            deed(CLIENT, order_id)
-        if self.chance.random() < 0.2:
-            self.simulator.faults.restart(0.0, order_ids_fall_back=True)
-            self.simulator.wait_for(lambda state: state["listening"], PATIENCE)
-
-    def see_fates(self) -> None:
-        """The client comes to believe of each order what is true of it."""
-        truth = {order["order_id"]: order for order in self.simulator.state()["orders"]}
-        asked = self.trader.asked
-
-        def wrong() -> dict[int, tuple[str, str]]:
-            found = {}
-            for order_id, one in asked.items():
-                fact = STATUSES[truth[order_id]["status"]] if order_id in truth else ABSENT
-                never_was = fact is ABSENT and one.writes > 1 and one.believed is OVER
-                if one.believed != fact and not never_was:  # of a changed order nothing can prove that it never was
-                    found[order_id] = (one.believed, fact)
-            return found
-
-        try:
-            self.trader.wait_for(lambda: not wrong() or self.trader.gone, "the fate of each order")
-        except AssertionError:
-            raise AssertionError(f"believed and true, by order id: {wrong()}") from None
 
 
 def seeds(config: pytest.Config) -> Iterator[tuple[int, int]]:
     first, kills = config.getoption("kills_seed"), config.getoption("kills")
     first = int.from_bytes(os.urandom(3)) if first is None else first
     while kills > 0:
-        yield first, min(kills, KILLS_A_PIECE)
-        first, kills = first + 1, kills - KILLS_A_PIECE
+        yield first, min(kills, LIVES_A_PIECE)
+        first, kills = first + 1, kills - LIVES_A_PIECE
 
 
 @pytest.mark.timeout(0)  # every wait is bounded by itself, and --kills may ask for many
@@ -229,8 +38,7 @@ def test_after_each_kill_every_order_has_a_record_none_is_there_twice_and_the_cl
         folder = tmp_path / "piece"
         folder.mkdir()
         with Simulator(server_version=200) as simulator:
-            settings = {"durability": DURABILITIES[seed % 2], "rate": chance.choice((45, 1000))}
-            text = CONFIGURATION.format(port=simulator.port, **settings)
+            text = settings(simulator, chance, DURABILITIES[seed % 2])
             (folder / "backstay.toml").write_text(text, encoding="utf-8")
             piece = Piece(folder, simulator, chance)
             for _ in range(kills):
