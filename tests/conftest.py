@@ -44,9 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption("--kills", type=int, default=6, help="how often `backstay run` is killed (default %(default)s)")
     parser.addoption("--kills-seed", type=int, default=None, help="the seed a failed run has printed")
-    parser.addoption(
-        "--terms", type=int, default=4, help="how often `backstay run` gets SIGTERM (default %(default)s)"
-    )
+    parser.addoption("--terms", type=int, default=4, help="how often `backstay run` gets SIGTERM (default %(default)s)")
     parser.addoption("--terms-seed", type=int, default=None, help="the seed a failed run has printed")
     parser.addoption("--dropped", default="1", help="seconds for which TWS drops requests (default %(default)s)")
     parser.addoption("--streams", type=int, default=120, help="so many streams are put back (default %(default)s)")

@@ -1,5 +1,6 @@
 """Operators do all they can, in any order, while applications that know nothing of it stream and trade."""
 
+import contextlib
 import io
 import os
 import random
@@ -22,6 +23,7 @@ PROGRAMS = ("ibapi_client.py", "ib_async_client.py")
 READY_SECONDS = 30.0
 COMMAND_SECONDS = 60.0
 SETTLED_SECONDS = 60.0
+TOLD_SECONDS = 20.0
 
 CONFIGURATION = """
 [gateways.simulated]
@@ -67,6 +69,8 @@ gateway = "simulated"
 listen = "127.0.0.1:0"
 client_ids = "20-29"
 """
+
+HOSTS = ("127.0.0.1", "localhost")
 
 NOT_SENT = (201, 504)
 """Codes with which a client is told that its order never left."""
@@ -136,8 +140,16 @@ class Staff:
         if name == "keeper" and self.source.random() < 0.5:
             self.say("move", name=name, client_id=self.source.choice((901, 902, 903)))
         else:
-            host = self.source.choice(("127.0.0.1", "localhost"))
+            host = self.source.choice(HOSTS)
             self.say("move", name=name, endpoint=f"{host}:{self.simulator.port}")
+
+    def go_where_orders_were_sent(self, names: list[str], misses: Callable[[], bool]) -> None:
+        """Only there is it known for certain of an order in doubt that it never arrived."""
+        for host in HOSTS:
+            if misses():
+                for name in names:
+                    self.say("move", name=name, endpoint=f"{host}:{self.simulator.port}")
+                self.until("ready", *names)
 
     def reload(self, _name: str) -> None:
         """Another pace for all, one after the other, or a relay that comes or goes."""
@@ -213,10 +225,13 @@ def test_nothing_that_operators_do_costs_a_client_its_socket_or_an_order(
         if staff.source.random() < 0.5:
             staff.until("ready", *names, "keeper")
     staff.until("ready", *names, "keeper")
+    staff.go_where_orders_were_sent(names, lambda: any(untold(one, orders[one.client_id]) for one in clients))
 
     for client in clients:
         count = orders[client.client_id]
-        client.wait_for(lambda _, it=client, n=count: len(fates(it)) == n, SETTLED_SECONDS, f"told of {count} orders")
+        missing = untold(client, count)
+        held = [order for order in simulator.state()["orders"] if order["order_id"] in missing]
+        assert not missing, f"{client.program}: {missing}; the gateway has {held}"
         assert client.all("disconnected") == []
         assert len(client.all("next_valid_id")) == 1
         sent = [order["order_id"] for order in simulator.state()["orders"] if order["client_id"] == client.client_id]
@@ -258,6 +273,14 @@ def wait_for(condition: Callable[[], bool]) -> None:
             return
         pause.wait(0.05)
     assert condition()
+
+
+def untold(client, count: int) -> dict[int, list[dict[str, Any]]]:
+    """The orders of which the client has not been told what became of them, and what it was told; waits for that."""
+    with contextlib.suppress(AssertionError):
+        client.wait_for(lambda _: len(fates(client)) == count, TOLD_SECONDS, "told of all orders")
+    missing = {event["id"] for event in client.all("placed")} - fates(client).keys()
+    return {key: [one for kind in ("order", "error") for one in client.all(kind, id=key)] for key in missing}
 
 
 def fates(client) -> dict[int, str]:

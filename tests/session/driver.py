@@ -49,6 +49,7 @@ from backstay.session.vocabulary import (
     Deliver,
     Dial,
     Disarm,
+    Drain,
     FarmChanged,
     HangUp,
     Leave,
@@ -71,7 +72,7 @@ MAX_STEPS_AT_ONCE = 400
 NOON = 1_700_049_600.0 - 1000.0
 """What a wall clock says when the world's own clock stands at nothing: the day is long enough for a schedule."""
 
-LASTING = (ClientAsked, ClientAway, ClientGreeted, ClientLeft, ClientReturned, ClientStarted, Ordered)
+LASTING = (ClientAsked, ClientAway, ClientGreeted, ClientLeft, ClientReturned, ClientStarted, Drain, Ordered)
 LOSSES = ("connection_lost", "connect_failed")
 
 
@@ -118,6 +119,7 @@ class World(Network):
         self.left = False
         self.steps = 0
         self.stepped_at = 0.0
+        self.drains = 0
         self.wanted = False
         self.client_returned = False
         self.cause: Any = None  # the event whose effects are being carried out
@@ -206,6 +208,8 @@ class World(Network):
     def _check_state(self, before: State, after: State) -> None:
         if before is State.VERIFYING and after in (State.SYNCING, State.READY):
             self.wire.restored_at[self.owed.epoch] = self.now
+        if after is State.PAUSED:
+            self.wanted = False  # also where a drain has ended so
         if after is State.READY:
             self.ready_since = self.now
             assert self.owed.epoch in self.wire.verified, "ready only after a probe was answered in this epoch"
@@ -323,7 +327,9 @@ class World(Network):
         self.timers[arm.timer] = number
 
     def _back_off(self, effect: BackOff) -> None:
-        assert self.core.trouble[0] is not Cause.OPERATOR, "what an operator does costs no step of the backoff"
+        drained = self.core.state is State.PAUSED  # in the step of the loss, which is none of the operator's
+        blamed = self.core.trouble[0] is Cause.OPERATOR and not drained
+        assert not blamed, "what an operator does costs no step of the backoff"
         delay, self.backoff = self.backoff.delay(self.chance, floor=effect.floor_seconds)
         self.delays.append((effect.floor_seconds, delay))
         self._arm(Arm(Timer.RETRY, delay))
@@ -430,6 +436,10 @@ class World(Network):
 
     def order(self, event: Event) -> None:
         self.post(Ordered(event, "test"))
+
+    def drain(self, seconds: float) -> None:
+        self.drains += 1
+        self.post(Drain("test", seconds))
 
     def leave(self) -> None:
         self.post(ClientLeft())

@@ -20,6 +20,7 @@ from backstay.protocol.order_fields import read_execution, read_order
 from backstay.protocol.vocabulary import Kind
 from backstay.session.notices import Notice
 from backstay.session.orders import Journal
+from backstay.session.reasons import Reason
 
 if TYPE_CHECKING:
     from driver import World
@@ -207,6 +208,7 @@ class Client:
         reasons = {
             "the gateway was away for": waited >= held.age_seconds - TINY,
             "too much is waiting": not world.core.desk.open,
+            Reason.DRAINED.value: world.drains > 0 and not asked.writes,
             Notice.HALF_ANSWER.text(): asked.rows > 0,
             Notice.NO_ANSWER.text(): world.now - asked.at >= world.settings.verify.deadline_seconds - TINY
             and world.now <= world.healed_at + HEALTHY_SECONDS,

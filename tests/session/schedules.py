@@ -226,6 +226,11 @@ class Player:
         self.world.order(Event.RESUME if self.paused else Event.PAUSE)
         self.paused = not self.paused
 
+    def _drain(self) -> None:
+        """Also one that is down; whoever pauses next lets it up again."""
+        self.world.drain(self.chance.choice((0.0, 2.0, 60.0)))
+        self.paused = True
+
     def _restart_gateway(self) -> None:
         world = self.world
         if world.socket is not None:
@@ -290,5 +295,6 @@ FAULTS: dict[str, Callable[[Player], None]] = {
     "disk": Player._disk,
     "stale": Player._stale,
     "pause": Player._pause,
+    "drain": Player._drain,
     "restarted": lambda player: player.world.order(player.chance.choice((Event.START, Event.RESTART, Event.RESET))),
 }
