@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
 from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from lives import LIVES_A_PIECE, Piece, settings
+from lives import CONFIGURATION, LIVES_A_PIECE, Daemon, Piece, settings
 from trader import CANCELLED, FILLED, LIVE
 
 from backstay.simulator import Simulator
@@ -56,7 +57,7 @@ def test_orders_whose_journal_was_deleted_by_hand_have_their_records_after_a_kil
         (tmp_path / "backstay.toml").write_text(text, encoding="utf-8")
         piece = Piece(tmp_path, simulator, random.Random(1))
         trader = piece.trader
-        daemon = Daemon(tmp_path)
+        daemon = Daemon(tmp_path, signal.SIGKILL)
         try:
             assert trader.connect(daemon.address())
             for _ in range(2):
@@ -70,7 +71,7 @@ def test_orders_whose_journal_was_deleted_by_hand_have_their_records_after_a_kil
             daemon.bury()
         trader.close()
         piece.look()
-        again = Daemon(tmp_path)
+        again = Daemon(tmp_path, signal.SIGKILL)
         try:
             assert trader.connect(again.address())
             piece.see_fates()
