@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 ABSENT = frozenset({VerdictKind.UNKNOWN, VerdictKind.OVER})
 """What is concluded from lists in which an order does not stand."""
 
-STATUS_OF = {Outcome.FILLED: "Filled", Outcome.CANCELLED: "Cancelled"}
+STATUS_OF = {Outcome.FILLED: "Filled", Outcome.CANCELLED: "Cancelled", Outcome.OVER: "Inactive"}
 END_NOTICES = {Outcome.UNKNOWN_TO_TWS: Notice.ORDER_UNKNOWN, Outcome.OVER: Notice.ORDER_OVER}
-"""How the client is told of an end that it has not seen: TWS's own status, or a word of ours."""
+"""How the client is told of an end that it has not seen: a word of ours, a status as TWS has it, or both."""
 
 
 def take_verdicts(core: Core, judged: Judged) -> None:
@@ -187,7 +187,7 @@ def _tell_end(core: Core, intent: Intent) -> None:
     assert intent.outcome is not None  # noqa: S101  # concluded
     if intent.outcome in END_NOTICES:
         core.desk.say(END_NOTICES[intent.outcome], key=intent.key.order_id)
-    else:
+    if intent.outcome in STATUS_OF:  # behind the word: a warning makes ib_async take the order for a living one again
         core.effects.append(Deliver(_status(core, intent, STATUS_OF[intent.outcome])))
 
 

@@ -47,7 +47,7 @@ ADVICE: Mapping[Notice, str] = {
     Notice.NO_ANSWER: "Ask again if it still matters.",
     Notice.PREVIEW_LOST: "Ask again; a preview is no order.",
     Notice.ORDER_UNKNOWN: "Place it again if it is still wanted; it is certain that TWS does not have it.",
-    Notice.ORDER_OVER: "Look at the executions.",
+    Notice.ORDER_OVER: "Look at the executions; a status `Inactive` follows, with what is known to be filled.",
     Notice.READ_ONLY: "Use another relay, or `read_only = false`.",
     Notice.ID_IN_USE: "Connect with another client id, or end the other client.",
     Notice.ID_NOT_ALLOWED: "Use an id of the relay's `client_ids`, or allow it.",

@@ -33,6 +33,7 @@ class Application:
             "report": self._ticks.report,
             "mark": self._ticks.mark,
             "order": self._order,
+            "order and change": self._order_and_change,
             "quit": self._quit,
         }
         self._speech.listen({name: _in_loop(loop, command) for name, command in commands.items()})
@@ -84,13 +85,19 @@ class Application:
         self._speech.say("disconnected", asked=self._asked)
         self._over.set()
 
-    def _order(self) -> None:
+    def _order(self) -> Trade:
         trade = self._ib.placeOrder(Contract(**CONTRACTS["AAPL"]), Order(**ORDER))  # type: ignore[arg-type]
         self._speech.say("placed", id=trade.order.orderId)
         trade.statusEvent += self._status
+        return trade
+
+    def _order_and_change(self) -> None:
+        trade = self._order()
+        trade.order.lmtPrice = 2.0
+        self._ib.placeOrder(trade.contract, trade.order)
 
     def _status(self, trade: Trade) -> None:
-        self._speech.say("order", id=trade.order.orderId, status=trade.orderStatus.status)
+        self._speech.say("order", id=trade.order.orderId, status=trade.orderStatus.status, done=trade.isDone())
 
     def _executed(self, trade: Trade, fill: Fill) -> None:
         self._speech.say("execution", id=trade.order.orderId, exec_id=fill.execution.execId)
@@ -104,7 +111,7 @@ class Application:
         self._over.set()
 
 
-def _in_loop(loop: asyncio.AbstractEventLoop, command: Callable[[], None]) -> Callable[[], None]:
+def _in_loop(loop: asyncio.AbstractEventLoop, command: Callable[[], object]) -> Callable[[], None]:
     def run() -> None:
         loop.call_soon_threadsafe(command)
 

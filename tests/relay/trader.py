@@ -19,7 +19,7 @@ APPLE = (0, "AAPL", "STK", "", 0, "", "", "SMART", "", "USD", "", "")
 
 LIVE, FILLED, CANCELLED, ABSENT, OVER, DOUBT = "live", "filled", "cancelled", "absent", "over", "in doubt"
 STATUSES = {"Submitted": LIVE, "PreSubmitted": LIVE, "PendingSubmit": LIVE, "PendingCancel": LIVE}
-STATUSES |= {"Filled": FILLED, "Cancelled": CANCELLED, "ApiCancelled": CANCELLED}
+STATUSES |= {"Filled": FILLED, "Cancelled": CANCELLED, "ApiCancelled": CANCELLED, "Inactive": OVER}
 CODES = {201: ABSENT, 202: CANCELLED, 2162: OVER, 2165: DOUBT}
 
 

@@ -32,6 +32,7 @@ HEALTHY_SECONDS = 60.0
 """A gateway that has answered for so long has been asked again whatever it had dropped."""
 
 ENDINGS = ("Filled", "Cancelled")
+INACTIVE = "Inactive"  # never a word of this TWS
 
 
 @dataclass(eq=False)
@@ -242,7 +243,9 @@ class Client:
         if facts.client_id != speech.CLIENT_ID or facts.order_id is None:
             return
         self.orders_spoken_of.add(facts.order_id)
-        if facts.status in ENDINGS:
+        if facts.status == INACTIVE:
+            assert facts.order_id in self.ended, "only what works no longer is told to be inactive"
+        elif facts.status in ENDINGS:
             self.ended.add(facts.order_id)
         else:
             self.ended.discard(facts.order_id)

@@ -153,6 +153,9 @@ def test_a_completed_order_that_is_alike_keeps_one_in_doubt_from_being_called_un
     alike = completed_order(V, Told(0, 99, 1, 1, "Filled"))
     script.hear(alike, tell(V, 102), tell(V, 55, question(script)))
     assert script.codes(script.effects[done:]) == [(500, code)]
+    told = [message_id(effect.data[4:], V) for effect in script.effects[done:] if isinstance(effect, Deliver)]
+    # Behind the word, which some applications take for a warning about an order that works: inactive.
+    assert [number for number in told if number in (3, 4)] == ([4] if owner_known else [4, 3])
 
 
 def test_the_end_of_an_earlier_question_ends_no_round():
