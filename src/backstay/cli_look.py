@@ -129,17 +129,19 @@ def explain(
     return tell(ask(look, as_json=as_json))
 
 
+NOBODY_THERE = "there is no connection: no client has come, and the configuration has none of its own"
+
+
 def _meant(client: ControlClient, names: list[str] | None, timeout: float) -> list[str]:
     """Names as they are, patterns as what they match; the one connection there is where nothing is said."""
     if names and not is_pattern(*names):
         return names
-    found = client.status(timeout=timeout)
-    rows = found["connections"]
+    rows = with_absent(client.status(timeout=timeout))
     if names:
-        return [str(row["name"]) for row in chosen(with_absent(found), names)]
+        return [str(row["name"]) for row in chosen(rows, names)]
     if len(rows) != 1:
         there = ", ".join(str(row["name"]) for row in rows)
-        raise MisusedError(f"name one: {there}" if rows else "there is no connection", code="bad_request")
+        raise MisusedError(f"name one: {there}" if rows else NOBODY_THERE, code="bad_request")
     return [str(rows[0]["name"])]
 
 

@@ -310,7 +310,7 @@ class Manager:
         with self._changed:
             self._live = {**self._live, live.id: live}
             if name:
-                self._meters.begin(name, live.meter)
+                self._meters.go_on(name, live.meter)
                 live.named = True
             self._changed.notify_all()
 

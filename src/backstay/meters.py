@@ -77,12 +77,8 @@ class Meters:
         relays = (meter for name, meter in self._all.items() if meter.expected and name.endswith(f"/{WAITING}"))
         return (*relays, *(self._all[name] for name in sorted(self._absent)))
 
-    def begin(self, name: str, meter: ConnectionMeter) -> None:
-        """A connection of the configuration."""
-        self._all[name] = meter
-
     def go_on(self, name: str, meter: ConnectionMeter) -> None:
-        """A client has said who it is: its meter goes on from that of its predecessor."""
+        """A client has said who it is, or one of the configuration begins: its meter goes on from its predecessor's."""
         meter.name = name
         if (predecessor := self._all.get(name)) is not None:
             meter.continue_from(predecessor)

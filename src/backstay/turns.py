@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from backstay.commanding import begin_anew
 from backstay.config import Config, ConnectionConfig
 from backstay.control.goals import UP_STATES
+from backstay.session.causes import Cause
 from backstay.settings_of import backoff_of, session_settings
 from backstay.watching import CONNECTIONS
 
@@ -150,9 +151,21 @@ class _Round:
         self._root.start_child(f"root/{CONNECTIONS}", manager._keeper(name, self._new.connections[name]))
 
     def _stop(self, name: str) -> None:
+        live = self._manager._live.get(name)
+        if live is not None:
+            live.charge.owed.ordered = RELOADED  # as far as its session still hears that its socket goes
         self._root.stop_child(f"root/{CONNECTIONS}", name, reason=RELOADED)
+        if live is not None and live.charge.owed.ready_epoch:
+            self._tell_lost(live)
         self._manager._left(name)
         self._manager._lobbies[self._old.connections[name].gateway].release(name)
+
+    def _tell_lost(self, live: Live) -> None:
+        """What its session had no time to tell. Nobody writes its meter any more."""
+        cause = Cause.OPERATOR
+        live.meter.count("disconnects", cause.row.disconnect_reason)
+        fields = {"epoch": live.view.epoch, "cause": cause.value, "code": cause.row.tws_code, "detail": RELOADED}
+        self._manager.log("connection_lost", connection=live.meter.name, **fields)
 
     def _bring_back(self) -> list[str]:
         """Nobody stays aside: who has given up its client id begins with its new one."""

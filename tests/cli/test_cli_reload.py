@@ -222,9 +222,14 @@ def test_two_connections_exchange_their_client_ids(place):
     config = place.configured[-1]
     one, two = config.connections["one"], config.connections["two"]
     place.configured.append(changed(config, connections={**config.connections, "one": two, "two": one}))
+    received = place.row("one").messages_received
     code, told = place.json("reload")
     assert (code, told["complete"], told["connections"]) == (0, True, ["one", "two"])
     place.until("ready", "one", "two")
+    lost = [one for one in place.json("events")[1]["events"] if one["event"] == "connection_lost"]
+    assert [(one["connection"], one["cause"]) for one in lost] == [("two", "operator"), ("one", "operator")]
+    assert place.daemon.manager._find("one").meter.disconnects["operator"] == 1
+    assert place.row("one").messages_received >= received
     assert (place.row("one").client_id, place.row("two").client_id) == (902, 901)
 
 

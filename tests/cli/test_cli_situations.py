@@ -437,6 +437,23 @@ def test_one_that_was_moved_to_where_nobody_answers_says_so_and_names_the_way_ba
         assert json.loads(run("explain", "k", "--json")[1])["why"] == "It works."
 
 
+def test_a_window_that_is_over_excuses_nothing_any_more_and_one_that_is_not_is_named_as_it_was_written(tmp_path, run):
+    now = time.time()
+    at = [time.strftime("%H:%M", time.gmtime(now + minutes * 60)) for minutes in (-60, -30, 30)]
+    for window, excused in ((f"{at[0]}-{at[1]} UTC", False), (f"{at[0]}-{at[2]} UTC", True)):
+        more = f'[gateways.h]\nendpoints = ["127.0.0.1:1"]\nmaintenance = ["{window}"]\n'
+        more += '[connections.h]\ngateway = "h"\nclient_id = 8\n'
+        with simulated(lambda _: None) as endpoint, running(tmp_path, endpoint, run, more) as desk:
+            assert desk.daemon.manager.wait_until(
+                lambda status: any(row.name == "h" and row.state == "waiting" for row in status.connections), PATIENCE
+            )
+            code, out = run("explain", "h", "--json")
+            told = json.loads(out)
+            assert (code, told["connection"]["wanted"]) == ((0, False) if excused else (3, True))
+            assert (f"Planned downtime from {at[0]} to {at[2]} UTC: refused: " in told["why"]) == excused
+            assert bool(told["todo"]) != excused
+
+
 def test_one_of_several_endpoints_goes_back_by_a_reload():
     move = {"what": "endpoint", "before": "a:1, b:1", "after": "c:1", "at_wall": 100.0}
     row = {"name": "k", "state": "waiting", "wanted": True, "reason": "refused: c:1: no", "next_attempt_wall": 0.0}

@@ -199,7 +199,7 @@ def test_what_has_gone_is_shown_for_a_while_and_of_many_the_latest():
     meters = Meters(lambda _: False)
     for number in range(MAX_GONE + 10):
         meters.go_on(f"paper/{number}", ConnectionMeter(name=f"paper/{number}"))
-        meters.begin(f"keeper{number}", ConnectionMeter(name=f"keeper{number}"))
+        meters.go_on(f"keeper{number}", ConnectionMeter(name=f"keeper{number}"))
         meters.forget((), (), float(number))
     there = {meter.name for meter in meters.all()}
     latest = range(10, MAX_GONE + 10)
