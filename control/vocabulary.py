@@ -121,7 +121,7 @@ COMMANDS = {
     ),
     "reset": Command(
         "Forget the backoff, also of parked connections, and dial now.",
-        "Does nothing to a connection that is up, and leaves a paused one paused.",
+        "Restarts of its actors count from the beginning, too. One that is up stays up, and a paused one paused.",
         goal="tried",
     ),
     "resubscribe": Command(

@@ -126,3 +126,10 @@ class RestartChild(Command):
     id: str
     reason: str = ""
     answer: Answer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetRestarts(Command):
+    """Somebody has looked at it: restarts of before count no longer. What is parked stays so; see `RestartChild`."""
+
+    answer: Answer | None = None

@@ -29,7 +29,16 @@ from backstay.supervisor.actor import Ref
 from backstay.supervisor.book import Book
 from backstay.supervisor.children import READY_SECONDS, Children, Household
 from backstay.supervisor.intensity import add_restart
-from backstay.supervisor.messages import Command, Exited, ExitKind, ExitReason, RestartChild, StartChild, StopChild
+from backstay.supervisor.messages import (
+    Command,
+    Exited,
+    ExitKind,
+    ExitReason,
+    ForgetRestarts,
+    RestartChild,
+    StartChild,
+    StopChild,
+)
 from backstay.supervisor.plan import Plan, plan_exit, plan_restart
 from backstay.supervisor.root import Root
 from backstay.supervisor.specs import (
@@ -66,7 +75,7 @@ class _Probe:
 
 
 class Supervisor(Parent):
-    """See the module. Takes `StartChild`, `StopChild` and `RestartChild`, on either lane."""
+    """See the module. Takes `StartChild`, `StopChild`, `RestartChild` and `ForgetRestarts`, on either lane."""
 
     def __init__(self, context: Context, spec: SupervisorSpec) -> None:
         super().__init__(context)
@@ -166,6 +175,10 @@ class Supervisor(Parent):
         child = self._children.get(name)
         running = child is not None and child.state is ChildState.RUNNING
         return None if running else "not started yet: it will be tried again"
+
+    def _on_forget(self, _: ForgetRestarts) -> str | None:
+        self._restarts = ()
+        return None
 
     def _on_retry(self, _: _Retry) -> str | None:
         self._start_wanted()
@@ -268,6 +281,7 @@ class Supervisor(Parent):
         StartChild: _on_start,
         StopChild: _on_stop,
         RestartChild: _on_restart,
+        ForgetRestarts: _on_forget,
         _Retry: _on_retry,
         _Probe: _on_probe,
     }

@@ -13,7 +13,7 @@ from backstay.actors.messages import DISPATCHER, READER, SESSION, Heed
 from backstay.live import Live
 from backstay.session.lifecycle import Event
 from backstay.session.vocabulary import Drain, Ordered, Resubscribe
-from backstay.supervisor.messages import RestartChild
+from backstay.supervisor.messages import ForgetRestarts, RestartChild
 from backstay.supervisor.root import COMMAND_SECONDS, Root
 from backstay.watching import CONNECTIONS
 
@@ -30,8 +30,11 @@ PART_SECONDS = 30.0
 
 
 def give(root: Root, live: Live, order: Ordered | Drain) -> None:
-    """Give an order. The session's own restart is no reason to lose it."""
+    """Give an order. The session's own restart is no reason to lose it. A reset gives all restarts back as well."""
     book = root.book.inner(live.id)
+    if isinstance(order, Ordered) and order.event is Event.RESET:
+        root.book.urge(live.id, ForgetRestarts())
+        book.urge(LINK, ForgetRestarts())
     if book.urge(SESSION, order):
         return
     parked = live.meter.circuit_open

@@ -86,6 +86,29 @@ def test_a_part_of_a_connection_is_restarted_and_waited_for_and_that_costs_nothi
     assert all(left == allowed for left, allowed in budgets(tree)), tree
 
 
+@pytest.mark.parametrize("part", ["session", "reader"])
+def test_a_reset_gives_back_the_restarts_that_crashes_have_used_up(place, part):
+    book, epoch = place.daemon.manager.root.book.inner("one"), place.row("one").epoch
+    assert book.urge(part, object()), "what no actor knows"
+    assert place.daemon.manager.wait_until(lambda _: place.row("one").restarts > 0, PATIENCE)
+    assert place.daemon.manager.wait_until(lambda _: place.row("one").epoch > epoch, PATIENCE)
+    place.until("ready", "one")
+    assert any(left < allowed for left, allowed in budgets(place.json("tree")[1]["tree"]))
+    assert place.run("reset", "one")[0] == 0
+    until_full(place)
+
+
+def until_full(place):
+    """Whoever counts them hears of it a moment later."""
+    pause = threading.Event()
+    for _ in range(100):
+        tree = place.json("tree")[1]["tree"]
+        if all(left == allowed for left, allowed in budgets(tree)):
+            return
+        pause.wait(0.05)
+    pytest.fail(str(tree))
+
+
 def test_a_part_that_hangs_is_replaced_by_its_restart(trap, place):
     root = place.daemon.manager.root
     assert root.book.inner("one").urge("dispatcher", trap)

@@ -1,12 +1,13 @@
 """What needs too many restarts is parked with its reason, tried now and then, brought back; what hangs is replaced."""
 
+import queue
 import threading
 from typing import Any
 
 import pytest
 
 from backstay.supervisor import watchdog as watchdog_module
-from backstay.supervisor.messages import ExitKind
+from backstay.supervisor.messages import ExitKind, ForgetRestarts
 from backstay.supervisor.specs import ChildSpec, Intensity, Restart, SpecError, Strategy, SupervisorSpec
 from backstay.supervisor.supervisor import supervisor_child
 from backstay.supervisor.tree import ChildState
@@ -86,6 +87,23 @@ def test_a_restart_that_somebody_asks_for_brings_back_all_that_is_parked_with_al
     assert root.book.send("b", crash)
     forest.life.wait(lambda entries: ("begin", "b", 4) in entries)
     wait_for(forest, root, a=RUNNING, b=RUNNING, c=RUNNING)
+
+
+def test_restarts_that_are_forgotten_count_no_longer_and_what_is_parked_stays_so(forest):
+    root, _ = parking(forest, intensity=Intensity(1, 60.0))
+    answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    for incarnation in (1, 2):
+        assert root.book.send("b", crash)
+        forest.life.wait(lambda entries, n=incarnation: ("begin", "b", n + 1) in entries)
+        root.book.urge("root", ForgetRestarts(answers.put))
+        assert answers.get(timeout=PATIENCE) is None
+    assert root.book.send("a", crash)
+    forest.life.wait(lambda entries: ("begin", "a", 2) in entries)
+    assert root.book.send("a", crash)
+    wait_for(forest, root, a=PARKED, b=RUNNING, c=RUNNING)
+    root.book.urge("root", ForgetRestarts(answers.put))
+    assert answers.get(timeout=PATIENCE) is None
+    assert states(root)["a"] is PARKED
 
 
 def test_a_child_that_cannot_even_be_built_is_parked_with_those_that_wait_for_it(forest):
