@@ -182,7 +182,7 @@ def explain(
     if not journal:
         return told
     rest = "the rest works." if row["state"] == "ready" and not told["todo"] else str(told["why"])
-    why = f"Orders are refused: the journal {journal}; {rest}"
+    why = f"Orders are refused: {journal}; {rest}"
     return {**told, "why": why, "todo": [*JOURNAL_HELP, *told["todo"]]}
 
 

@@ -185,7 +185,7 @@ def journal_trouble(charge: Charge, of_all: str) -> str:
     orders = charge.owed.orders
     if orders is None or orders.journal is not Journal.BROKEN:
         return "" if charge.settings.read_only else of_all
-    return orders.trouble or "cannot be used"
+    return orders.trouble or "the journal cannot be used"
 
 
 def line_of(live: Live) -> Line:

@@ -275,6 +275,8 @@ class Operations:
             found = written_orders(self._manager.keeping.recall(*owner))
         except LookupError as error:
             raise _error("refused", f"{name} is not there, and {error}") from error
+        if not found:
+            raise _unknown(name)
         return {"schema": SCHEMA, "connection": name, "orders": found}
 
     def dump(self, arguments: Arguments, _peer: Peer | None) -> Result:
