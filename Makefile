@@ -33,7 +33,8 @@ schedules: $(VENV)/.ready-test
 browser: $(VENV)/.ready-test
 	$(BIN)/python -m pytest -n0 --browser tests/browser $(PYTEST_ARGS)
 
-# The quickstart as a newcomer types it: a clone of the last commit, with an environment of its own, on the ports of the page.
+# The quickstart as a newcomer types it: a clone of the last commit, with an environment of its own; with BACKSTAY_CI set on
+# the ports of the page, else on others.
 clean-clone: $(VENV)/.ready-test
 	$(BIN)/python -m pytest -n0 --clean-clone tests/pages/test_clean_clone.py $(PYTEST_ARGS)
 

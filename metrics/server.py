@@ -35,15 +35,34 @@ LAG_PERIOD_SECONDS = 0.5
 """Two timers a second show a loop that lags for a tenth of one, and cost nothing."""
 
 
+_UNFIT = {"KEY_VALUES_MISMATCH": "the key is that of another certificate"}
+
+
 class Certificate(NamedTuple):
     """Files for TLS, in PEM: the certificate with those above it, and its private key."""
 
     chain: Path
     key: Path
 
-    def check(self) -> None:
-        """Raises OSError (ssl.SSLError is one) if they cannot be used."""
-        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(self.chain, self.key)
+    def problem(self) -> str:
+        """Why they cannot be used, in words; empty if they can."""
+        try:
+            for path in self:
+                path.open("rb").close()
+        except OSError as error:
+            return f"{error.filename}: {error.strerror}"
+        asked: list[bool] = []
+
+        def no_password() -> str:
+            asked.append(True)  # without an answer of ours it would ask whoever sits at the terminal
+            return ""
+
+        try:
+            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(self.chain, self.key, no_password)
+        except ssl.SSLError as error:
+            unfit = _UNFIT.get(error.reason, "one of them is no PEM, or not of its kind")
+            return f"{self.chain} with {self.key}: {'the key is encrypted' if asked else unfit}"
+        return ""
 
 
 class Closing:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from backstay.commands import Argument, Option, UsageError, complain, say
 from backstay.control.vocabulary import CONFIG_VARIABLE, DEFAULT_CONFIG, Exit
+
+if TYPE_CHECKING:
+    from backstay.config_sections import HttpConfig
 
 DEFAULT_LISTEN = "127.0.0.1:4002"
 """Where IB Gateway listens for paper accounts."""
@@ -56,12 +59,14 @@ def check(
     """Judge a configuration, under the present environment, without running it.
 
     Tells every problem at once, one line each on stderr: file or variable, key, reason. Exit code 1 if there is any.
+    A certificate for HTTPS is read with its key.
     """
     from backstay.config import load  # noqa: PLC0415  # as above
     from backstay.errors import ConfigError  # noqa: PLC0415
 
     try:
         config = load(file, os.environ)
+        _look_at_certificate(file, config.http)
     except ConfigError as error:
         if as_json:
             problems = [{"origin": one.origin, "key": one.key, "reason": one.reason} for one in error.problems]
@@ -76,6 +81,17 @@ def check(
         counts = ", ".join(f"{size} {name}{'' if size == 1 else 's'}" for name, size in sizes.items())
         say(f"{file}: ok ({counts})")
     return Exit.OK
+
+
+def _look_at_certificate(file: Path, http: HttpConfig) -> None:
+    """Raise ConfigError for one with which the daemon would not start."""
+    if http.certificate is None or http.key is None:
+        return
+    from backstay.errors import ConfigError, Problem  # noqa: PLC0415  # as above
+    from backstay.metrics.server import Certificate  # noqa: PLC0415
+
+    if reason := Certificate(http.certificate, http.key).problem():
+        raise ConfigError([Problem(str(file), "http.certificate", reason)])
 
 
 def simulator(

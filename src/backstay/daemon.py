@@ -213,10 +213,8 @@ class Daemon:
         if config.certificate is None or config.key is None:
             return None
         found = Certificate(config.certificate, config.key)
-        try:
-            found.check()
-        except OSError as error:
-            raise StartError(f"http.certificate: {found.chain} with {found.key}: {error.strerror or error}") from error
+        if reason := found.problem():
+            raise StartError(f"http.certificate: {reason}")
         return found
 
     def _hear(self, event: str, /, **fields: Any) -> None:

@@ -2,9 +2,12 @@
 
 import re
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from backstay import __version__
 from backstay.config import Config
@@ -50,6 +53,27 @@ def test_the_tag_that_pods_ask_for_is_that_of_this_version():
     for text in texts:
         tags = re.findall(r"\bname: backstay,.*? newTag: ([^ ]+) |-t backstay:(\S+)", text)
         assert {"".join(tag) for tag in tags} == {__version__}
+
+
+def needed(name: str, known: set[str]) -> set[str]:
+    """Names of all that an installed distribution needs here, extras left out."""
+    for line in metadata.requires(name) or ():
+        requirement = Requirement(line)
+        other = canonicalize_name(requirement.name)
+        if other not in known and (requirement.marker is None or requirement.marker.evaluate({"extra": ""})):
+            known.add(other)
+            needed(other, known)
+    return known
+
+
+def test_all_that_the_image_installs_has_its_version_told():
+    lines = (DEPLOY / "docker" / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    told = {canonicalize_name(line.partition("==")[0]) for line in lines if not line.startswith("#")}
+    assert needed("backstay", set()) <= told
+    assert {"pykka", "pydantic-core"} <= needed("backstay", set())
+    image = (DEPLOY / "docker" / "Dockerfile").read_text(encoding="utf-8")
+    assert "--constraint deploy/docker/constraints.txt" in image
+    assert "!deploy/docker/constraints.txt" in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
 
 
 @pytest.mark.parametrize("one", check.CHECKS, ids=lambda one: one.name)

@@ -130,7 +130,7 @@ def certificate(tmp_path):
 
 
 def test_with_a_certificate_it_speaks_https_and_nothing_else(certificate):
-    certificate.check()
+    assert certificate.problem() == ""
     trusting = ssl.create_default_context(cafile=certificate.chain)
     with serving(certificate=certificate) as server:
         status, body, _ = get(server, "/metrics", trusting)
@@ -140,12 +140,29 @@ def test_with_a_certificate_it_speaks_https_and_nothing_else(certificate):
             get(server, "/metrics")
 
 
-def test_a_certificate_that_cannot_be_used_is_found_out_before(certificate):
+def another_key(path, *secret):
+    command = ["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", *secret, "-out", path]
+    subprocess.run(command, check=True, capture_output=True)
+    return path
+
+
+def test_a_certificate_that_cannot_be_used_is_found_out_before_with_the_reason(certificate, tmp_path):
+    missing = Certificate(certificate.chain.with_name("none"), certificate.key)
+    assert missing.problem() == f"{missing.chain}: No such file or directory"
+    foreign = certificate._replace(key=another_key(tmp_path / "foreign.pem"))
+    assert foreign.problem().endswith(": the key is that of another certificate")
+    secret = certificate._replace(key=another_key(tmp_path / "secret.pem", "-aes256", "-pass", "pass:x"))
+    assert secret.problem().endswith(": the key is encrypted")
     certificate.chain.write_text("nothing")
-    with pytest.raises(ssl.SSLError):
-        certificate.check()
-    with pytest.raises(OSError, match="No such file"):
-        Certificate(certificate.chain.with_name("none"), certificate.key).check()
+    assert certificate.problem().endswith(": one of them is no PEM, or not of its kind")
+    tree = 'http = {certificate = "chain.pem", key = "key.pem"}\n[gateways.here]\nendpoints = ["127.0.0.1:1"]\n'
+    (tmp_path / "backstay.toml").write_text(tree + '[relays.r]\ngateway = "here"\nlisten = "127.0.0.1:0"\n')
+    for command in (["check", "backstay.toml"], ["run", "--config", "backstay.toml"]):
+        told = [sys.executable, "-m", "backstay", *command]
+        done = subprocess.run(told, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 1
+        assert "http.certificate: " in done.stderr
+        assert "is no PEM" in done.stderr
 
 
 def test_metrics_are_compressed_for_those_who_ask():
