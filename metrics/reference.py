@@ -38,9 +38,10 @@ renamed.
 - **Requests** are those of clients that are answered: reads, streams, orders and cancels of orders. One counts when
   it is first sent, and once. It fails if it ends in an error, is given up, or if its answer is cut off half way.
   Refused here, it counts as rejected and not as sent. An order whose socket is lost has not failed: it is in doubt.
-- **Subscriptions** are the streams that clients want: `pending` (not seen to flow on this socket yet), `active`,
-  `stale` (has flowed, and may have stopped: IB's link or its farm is down, or it has not shown since), `failed`
-  (shows no sign however often it is asked for). Their sum is what is wanted.
+- **Subscriptions** are the streams that clients want: `pending` (not seen to flow since it was last asked for on this
+  socket), `active`, `stale` (has flowed, and may have stopped: IB's link or its farm is down, or it has not shown
+  since), `failed` (shows no sign however often it is asked for, which takes some four minutes). Their sum is what is
+  wanted.
 - **The oldest update**: no tick is watched, since that would cost something for each. Once a minute every stream that
   flows by itself is looked at for a second. Of those of a kind this is the time at which one was seen, that of the
   stream for which it is longest ago. An instrument that seldom trades is seldom seen.

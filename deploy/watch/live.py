@@ -39,6 +39,9 @@ CALL_SECONDS = 120.0
 AT_THE_END = "BackstayTargetDown"
 """By the end of the daemon, which is the last that happens."""
 
+LOG_LINES = 20
+"""Of each program, where something went wrong."""
+
 OF_THE_MACHINE = frozenset({"BackstayEventLoopLagHigh"})
 """A test machine may be busy; that is no mistake of anybody here."""
 
@@ -123,9 +126,18 @@ def main() -> int:
         problems += end_daemon(stage_)
         if options.pictures is not None:
             draw(stage_, options.pictures)
-    for problem in problems:
-        print(f"   {problem}", file=sys.stderr)
+        for problem in problems:
+            print(f"   {problem}", file=sys.stderr)
+        if problems:
+            _tell_logs(folder)
     return int(bool(problems))
+
+
+def _tell_logs(folder: Path) -> None:
+    """The end of what each program had to say: the folder may be gone when somebody asks why."""
+    for file in sorted(folder.rglob("*.err")):
+        if lines := file.read_text(errors="replace").splitlines()[-LOG_LINES:]:
+            print(f"-- {file.relative_to(folder)}", *lines, sep="\n   ", file=sys.stderr)
 
 
 if __name__ == "__main__":
