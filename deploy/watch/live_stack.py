@@ -45,11 +45,8 @@ scrape_configs: [{{job_name: {job}, static_configs: [{{targets: [{targets}]}}]}}
 PAST_SECONDS, PAST_STEP_SECONDS = 400, 5
 """So much of a past has the daemon, in which all was well: a young process is not judged by its budget."""
 
-BEFORE = "before"
-"""The instance of that past, so that nothing that was lost at the daemon's start is taken for a loss of later."""
-
-PAST = {"expected": 1, "unavailable": 0}
-"""Seconds of each kind in a second of it."""
+WANTED, LOST = "backstay_connection_expected_seconds", "backstay_connection_unavailable_seconds"
+LOST_SO_FAR = re.compile(rf'^{LOST}_total{{connection="([^"]+)"}} (\S+)$', re.MULTILINE)
 
 FAULTS = re.compile(r"gateway (\S+) simulated on \S+, to be broken on (http://\S+)/faults")
 
@@ -245,18 +242,19 @@ def watch(stack: ExitStack, folder: Path, *, job: str, targets: Sequence[str], a
     return address
 
 
-def remember(folder: Path, connections: Sequence[str]) -> None:
-    """Give Prometheus, before it starts, a past of these connections."""
-    now, lines = int(time.time()), []
-    for kind, rate in PAST.items():
-        name = f"backstay_connection_{kind}_seconds"
-        lines.append(f"# TYPE {name} counter")
-        for connection in connections:
-            labels = f'job="{JOB}",instance="{BEFORE}",connection="{connection}"'
-            lines += [
-                f"{name}_total{{{labels}}} {rate * (PAST_SECONDS - ago)} {now - ago}"
-                for ago in range(PAST_SECONDS, 0, -PAST_STEP_SECONDS)
-            ]
+def remember(folder: Path, instance: str) -> None:
+    """Give Prometheus, before it starts, a past of this daemon's connections, which are all up.
+
+    What they have lost as they started they had lost long ago: it is no loss of later.
+    """
+    with urlopen(f"http://{instance}/metrics", timeout=ANSWER_SECONDS) as answer:  # our own address
+        lost = LOST_SO_FAR.findall(answer.read().decode())
+    now, lines = int(time.time()), [f"# TYPE {WANTED} counter"]
+    moments = range(PAST_SECONDS, 0, -PAST_STEP_SECONDS)
+    named = [(f'{{job="{JOB}",instance="{instance}",connection="{name}"}}', seconds) for name, seconds in lost]
+    lines += [f"{WANTED}_total{labels} {PAST_SECONDS - ago} {now - ago}" for labels, _ in named for ago in moments]
+    lines.append(f"# TYPE {LOST} counter")
+    lines += [f"{LOST}_total{labels} {seconds} {now - ago}" for labels, seconds in named for ago in moments]
     (folder / "past.txt").write_text("\n".join((*lines, "# EOF\n")))
     command = (_tool("promtool"), "tsdb", "create-blocks-from", "openmetrics", "past.txt", f"{JOB}.data")
     subprocess.run(command, cwd=folder, check=True, capture_output=True)  # noqa: S603
@@ -283,7 +281,6 @@ def stage(
     (folder / "alertmanager.yml").write_text(rule_files.alertmanager_file(pace, webhook=webhook))
     (folder / "backstay.toml").write_text(config.format(http=http))
     instance = f"{HOST}:{http}"
-    remember(folder, connections)
     with ExitStack() as stack:
         pager = Pager(pager_port)
         stack.callback(pager.stop)
@@ -292,6 +289,7 @@ def stage(
         stack.enter_context(program(_alertmanager(alertmanager), folder, "alertmanager"))
         said = until_ready(daemon, folder, "backstay")
         until(lambda: _are_ready(f"http://{instance}", connections), START_SECONDS, "all connections are ready")
+        remember(folder, instance)
         begun = time.time()
         address = watch(stack, folder, job=JOB, targets=[instance, *beside], alertmanager=alertmanager)
         until(lambda: _answers(f"http://{HOST}:{alertmanager}/-/ready"), START_SECONDS, "Alertmanager is ready")
