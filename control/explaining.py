@@ -334,7 +334,8 @@ def _explain_hold(name: str, hold: Mapping[str, Any], *, absent: bool) -> Mappin
         why = f"An operator drains it, since {since}" + (f": {hold['reason']}" if hold["reason"] else ".")
         at = datetime.fromtimestamp(until, UTC).strftime("%H:%M:%S UTC")
         following = f"It takes nothing new, and is held down once nothing is under way, at {at} at the latest."
-        return {"why": why, "next": following, "todo": [f"To let it stay up: backstay resume {name}"]}
+        look = f"What is under way: backstay requests {name}, backstay orders {name}"
+        return {"why": why, "next": following, "todo": [look, f"To let it stay up: backstay resume {name}"]}
     why = f"An operator has {hold['wanted']} it, {since}" + (f": {hold['reason']}" if hold["reason"] else ".")
     following = "Who comes under this name is held down." if absent else "Nothing, until it is resumed."
     return {"why": why, "next": following, "todo": [f"backstay resume {name}"]}

@@ -93,6 +93,11 @@ def test_it_is_seen_everywhere_while_it_goes_on_and_waits_for_nobody_who_does_no
     _, told = place.json("explain", "one")
     assert told["why"].startswith("An operator drains it, since ")
     assert told["next"].startswith("It takes nothing new, and is held down once nothing is under way, at ")
+    assert told["todo"] == [
+        "What is under way: backstay requests one, backstay orders one",
+        "To let it stay up: backstay resume one",
+    ]
+    assert re.search(r"reqContractDetails|contract", place.run("requests", "one")[1])
     thaw(place)
     assert len(pending.result(PATIENCE)) == 1, "what was under way has finished"
     place.until("paused", "one")
@@ -106,6 +111,8 @@ def test_what_is_new_is_refused_with_the_reason(place, busy):
     with pytest.raises(backstay.NotReadyError, match="an operator drains the connection") as refused:
         connection(place, "one").request("contract_details", contract=AAPL)
     assert refused.value.code == 504
+    with pytest.raises(backstay.NotReadyError, match="an operator drains the connection"):
+        list(connection(place, "one").subscribe("market_data", contract=AAPL))
     assert place.row("one").reads == 1
 
 
