@@ -335,7 +335,7 @@ class Manager:
             if live is not None and live.relay:
                 self._doors[live.relay].forget(live_id)
                 self._look_at_doors(live.gateway)
-                self._meters.forget(self._doors, self._live.values(), time.monotonic())
+            self._meters.forget(self._doors, self._live.values(), time.monotonic())
             self._changed.notify_all()
 
     def _show(self, live_id: str, view: View) -> None:

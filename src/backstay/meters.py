@@ -165,9 +165,11 @@ def note_trouble(door: Door, live: Live, now: float) -> None:
         door.waiting.discard(live.id)
     elif troubled:
         door.waiting.add(live.id)
-    if troubled and (live.named or live.id in door.waiting):
+    if live.named and view.state == "paused":
+        door.unserved_at = LONG_AGO  # an operator has seen to it
+    elif troubled and (live.named or live.id in door.waiting):
         door.trouble = view.reason or view.state
-        if view.expected and view.state not in ("parked", "paused") and not view.reason.startswith(ANSWERED):
+        if view.expected and view.state != "parked" and not view.reason.startswith(ANSWERED):
             door.unserved_at = now
 
 

@@ -7,6 +7,7 @@ import threading
 from prometheus_client import CollectorRegistry
 
 from backstay.actors.journal import Keep
+from backstay.config import ConnectionConfig
 from backstay.protocol.order_fields import PlacedOrder
 from backstay.session.intents import Intent, IntentKey, IntentState, JournalPage
 from backstay.watching import collector
@@ -88,6 +89,18 @@ def test_a_held_name_with_orders_in_doubt_says_both(place):
     (row,) = found["held"]
     assert row["reason"].endswith("1 order in doubt")
     assert found["absent"] == []
+
+
+def test_names_that_a_reload_takes_out_are_shown_for_a_while_and_of_many_the_latest(place, monkeypatch):
+    monkeypatch.setattr("backstay.meters.MAX_GONE", 2)
+    config, manager = place.configured[-1], place.daemon.manager
+    for number in range(4):
+        keepers = {f"n{number}": ConnectionConfig(gateway="paper", client_id=910 + number)}
+        place.configured.append(config.model_copy(update={"connections": keepers}))
+        assert place.run("reload")[0] == 0
+    assert {meter.name for meter in manager.meters()} == {"n3", "n2", "n1"}
+    monkeypatch.setattr("backstay.meters.GONE_SECONDS", 0.0)
+    assert {meter.name for meter in manager.meters()} == {"n3"}
 
 
 def test_a_name_of_which_nothing_is_known_has_no_orders(place):

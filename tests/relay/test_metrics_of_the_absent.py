@@ -15,6 +15,7 @@ from backstay.meters import GONE_SECONDS, MAX_ABSENT, MAX_GONE, UNSERVED_SECONDS
 from backstay.metrics.blocks import ConnectionMeter
 from backstay.metrics.exporter import readiness
 from backstay.protocol.framing import frame
+from backstay.session.lifecycle import Event
 from backstay.simulator import Simulator
 
 PATIENCE = 15.0
@@ -110,6 +111,22 @@ def test_a_relay_is_no_longer_wanted_once_its_gateway_answers_somebody(build, cl
         client.close()
         house.wait(lambda status: not status.connections)
         assert wanted(house) == {}
+
+
+def test_an_operator_who_holds_the_client_down_has_seen_to_it(build, simulator):
+    house = build(simulator.address)
+    client = house.client().connect(7)
+    house.wait_state("ready")
+    simulator.faults.refuse()
+    simulator.faults.eof()
+    house.wait_state("waiting")
+    assert wanted(house) == {"paper/7": True}
+    house.manager.order("paper/7", Event.PAUSE, "known")
+    house.wait_state("paused")
+    assert wanted(house) == {}
+    client.close()
+    house.wait(lambda status: not status.connections)
+    assert wanted(house) == {}
 
 
 def test_planned_downtime_counts_for_who_has_left_as_well(build, closed):
