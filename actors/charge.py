@@ -14,6 +14,7 @@ from backstay.actors.traffic import Credit, Traffic
 from backstay.metrics.blocks import ConnectionMeter
 from backstay.protocol.handshake import Hello
 from backstay.session.causes import Cause
+from backstay.session.client_words import Attend
 from backstay.session.endpoints import NO_MOVES, Moved, Moves
 from backstay.session.intents import Intent
 from backstay.session.owed import Owed, View
@@ -22,6 +23,9 @@ from backstay.session.settings import Settings
 from backstay.session.vocabulary import Deliver, Noted
 from backstay.supervisor.backoff import Backoff
 from backstay.supervisor.quarantine import Quarantine
+
+Word = Deliver | Attend | OwnWord
+"""What is said in line with the frames that are passed on."""
 
 HEAD_BYTES = 40
 """Of a message that is set aside: its number and its id, seldom more."""
@@ -77,7 +81,7 @@ class Charge:
     over: bool = False  # the client has gone, or somebody has said stop: what is left is to end
     undelivered: deque[Any] = field(default_factory=deque[Any])  # what clients and operators want, not yet heard
     unheard: deque[Noted] = field(default_factory=deque[Noted])  # what the client was given meanwhile
-    unsaid: deque[Deliver | OwnWord] = field(default_factory=deque[Deliver | OwnWord])  # what no dispatcher has taken
+    unsaid: deque[Word] = field(default_factory=deque[Word])  # what no dispatcher has taken
     in_hand: int = 0  # bytes of the client's window that the session has to give back
     chance: random.Random = field(default_factory=random.SystemRandom)
     deadly: Quarantine = field(default_factory=Quarantine)  # of the session

@@ -12,6 +12,7 @@ from backstay.actors.messages import SESSION, Arrived, Ended, Finish, Finished, 
 from backstay.actors.traffic import Credit
 from backstay.actors.turnstile import PROCESS_TURNSTILE, Turnstile
 from backstay.protocol.framing import PREFIX_BYTES, Chunk
+from backstay.session.client_words import Attend, Attended, Unheard
 from backstay.session.own_words import OwnWord
 from backstay.session.sieve import Sieve, Sifted
 from backstay.session.sieve_words import Await, Conceal, Hush, Identify, Mute, PassClock, Swallow, Tune
@@ -27,11 +28,12 @@ class Sink(Protocol):
     def recount(self) -> None:
         """Have the credit begin anew with what waits here: who moved the bytes along died with some in hand."""
 
-    def put(self, data: bytes, starts: list[int] | None = None) -> None:
+    def put(self, data: bytes, starts: list[int] | None = None) -> bool:
         """Take these bytes, and give `len(data)` of credit back once they are out of this process's hands.
 
-        `starts`: where each payload begins, if that is known already.
+        `starts`: where each payload begins, if that is known already. False: nobody is there to hear them.
         """
+        ...
 
     def tell(self, word: OwnWord) -> None:
         """Take a word for an application in this process; a client behind a socket is told in frames."""
@@ -81,13 +83,13 @@ class CallbackSink:
         """Everything is out."""
         done()
 
-    def put(self, data: bytes, starts: list[int] | None = None) -> None:
-        """Call the function, then count the bytes as taken."""
+    def put(self, data: bytes, starts: list[int] | None = None) -> bool:
+        """Call the function, then count the bytes as taken. Somebody is there, whatever becomes of the call."""
         del starts
         if self._running:
             self.dropped += 1
             self._credit.give(len(data))
-            return
+            return True
         life, self._running = self._lives, True
         try:
             self._callback(data)
@@ -96,6 +98,7 @@ class CallbackSink:
         self._running = False
         if life == self._lives:
             self._credit.give(len(data))
+        return True
 
     def _failed(self, error: BaseException) -> None:
         """Once a spell: it may fail at every frame."""
@@ -130,6 +133,7 @@ class Dispatcher(Actor):
         self._handlers: dict[type, Callable[[Any], None]] = {
             Arrived: self._move,
             Deliver: self._deliver,
+            Attend: self._attend,
             **dict.fromkeys(get_args(OwnWord), sink.tell),
             Ended: self._ended,
             Tune: self._sieve.tune,
@@ -149,9 +153,9 @@ class Dispatcher(Actor):
 
     def bury(self, leftovers: list[Any]) -> list[Any]:
         """What backstay says is said by the next life; chunks belong to a socket that goes with this one."""
-        words = [message for message in leftovers if isinstance(message, Deliver | OwnWord)]
+        words = [message for message in leftovers if isinstance(message, Deliver | Attend | OwnWord)]
         self._unsaid.extendleft(reversed(words))  # the session may have begun to add behind them
-        return [message for message in leftovers if not isinstance(message, Deliver | OwnWord)]
+        return [message for message in leftovers if not isinstance(message, Deliver | Attend | OwnWord)]
 
     def _move(self, arrived: Arrived) -> None:
         try:
@@ -171,10 +175,12 @@ class Dispatcher(Actor):
         meter.received_bytes += size_bytes
         meter.last_received_wall = time.time()
         sifted = self._sift(chunk)
-        kept_back = size_bytes
+        kept_back, heard = size_bytes, True
         for data in sifted.out:
+            if not heard:
+                break  # nor is the rest for whoever comes just now: all of it counts as missed
             kept_back -= len(data)
-            self._sink.put(data, chunk.starts if data is chunk.data else None)
+            heard = self._sink.put(data, chunk.starts if data is chunk.data else None)
             if self.abandoned:
                 return  # it hung there; the rest belongs to a socket that is gone
         if kept_back:
@@ -183,7 +189,7 @@ class Dispatcher(Actor):
         if sifted.answer is not None:
             self._tell(Answered(arrived.epoch, sifted.answer))
         if sifted.notes:
-            self._note(Noted(arrived.epoch, sifted.notes))
+            self._note(Noted(arrived.epoch, sifted.notes, heard))
 
     def _sift(self, chunk: Chunk) -> Sifted:
         """As a whole; frame by frame once one of them may have killed a life before this one."""
@@ -220,7 +226,11 @@ class Dispatcher(Actor):
 
     def _deliver(self, deliver: Deliver) -> None:
         self._credit.owe(len(deliver.data))
-        self._sink.put(deliver.data)
+        if not self._sink.put(deliver.data):
+            self._tell(Unheard(deliver.data))
+
+    def _attend(self, _message: Attend) -> None:
+        self._tell(Attended())
 
     def _ended(self, ended: Ended) -> None:
         self._tell(Lost(ended.epoch, ended.cause, ended.detail, ended.received))
@@ -266,6 +276,6 @@ class Dispatcher(Actor):
             self._credit.noted(size_bytes)
             raise
 
-    def _tell(self, event: Answered | Noted | Lost) -> None:
+    def _tell(self, event: Answered | Noted | Lost | Unheard | Attended) -> None:
         if not self.book.send(SESSION, event) and SESSION in self.book.names():
             raise SessionOverflowError(type(event).__name__)

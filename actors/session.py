@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast, get_args
 
-from backstay.actors.charge import Charge
+from backstay.actors.charge import Charge, Word
 from backstay.actors.journal import JournalAnswer, Keep, Kept, NotKept, Recall
 from backstay.actors.journal_store import Trouble
 from backstay.actors.messages import (
@@ -26,14 +26,13 @@ from backstay.actors.traffic import Wire
 from backstay.protocol.framing import PREFIX_BYTES
 from backstay.session.census import Census
 from backstay.session.client_words import (
+    Attend,
     ClientAsked,
-    ClientAway,
+    ClientEvent,
     ClientGreeted,
     ClientLeft,
     ClientMoved,
     ClientRefused,
-    ClientReturned,
-    ClientStarted,
 )
 from backstay.session.core import Core
 from backstay.session.endpoints import Moved
@@ -73,19 +72,7 @@ from backstay.supervisor.specs import Context
 FINISH_SECONDS = 2.0
 """For the last bytes in both directions when a session ends."""
 
-LASTING = (
-    ClientAsked,
-    ClientAway,
-    ClientGreeted,
-    ClientLeft,
-    ClientMoved,
-    ClientRefused,
-    ClientReturned,
-    ClientStarted,
-    Drain,
-    Ordered,
-    Resubscribe,
-)
+LASTING = (*get_args(ClientEvent), Drain, Ordered, Resubscribe)
 """Events that are true whoever hears them; the rest belongs to a socket or a timer."""
 
 
@@ -120,6 +107,7 @@ class Session(Actor):
             LookUp: self._look_up,
             AskOwner: self._ask_owner,
             Deliver: self._speak,
+            Attend: self._speak,
             **dict.fromkeys(get_args(OwnWord), self._speak),
             Refund: self._refund,
             Arm: self._arm,
@@ -323,7 +311,7 @@ class Session(Actor):
 
         self._charge.outside.ask_owner(self._meter.name, effect.intent, answer)
 
-    def _speak(self, effect: Deliver | OwnWord) -> None:
+    def _speak(self, effect: Word) -> None:
         self._charge.unsaid.append(effect)
         self._say_unsaid()
 

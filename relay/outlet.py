@@ -65,8 +65,8 @@ class Outlet:
     def tell(self, word: OwnWord) -> None:
         """A client behind a socket is told in frames."""
 
-    def put(self, data: bytes, starts: list[int] | None = None) -> None:
-        """Send now as much as the socket takes; queue the rest."""
+    def put(self, data: bytes, starts: list[int] | None = None) -> bool:
+        """Send now as much as the socket takes; queue the rest. False: nobody is there to take it."""
         del starts
         with self._lock:
             sent = 0
@@ -84,6 +84,7 @@ class Outlet:
                 self._break()
             if sent:
                 self._credit.give(sent)
+            return not self._broken
 
     def give(self, data: bytes) -> None:
         """Put what was made here, not read. In place of the Dispatcher, while there is none."""

@@ -10,6 +10,8 @@ from backstay.protocol.framing import PREFIX_BYTES
 from backstay.session import draining, roll_call
 from backstay.session.causes import Cause
 from backstay.session.client_words import (
+    Attend,
+    Attended,
     ClientAsked,
     ClientAway,
     ClientGreeted,
@@ -18,10 +20,12 @@ from backstay.session.client_words import (
     ClientRefused,
     ClientReturned,
     ClientStarted,
+    Unheard,
 )
 from backstay.session.downtime import ring_calendar
 from backstay.session.failover import ring_return
 from backstay.session.lifecycle import LINKED_STATES, Event, State
+from backstay.session.missed import nobody_there, on_attended, on_unheard
 from backstay.session.operated import on_link_renewed, on_ordered
 from backstay.session.order_journal import (
     on_looked_up,
@@ -97,15 +101,17 @@ def _on_client_left(core: Core, _event: ClientLeft) -> None:
 
 def _on_client_away(core: Core, _event: ClientAway) -> None:
     core.desk.forget_client()
+    core.owed.away = True
+    core.desk.told_down = False  # the next one has not been told
+    nobody_there(core)
 
 
 def _on_client_returned(core: Core, _event: ClientReturned) -> None:
-    """A new application: it is told where it stands, and asks through us what a fresh TWS would have said."""
-    core.desk.told_down = False
-    if core.state is not State.READY:
-        core.tell_down()
+    """A new application: it asks through us what a fresh TWS would have said. Where it stands, it is told next."""
+    core.owed.away = False
     for question in (managed_accounts, next_ids):
         core.desk.ask_for_client(question(core.desk.version)[PREFIX_BYTES:])
+    core.effects.append(Attend())
 
 
 def _on_client_moved(core: Core, _event: ClientMoved) -> None:
@@ -201,6 +207,8 @@ CALLS: dict[type, Callable[..., None]] = {
     ClientAway: _on_client_away,
     ClientReturned: _on_client_returned,
     ClientMoved: _on_client_moved,
+    Attended: on_attended,
+    Unheard: on_unheard,
     LookedUp: on_looked_up,
     WrittenDown: on_written_down,
     NotWrittenDown: on_not_written_down,

@@ -1,4 +1,4 @@
-"""What a client does, as its session hears of it: as in `vocabulary`, events are past."""
+"""What a client does, as its session hears of it, and misses: as in `vocabulary`, events are past."""
 
 from __future__ import annotations
 
@@ -63,3 +63,35 @@ class ClientReturned:
 @dataclass(frozen=True, slots=True)
 class ClientMoved:
     """The client has gone to the connection that was kept for it; this one has no purpose any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attend:
+    """A client has come back: say so (`Attended`) behind everything that had nobody to hear it. An effect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attended:
+    """From here on what is passed on and delivered is for the client that has come back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unheard:
+    """What was delivered (a frame) found no client there."""
+
+    data: bytes
+
+
+ClientEvent = (
+    ClientAsked
+    | ClientAway
+    | ClientGreeted
+    | ClientLeft
+    | ClientMoved
+    | ClientRefused
+    | ClientReturned
+    | ClientStarted
+    | Attended
+    | Unheard
+)
+"""What is true whoever hears it."""

@@ -105,10 +105,11 @@ class Counter:
         """Tell the client of orders that have come into doubt, once each."""
         orders = self.orders
         assert orders is not None  # noqa: S101  # there is something to tell
-        doubtful = {intent.key for intent in orders.table.in_doubt()}
-        for key in sorted(doubtful - orders.told):
-            self.say(Notice.ORDER_IN_DOUBT, key=key.order_id, detail=detail)
-        orders.told = doubtful
+        doubtful = {intent.key: intent for intent in orders.table.in_doubt()}
+        for key in sorted(doubtful.keys() - orders.told):
+            why = detail if doubtful[key].written_at else Reason.SESSION_ENDED
+            self.say(Notice.ORDER_IN_DOUBT, key=key.order_id, detail=why)
+        orders.told = set(doubtful)
 
     def _refuse_cancel(self, item: Item, detail: str) -> None:
         notice = Notice.CANCEL_IN_DOUBT if item.repeats else Notice.CANCEL_NOT_SENT

@@ -15,6 +15,7 @@ from backstay.session.causes import Cause
 from backstay.session.endpoints import Moved
 from backstay.session.error_news import hear_code, hear_error_on_key
 from backstay.session.lifecycle import HANDSHAKE_STATES, Event, Link, State
+from backstay.session.missed import keep, nobody_there
 from backstay.session.operated import is_cut
 from backstay.session.order_news import hear_commission, hear_end, hear_execution, hear_order
 from backstay.session.own_words import TellHello
@@ -118,10 +119,14 @@ def _redirect(core: Core, redirect: Redirect) -> None:
 
 
 def _on_noted(core: Core, event: Noted) -> None:
+    if not event.heard:
+        nobody_there(core)
     for index, (number, payload, passed) in enumerate(event.frames):
         if not core.live:  # an earlier frame of the batch ended the epoch; the rest has reached the client all the same
-            _hear_late_frames(core, Noted(event.epoch, event.frames[index:]))
+            _hear_late_frames(core, Noted(event.epoch, event.frames[index:], event.heard))
             return
+        if passed and not event.heard:
+            keep(core, payload)
         handler = _NOTES.get(number)
         if handler is not None:
             handler(core, payload, passed)
@@ -147,6 +152,8 @@ def _hear_late_frames(core: Core, event: Noted) -> None:
     for number, payload, passed in event.frames:
         if not passed:
             continue
+        if not event.heard:
+            keep(core, payload)
         core.owed.next_id_given |= number == NEXT_VALID_ID
         core.owed.accounts_given |= number == MANAGED_ACCOUNTS
         if number in (ORDER_STATUS, EXECUTION, OPEN_ORDER, COMMISSION):

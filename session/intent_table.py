@@ -46,6 +46,8 @@ class IntentTable:
         self.connection = connection
         self.mismatches = 0
         """Words of TWS on an id of ours that can not be about our order."""
+        self.unheard = False
+        """Nobody hears how orders end: the journal is not told either, so that whoever reads it looks anew."""
         self._open: dict[IntentKey, Intent] = {}
         self._concluded: dict[IntentKey, Intent] = {}
         self._by_perm_id: dict[int, IntentKey] = {}
@@ -221,9 +223,10 @@ class IntentTable:
 
     def take_page(self) -> JournalPage | None:
         """Everything that changed since the last page; None if nothing did."""
-        intents = tuple(intent for key in self._unsaved if (intent := self._get(key)) is not None)
+        changed = tuple(intent for key in self._unsaved if (intent := self._get(key)) is not None)
+        intents = tuple(intent for intent in changed if not (self.unheard and intent.is_concluded))
         marks = tuple(HighWater(self.connection, who, self._high[who]) for who in sorted(self._unsaved_high))
-        self._unsaved.clear()
+        self._unsaved = {intent.key: None for intent in changed if self.unheard and intent.is_concluded}
         self._unsaved_high.clear()
         return JournalPage(intents, marks) if intents or marks else None
 

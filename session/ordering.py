@@ -59,6 +59,13 @@ def begin_round(core: Core) -> None:
     carry_out(core, effects)
 
 
+def ask_anew(core: Core) -> None:
+    """Ask what has become of the orders although nothing has happened to the socket, if there are any."""
+    orders = core.orders
+    if core.desk.open and orders.table.open_intents() and not core.settings.read_only:
+        carry_out(core, orders.reconciliation.ask_anew(core.desk.at()))
+
+
 def link_changed(core: Core, *, up: bool) -> None:
     """1100, 1101 or 1102."""
     if not up:

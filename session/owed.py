@@ -11,6 +11,9 @@ from backstay.session.ledger import Ledger
 from backstay.session.orders import Orders
 from backstay.session.pacing import Waiting
 
+Slot = tuple[int, str]
+"""What a message is about: its id, and which fill, order or error; see `missed`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Draining:
@@ -41,6 +44,8 @@ class Owed:
     waiting: Waiting | None = None
     orders: Orders | None = None
     draining: Draining | None = None
+    missed: dict[Slot, bytes] = field(default_factory=dict[Slot, bytes])  # had no client to hear it
+    away: bool = False  # the client has left, and its connection is kept
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,8 @@ class Reason(StrEnum):
     ORDERS_ARE_OPEN = "too many orders are open"
     NOT_AN_ID = "this is no order id"
     HANDSHAKE = "handshake messages are not expected now"
+    UNHEARD = "it came to be so while no client was here to be told"
+    SESSION_ENDED = "the session that sent it has ended"
     SILENT = "the gateway answers, but has not said a word of it"
     BROKE_TWICE = "it made a part of backstay fail twice"
     BAD_LENGTH = "length {length}, beginning with {head!r}"

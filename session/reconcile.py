@@ -178,6 +178,10 @@ class Reconciliation:
         self._link_up_at = at.now if link_up else None
         self.reconciled = True
 
+    def ask_anew(self, at: Moment) -> list[ReconcileEffect]:
+        """Somebody wants to know how things stand."""
+        return self._start(at)
+
     def lost(self) -> None:
         """The socket is gone."""
         self.reconciled = False

@@ -12,6 +12,8 @@ from enum import Enum, unique
 from backstay.protocol.handshake import Hello
 from backstay.session.causes import Cause
 from backstay.session.client_words import (
+    Attend,
+    Attended,
     ClientAsked,
     ClientAway,
     ClientGreeted,
@@ -20,6 +22,7 @@ from backstay.session.client_words import (
     ClientRefused,
     ClientReturned,
     ClientStarted,
+    Unheard,
 )
 from backstay.session.endpoints import Moved
 from backstay.session.lifecycle import Event
@@ -114,10 +117,14 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """Watched frames of this epoch, in order: (message id, payload, passed on to the client)."""
+    """Watched frames of this epoch, in order: (message id, payload, passed on to the client).
+
+    Not `heard`: no client was there to take what was passed on.
+    """
 
     epoch: int
     frames: tuple[tuple[int, bytes, bool], ...]
+    heard: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +157,8 @@ SessionEvent = (
     | ClientAway
     | ClientReturned
     | ClientMoved
+    | Attended
+    | Unheard
 )
 
 
@@ -288,6 +297,7 @@ Effect = (
     | Identify
     | Conceal
     | Deliver
+    | Attend
     | TellHello
     | TellGap
     | TellBack

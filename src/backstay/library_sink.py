@@ -78,7 +78,7 @@ class LibrarySink:
         self._desk.end_all("the connection has ended")
         done()
 
-    def put(self, data: bytes, starts: list[int] | None = None) -> None:
+    def put(self, data: bytes, starts: list[int] | None = None) -> bool:
         """Decode these frames, and give their credit back."""
         desk, life = self._desk, self._lives
         desk.thread = self._running = threading.get_ident()
@@ -89,6 +89,7 @@ class LibrarySink:
             if life == self._lives:
                 self._running = 0
                 self._credit.give(len(data))
+        return True
 
     # One branch a message, and no call that is not needed: this is where the time goes.
     def _deliver(self, text: str, starts: list[int], table: Table) -> None:  # noqa: C901, PLR0912, PLR0915

@@ -11,7 +11,7 @@ import heapq
 import random
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import speech
 from driver_book import GATEWAY, Book
@@ -27,12 +27,16 @@ from backstay.protocol.handshake import VersionRange
 from backstay.protocol.vocabulary import Kind
 from backstay.session.causes import Cause
 from backstay.session.client_words import (
+    Attend,
+    Attended,
     ClientAsked,
     ClientAway,
+    ClientEvent,
     ClientGreeted,
     ClientLeft,
     ClientReturned,
     ClientStarted,
+    Unheard,
 )
 from backstay.session.core import Core
 from backstay.session.endpoints import Moved
@@ -72,7 +76,7 @@ MAX_STEPS_AT_ONCE = 400
 NOON = 1_700_049_600.0 - 1000.0
 """What a wall clock says when the world's own clock stands at nothing: the day is long enough for a schedule."""
 
-LASTING = (ClientAsked, ClientAway, ClientGreeted, ClientLeft, ClientReturned, ClientStarted, Drain, Ordered)
+LASTING = (*get_args(ClientEvent), Drain, Ordered)
 LOSSES = ("connection_lost", "connect_failed")
 
 
@@ -122,6 +126,7 @@ class World(Network):
         self.drains = 0
         self.wanted = False
         self.client_returned = False
+        self.absent = False  # the client has gone, and its connection is kept
         self.cause: Any = None  # the event whose effects are being carried out
         self.ready_since = self.open_at = 0.0
         self.healed_at = float("inf")
@@ -198,8 +203,6 @@ class World(Network):
             for payload in event.payloads:
                 if payload in self.client.by_payload:
                     self.client.by_payload[payload].at = self.now
-        elif isinstance(event, ClientAway | ClientReturned):
-            self._another_client()
         elif isinstance(event, ClientGreeted):
             self.wanted = True
         elif isinstance(event, Ordered):
@@ -354,6 +357,12 @@ class World(Network):
             self.reports[fields["epoch"]] += 1
             assert self.reports[fields["epoch"]] == 1, "one report of an epoch's end"
 
+    def _deliver(self, effect: Deliver) -> None:
+        if self.absent:
+            self.post(Unheard(effect.data))
+        else:
+            self.client.hear(effect.data)
+
     def _ask_owner(self, effect: AskOwner) -> None:
         veto, seconds = self.owner_says()
 
@@ -422,10 +431,13 @@ class World(Network):
 
     def client_goes(self) -> None:
         """The client closes its socket, and its connection is kept."""
+        self.absent = True
         self.client_returned = True
         self.post(ClientAway())
 
     def client_returns(self) -> None:
+        self.absent = False
+        self._another_client()
         self.post(ClientReturned())
 
     def _another_client(self) -> None:
@@ -488,7 +500,8 @@ _EFFECTS: dict[type, Callable[[World, Any], None]] = {
     AskOwner: World._ask_owner,
     FarmChanged: lambda _world, _effect: None,
     Hush: World._hush,
-    Deliver: lambda world, effect: world.client.hear(effect.data),
+    Deliver: World._deliver,
+    Attend: lambda world, _effect: world.post(Attended()),
     Refund: World._refund,
     Arm: World._arm,
     Disarm: lambda world, effect: world.timers.pop(effect.timer, None) and None,

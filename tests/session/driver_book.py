@@ -173,6 +173,10 @@ class Book:
             self.world.after(chance.uniform(0.1, 20.0), lambda: self.fill(order_id))
         self._learn(order)
 
+    def cancel_alone(self, order_id: int) -> None:
+        """Somebody cancels it elsewhere."""
+        self._end(self.orders[order_id], "Cancelled")
+
     def _end(self, order: Order, status: str) -> None:
         if order.told.status not in ENDED:
             self.world.note(f"order {order.told.order_id} is {status}")

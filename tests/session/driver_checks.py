@@ -134,13 +134,26 @@ def check(world: World) -> None:
     check_books(world)
 
 
-def go_and_return(world: World, *, cut: bool) -> None:
-    """The client goes, its connection is kept, and one with the same id comes: to a clean table."""
+def go_and_return(world: World, *, cut: bool = False, broken: bool = False) -> None:
+    """The client goes, its connection is kept, and one with the same id comes: to a clean table.
+
+    What happens to its orders meanwhile the one that comes is told, and nothing that the one before has heard. `cut`:
+    the gateway is away when it comes. `broken`: it was away, and is back.
+    """
+    placed = place_some(world)
+    heard = set(world.client.fills)
     world.client_goes()
     world.run(30.0, lambda: world.core.desk.idle and not world.inbox)
     world.run(2.0)
     assert world.socket is not None
     assert world.socket.streams == {}, "what the client had asked for is over"
+    if broken:
+        world.socket.close("eof")
+    trade_alone(world, placed)
+    if broken:
+        assert world.run(RECOVERY_SECONDS, lambda: world.ready)
+        world.run(20.0)  # what TWS lists has settled
+        assert world.socket is not None
     if cut:
         world.socket.close("eof")
         world.run(0.01)
@@ -150,6 +163,32 @@ def go_and_return(world: World, *, cut: bool) -> None:
     told = world.client.heard
     assert (told[9], told[15], told[49]) == (1, 1, 0)
     assert world.client.outages == ([1100, 1102] if cut else [])
+    check_news(world, placed, heard)
+
+
+def place_some(world: World) -> list[int]:
+    """A few orders that work when their client leaves; none behind a relay that takes none."""
+    asked = [] if world.settings.read_only else [world.client.ask(3) for _ in range(4)]
+    world.send(*(one.payload for one in asked))
+    world.run(15.0)  # at IB, or refused
+    return [one.key for one in asked if one.key is not None and world.book.exists(one.key)]
+
+
+def trade_alone(world: World, placed: list[int]) -> None:
+    """While nobody is there one order is filled, another is cancelled, and one works on."""
+    world.book.market_closed = False
+    for order_id in placed[:1]:
+        world.book.fill(order_id)
+    world.book.market_closed = True
+    for order_id in placed[1:2]:
+        world.book.cancel_alone(order_id)
+    world.run(2.0)
+
+
+def check_news(world: World, placed: list[int], heard: set[str]) -> None:
+    assert heard.isdisjoint(world.client.fills), "no fill is told to both"
+    for order_id in placed:
+        check_fate(world, order_id)
 
 
 def leave(world: World) -> None:

@@ -32,6 +32,7 @@ class Network:
     dials_fail: bool
     manners: tuple[str, ...]
     client: Client
+    absent: bool
     sieve: Sieve
     orders_to_connector: deque[Any]
     connector_busy: bool
@@ -118,11 +119,11 @@ class Network:
         chunk = splitter.push(data)
         if chunk is not None and self.sieve.epoch == epoch:
             sifted = self.sieve.sift(chunk)
-            for piece in sifted.out:
+            for piece in () if self.absent else sifted.out:
                 self.client.hear(piece)
             if sifted.answer is not None:
                 self.post(Answered(epoch, sifted.answer))
             if sifted.notes:
-                self.post(Noted(epoch, sifted.notes))
+                self.post(Noted(epoch, sifted.notes, heard=not self.absent))
         if splitter.broken is not None:
             self.post(Lost(epoch, Cause.BAD_FRAME, "bad", received=True))

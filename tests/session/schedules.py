@@ -33,6 +33,14 @@ SETTLING_SECONDS = 32.0  # streams that fell silent behind 1102 are asked for ag
 
 STREAMS = (1, 1, 50, 97, 62, 10, 92, 61, 6)
 READS = (9, 7, 81, 20, 96, 1, 5, 16, 99, 8, 17, 49, 49, 91, 91, 18, 105)
+RETURNS = {
+    "return": {},
+    "return behind a cut": {"cut": True},
+    "return long behind a cut": {"broken": True},
+}
+"""How a client whose connection was kept comes back."""
+
+ENDINGS = tuple(RETURNS)
 WAITS = (0.0, 0.005, 0.05, 0.3, 1.0, 3.0)
 
 
@@ -100,7 +108,7 @@ def plan(seed: int) -> Plan:
         chance.random() < 0.1,
         chance.random() < 0.3,
         tuple(steps),
-        ("return", "return behind a cut")[seed % 2] if seed % 5 == 0 else "",
+        ENDINGS[seed // 5 % len(ENDINGS)] if seed % 5 == 0 else "",
     )
 
 
@@ -148,7 +156,7 @@ class Player:
         world = self.run()
         check(world)
         if self.plan.ending:
-            go_and_return(world, cut=self.plan.ending != "return")
+            go_and_return(world, **RETURNS[self.plan.ending])
         leave(world)
         return world
 

@@ -10,7 +10,7 @@ import pytest
 from schedules import Player, plan
 from speech_orders import place
 
-from backstay.session import acts, sieve, unspoken, verdicts
+from backstay.session import acts, hearing, missed, sieve, unspoken, verdicts
 from backstay.session.core import Core
 from backstay.session.counter import Counter
 from backstay.session.desk import Desk
@@ -106,6 +106,8 @@ SABOTAGE: dict[str, tuple[Any, str, Callable[..., Any] | property]] = {
     "sent again under a new id": (Trades, "write_down", _under_a_new_id),
     "order ids that fall": (IntentTable, "floor", lambda _self, _client_id: 1),
     "fills told as often as they are listed": (Executions, "add", _always_new),
+    "news that nobody has heard taken for told": (hearing, "keep", lambda _core, _payload: None),
+    "what was said to nobody taken for told": (missed, "keep", lambda _core, _payload: None),
     "an end not told": (verdicts, "_tell_end", lambda _core, _intent: None),
     "an order that TWS dropped is not missed": (unspoken, "_doubt", lambda _core, _order_id: None),
     "a full disk asked without end": (Trades, "disk_rests", property(lambda _self: False, lambda _self, _rests: None)),

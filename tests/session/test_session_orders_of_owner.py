@@ -8,7 +8,7 @@ from speech import ask, tell
 
 from backstay.protocol.framing import PREFIX_BYTES
 from backstay.session.causes import Cause
-from backstay.session.client_words import ClientAway, ClientLeft, ClientMoved, ClientRefused, ClientReturned
+from backstay.session.client_words import Attended, ClientAway, ClientLeft, ClientMoved, ClientRefused, ClientReturned
 from backstay.session.errors import ImpossibleTransitionError
 from backstay.session.lifecycle import Event, State
 from backstay.session.notices import Notice
@@ -181,6 +181,7 @@ def test_a_client_that_goes_while_the_gateway_is_away_leaves_only_its_cancels():
     script.step(ClientAway())
     assert script.written() == []
     script.step(ClientReturned())
+    script.step(Attended())
     assert script.codes() == [(-1, 1100)]
     script.again()
     assert [payload.split(b"\0")[0] for payload in script.written()] == [b"4", b"17", b"8"]
