@@ -46,6 +46,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills-seed", type=int, default=None, help="the seed a failed run has printed")
     parser.addoption("--terms", type=int, default=4, help="how often `backstay run` gets SIGTERM (default %(default)s)")
     parser.addoption("--terms-seed", type=int, default=None, help="the seed a failed run has printed")
+    parser.addoption(
+        "--kills-version",
+        type=int,
+        choices=(200, 226),
+        default=None,
+        help="the server version, text or protobuf, of the client beside it (default: by turns)",
+    )
     parser.addoption("--dropped", default="1", help="seconds for which TWS drops requests (default %(default)s)")
     parser.addoption("--streams", type=int, default=120, help="so many streams are put back (default %(default)s)")
     parser.addoption(

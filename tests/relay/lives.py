@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from trader import ABSENT, LIVE, OVER, STATUSES, Trader
+from translated import PROTOBUF, TEXT, Translated
 
 from backstay.simulator import Simulator
 from backstay.simulator.records import Event
@@ -114,9 +115,10 @@ class Piece:
 
     number = signal.SIGKILL
 
-    def __init__(self, folder: Path, simulator: Simulator, chance: random.Random) -> None:
+    def __init__(self, folder: Path, simulator: Simulator, chance: random.Random, *, version: int = TEXT) -> None:
+        """`version`: of the simulator, text or protobuf; the client writes text, translated where it has to be."""
         self.folder, self.simulator, self.chance = folder, simulator, chance
-        self.trader = Trader(CLIENT)
+        self.trader = Trader(CLIENT, Translated) if version == PROTOBUF else Trader(CLIENT)
         self.writes: Counter[int | None] = Counter()  # placeOrder by order id, as they arrive
         self.on_written: Callable[[], object] = lambda: None
         self.highest = 0

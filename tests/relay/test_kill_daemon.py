@@ -16,10 +16,12 @@ from collections.abc import Iterator
 import pytest
 from lives import CONFIGURATION, LIVES_A_PIECE, Daemon, Piece, settings
 from trader import CANCELLED, FILLED, LIVE
+from translated import PROTOBUF, TEXT
 
 from backstay.simulator import Simulator
 
 DURABILITIES = ("full", "process")
+VERSIONS = (TEXT, PROTOBUF)
 
 
 def seeds(config: pytest.Config) -> Iterator[tuple[int, int]]:
@@ -34,21 +36,23 @@ def seeds(config: pytest.Config) -> Iterator[tuple[int, int]]:
 def test_after_each_kill_every_order_has_a_record_none_is_there_twice_and_the_client_is_told(tmp_path, pytestconfig):
     total: Counter[str] = Counter()
     for seed, kills in seeds(pytestconfig):
-        print(f"repeat with --kills {kills} --kills-seed {seed}")  # noqa: T201 - shown when the test fails
+        version = pytestconfig.getoption("kills_version") or VERSIONS[seed // 2 % 2]
+        options = f"--kills {kills} --kills-seed {seed} --kills-version {version}"
+        print(f"repeat with {options}")  # noqa: T201 - shown when the test fails
         chance = random.Random(seed)
         folder = tmp_path / "piece"
         folder.mkdir()
-        with Simulator(server_version=200) as simulator:
+        with Simulator(server_version=version) as simulator:
             text = settings(simulator, chance, DURABILITIES[seed % 2])
             (folder / "backstay.toml").write_text(text, encoding="utf-8")
-            piece = Piece(folder, simulator, chance)
+            piece = Piece(folder, simulator, chance, version=version)
             for _ in range(kills):
                 piece.live_and_die()
                 piece.meddle()
             assert simulator.errors == []
         total += piece.counts
         shutil.rmtree(folder)
-        print(dict(total), flush=True)  # noqa: T201
+        print(f"version {version}: {dict(total)}", flush=True)  # noqa: T201
 
 
 def test_orders_whose_journal_was_deleted_by_hand_have_their_records_after_a_kill(tmp_path):

@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from backstay.protocol.errors import read_error
 from backstay.protocol.framing import Splitter, frame, text
@@ -51,8 +52,10 @@ class Asked:
 class Trader:
     """One client over all its sockets. What it asks comes from one thread; another reads."""
 
-    def __init__(self, client_id: int) -> None:
+    def __init__(self, client_id: int, over: Callable[[socket.socket], Any] = lambda sock: sock) -> None:
+        """`over` makes of a socket what stands in for it."""
         self.client_id = client_id
+        self._over = over
         self.asked: dict[int, Asked] = {}
         self.refs = 0
         self.next_id = 0
@@ -60,7 +63,7 @@ class Trader:
         self.gone = True
         self.on_asked: Callable[[], object] = lambda: None
         self.on_told: Callable[[], object] = lambda: None
-        self._sock: socket.socket | None = None
+        self._sock: Any = None
         self._reader: threading.Thread | None = None
 
     def connect(self, address: tuple[str, int]) -> bool:
@@ -68,7 +71,7 @@ class Trader:
         self.close()
         self.next_id, self.gone = 0, False
         try:
-            self._sock = socket.create_connection(address, timeout=PATIENCE)
+            self._sock = self._over(socket.create_connection(address, timeout=PATIENCE))
             self._sock.sendall(b"API\0" + frame(b"v%d..%d" % (VERSION, VERSION)))
         except OSError:
             self.gone = True
@@ -123,7 +126,7 @@ class Trader:
         self.on_asked()
         return not self.gone
 
-    def _read(self, sock: socket.socket) -> None:
+    def _read(self, sock: Any) -> None:
         splitter, greeted = Splitter(), False
         while True:
             try:

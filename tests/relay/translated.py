@@ -22,7 +22,6 @@ from backstay.simulator.schema_tables import ANSWER_SCHEMAS, PLACED, RECORD_SCHE
 
 TEXT, PROTOBUF = 200, 226
 START_API, PLACE_ORDER = 71, 3
-OFFER = b"v100..200"
 RAW_ID_BYTES = 4
 
 
@@ -89,7 +88,7 @@ class Translated:
     def sendall(self, data: bytes) -> None:
         if not self._greeted:
             self._greeted = True
-            assert data == b"API\0" + frame(OFFER)
+            assert data.startswith(b"API\0")
             self._sock.sendall(b"API\0" + frame(b"v%d..%d" % (PROTOBUF, PROTOBUF)))
             return
         chunk = self._said.push(data)
