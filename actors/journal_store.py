@@ -364,13 +364,12 @@ def _translated() -> Generator[None, None, None]:
 
 
 def _row(intent: Intent) -> tuple[Any, ...]:
-    key, order = intent.key, intent.order
-    outcome = None if intent.outcome is None else intent.outcome.value
+    key, order, outcome = intent.key, intent.order, None if intent.outcome is None else intent.outcome.value
     return (
         *(key.connection, key.client_id, key.order_id, intent.state.value, outcome, order.order_ref, order.account),
-        *(intent.perm_id, intent.epoch, intent.attempt, intent.life),
-        *(intent.changes, intent.change_pending, intent.cancel_wanted, intent.sent_wall, intent.changed_wall),
-        *(intent.version, intent.payload),
+        *(intent.perm_id, intent.epoch, intent.attempt, intent.life, intent.changes, intent.change_pending),
+        *(intent.cancel_wanted + intent.cancel_owed, intent.sent_wall, intent.changed_wall, intent.version),
+        intent.payload,
     )
 
 
@@ -393,6 +392,7 @@ def _intent(row: Iterable[Any]) -> Intent:
             changes=changes,
             change_pending=bool(change_pending),
             cancel_wanted=bool(cancel_wanted),
+            cancel_owed=cancel_wanted > 1,
             sent_wall=sent_wall,
             changed_wall=changed_wall,
         )

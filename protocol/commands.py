@@ -22,11 +22,12 @@ START_API = 71
 CURRENT_TIME = 49
 
 _OPEN_ORDERS, _ALL_OPEN_ORDERS, _EXECUTIONS, _COMPLETED_ORDERS = 5, 16, 7, 99
-_ACCOUNT_UPDATES, _MARKET_DEPTH = 6, 10
+_CANCEL_ORDER, _ACCOUNT_UPDATES, _MARKET_DEPTH = 4, 6, 10
 _IDS, _MANAGED_ACCOUNTS, _MARKET_DATA_TYPE = 8, 17, 59
 
 _SMART_DEPTH_SINCE = 146
 _EXECUTION_DAYS_SINCE = 200
+_CANCEL_TIME_SINCE, _FOR_A_WHILE, _OPERATOR_SINCE = 169, range(187, 190), 192
 _UNSET_INTEGER = 2147483647
 _ID_BYTES = 4
 
@@ -102,6 +103,18 @@ def all_open_orders(version: int) -> bytes:
 def completed_orders(version: int) -> bytes:
     """Return a request for the completed orders of the day, those of the user interface too (from version 150)."""
     return _utter(_COMPLETED_ORDERS, version, ((False,), b""))
+
+
+def cancel_order(version: int, order_id: int) -> bytes:
+    """Return the cancel of an order, at the time at which it arrives."""
+    values: tuple[object, ...] = (order_id,)
+    if version >= _CANCEL_TIME_SINCE:
+        values += (b"",)
+    if version in _FOR_A_WHILE:
+        values += (b"", b"", _UNSET_INTEGER)
+    if version >= _OPERATOR_SINCE:
+        values += (b"", _UNSET_INTEGER)
+    return _utter(_CANCEL_ORDER, version, (values, varint_field(1, order_id)))
 
 
 def executions(version: int, request_id: int) -> bytes:

@@ -108,7 +108,7 @@ def _on_client_away(core: Core, _event: ClientAway) -> None:
 
 def _on_client_returned(core: Core, _event: ClientReturned) -> None:
     """A new application: it asks through us what a fresh TWS would have said. Where it stands, it is told next."""
-    core.owed.away = False
+    core.owed.away = core.desk.client_gone = False
     for question in (managed_accounts, next_ids):
         core.desk.ask_for_client(question(core.desk.version)[PREFIX_BYTES:])
     core.effects.append(Attend())

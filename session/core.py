@@ -85,6 +85,7 @@ class Core:
         self.desk = Desk(settings, owed.ledger, self.pulse, owed.waiting)
         self.desk.version, self.desk.epoch = owed.version or 0, owed.epoch
         self.desk.told_down, self.desk.draining = owed.told_down, owed.draining is not None
+        self.desk.client_gone = owed.away
         self.now = 0.0
         self.heard_at = 0.0
         self.live = False

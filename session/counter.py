@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from backstay.protocol.errors import ErrorMessage, write_error
-from backstay.protocol.messages import request_key
+from backstay.protocol.messages import message_id, request_key
 from backstay.session.historical import Historical
 from backstay.session.intents import AWAY, Moment
 from backstay.session.ledger import Ledger
@@ -22,8 +22,9 @@ from backstay.session.pulse import Pulse
 from backstay.session.reasons import Reason
 from backstay.session.settings import Settings
 from backstay.session.tally import count_expired
-from backstay.session.vocabulary import Arm, Count, Deliver, Effect, Refund, Timer
+from backstay.session.vocabulary import Arm, Count, Deliver, Effect, Refund, Report, Timer
 
+GLOBAL_CANCEL = 58
 MAX_HELD_TRADES = 1_000
 """Orders and cancels kept until the gateway is back: more than a client has orders."""
 
@@ -44,6 +45,7 @@ class Counter:
     epoch: int = 0
     open: bool = False
     told_down: bool = False
+    client_gone: bool = False  # nobody hears what is said
     away: Reason = Reason.AWAY
     endpoint: tuple[str, int] = ("", 0)
     closed: str = ""  # why no orders are taken: planned downtime
@@ -111,9 +113,25 @@ class Counter:
             self.say(Notice.ORDER_IN_DOUBT, key=key.order_id, detail=why)
         orders.told = set(doubtful)
 
-    def _refuse_cancel(self, item: Item, detail: str) -> None:
+    def _refuse_cancel(self, item: Item, detail: str) -> bool:
+        """A cancel does not leave: the client is told, or, if it has gone, it is kept for the next of its id (True)."""
+        if self.client_gone and self._keep_cancel(item):
+            self.refund += item.refund
+            return True
         notice = Notice.CANCEL_IN_DOUBT if item.repeats else Notice.CANCEL_NOT_SENT
         self._refuse(item, notice, request_key(item.payload, self.version), detail=detail)
+        return False
+
+    def _keep_cancel(self, item: Item) -> bool:
+        orders = self.orders
+        if orders is None or orders.journal is not Journal.OPEN:
+            return False  # nobody would find it
+        is_of_all = message_id(item.payload, self.version) == GLOBAL_CANCEL
+        order_id = None if is_of_all else request_key(item.payload, self.version)
+        kept = orders.table.owe_cancel(orders.client_id, order_id)
+        if kept:
+            self.effects.append(Report("cancels_kept", (("orders", kept),)))
+        return kept > 0
 
     def refuse_orders(self) -> None:
         """The client has been told that the gateway is away: no order of before waits for it, its cancels do."""

@@ -16,13 +16,13 @@ from backstay.protocol.order_fields import read_placed
 from backstay.protocol.requests import REQUESTS
 from backstay.protocol.vocabulary import Kind, Request
 from backstay.session.again import Again
+from backstay.session.counter import GLOBAL_CANCEL
 from backstay.session.intents import AWAY
 from backstay.session.ledger import REQ_CURRENT_TIME
 from backstay.session.notices import Notice
 from backstay.session.orders import Readiness
 from backstay.session.pacing import Item, Lane
 from backstay.session.reasons import Reason
-from backstay.session.trades import GLOBAL_CANCEL
 
 _NEW = frozenset({Kind.ONESHOT, Kind.SNAPSHOT, Kind.STREAM, Kind.COMMAND})
 """What a drain refuses besides orders: all that asks TWS to begin something."""
@@ -188,6 +188,7 @@ class Desk(Again):
 
     def forget_questions(self) -> None:
         """Nobody is there any more to hear an answer: streams and reads give way to orders and cancels."""
+        self.client_gone = True
         self.ledger.take_previews()
         for entry in list(self.ledger.entries.values()):
             self.ledger.drop(entry)
@@ -203,6 +204,7 @@ class Desk(Again):
 
         Orders and their cancels still go out; what TWS knows of streams and settings is undone.
         """
+        self.client_gone = True
         self.ledger.take_previews()
         for entry in list(self.ledger.entries.values()):
             if self.open and entry.is_known_in(self.epoch):

@@ -13,6 +13,7 @@ from backstay.protocol.historical import LIMITED, historical_query
 from backstay.protocol.messages import message_id, request_key
 from backstay.protocol.requests import REQUESTS
 from backstay.protocol.vocabulary import Kind
+from backstay.session.counter import GLOBAL_CANCEL
 from backstay.session.firsts import NEVER_DUE, Firsts
 from backstay.session.ledger import NEVER, REQ_CURRENT_TIME, UNSEEN, Entry
 from backstay.session.notices import Notice
@@ -20,7 +21,7 @@ from backstay.session.pacing import Item
 from backstay.session.reasons import Reason
 from backstay.session.sieve_words import Await, Mute, PassClock, Swallow
 from backstay.session.tally import ORDER, ORDER_CANCEL, count_order_sent, count_sent
-from backstay.session.trades import GLOBAL_CANCEL, Trades
+from backstay.session.trades import Trades
 from backstay.session.unspoken import Unspoken
 from backstay.session.vocabulary import Arm, Count, Observe, Timer, Write
 

@@ -183,6 +183,20 @@ class IntentTable:
             if key.client_id == client_id and order_id in (None, key.order_id) and not intent.cancel_wanted:
                 self._store(replace(intent, cancel_wanted=True))
 
+    def owe_cancel(self, client_id: int, order_id: int | None) -> int:
+        """The cancel of this order (of all without an id) has not left, and whoever wanted it is gone. How many."""
+        wanted = [i for i in self._open.values() if i.key.client_id == client_id and order_id in (None, i.key.order_id)]
+        for intent in wanted:
+            self._store(replace(intent, cancel_wanted=True, cancel_owed=True))
+        return len(wanted)
+
+    def take_owed_cancels(self, client_id: int) -> tuple[int, ...]:
+        """The order ids whose cancels are owed; they leave now, or are owed anew."""
+        owed = [i for i in self._open.values() if i.cancel_owed and i.key.client_id == client_id]
+        for intent in owed:
+            self._store(replace(intent, cancel_owed=False))
+        return tuple(intent.key.order_id for intent in owed)
+
     def apply(self, key: IntentKey, event: IntentEvent, at: Moment, *, perm_id: int = 0) -> Moved | None:
         """An event that was concluded elsewhere: a verdict of a reconciliation, or a person's decision."""
         intent = self._get(key)
@@ -267,7 +281,13 @@ class IntentTable:
         written = replace(known, order=order, payload=payload, version=version, epoch=epoch, written_at=at.now)
         if known.is_concluded:
             written = replace(
-                written, life=known.life + 1, changes=0, attempt=1, sent_wall=at.wall, cancel_wanted=False
+                written,
+                life=known.life + 1,
+                changes=0,
+                attempt=1,
+                sent_wall=at.wall,
+                cancel_wanted=False,
+                cancel_owed=False,
             )
         else:
             written = replace(written, changes=known.changes + 1, change_pending=True)

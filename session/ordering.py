@@ -41,6 +41,7 @@ def begin_round(core: Core) -> None:
     orders, at = core.owed.orders, core.desk.at()
     if orders is None:
         return
+    core.desk.offer_owed_cancels()
     link_up = core.link is not Link.DOWN
     first = orders.rounds == 0
     orders.rounds += 1

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter as Counts
 from dataclasses import dataclass
 
+from backstay.protocol.commands import cancel_order
+from backstay.protocol.framing import PREFIX_BYTES
 from backstay.protocol.messages import kind_of, message_id, request_key
 from backstay.protocol.requests import REQUESTS
 from backstay.protocol.vocabulary import Kind
-from backstay.session.counter import Counter
+from backstay.session.counter import GLOBAL_CANCEL, Counter
 from backstay.session.intents import Intent, IntentState, PlaceRefusal
 from backstay.session.ledger import MAX_PREVIEWS
 from backstay.session.notices import Notice
@@ -17,8 +19,6 @@ from backstay.session.orders import Journal, Orders, Readiness
 from backstay.session.pacing import Item, Lane
 from backstay.session.reasons import Reason
 from backstay.session.vocabulary import Report
-
-GLOBAL_CANCEL = 58
 
 
 @dataclass(slots=True)
@@ -55,8 +55,7 @@ class Trades(Counter):
                 kept_back["orders"] += 1
                 self._unsend(item, detail)
             elif kind is Kind.ORDER_CANCEL:
-                kept_back["cancels"] += 1
-                self._refuse_cancel(item, detail)
+                kept_back["cancels"] += not self._refuse_cancel(item, detail)
             elif kind is Kind.COMMAND:
                 self._refuse(item, Notice.NOT_SENT, request_key(item.payload, self.version), detail=detail)
             else:
@@ -66,7 +65,7 @@ class Trades(Counter):
         for line in (unkept, self.clocks, self.trades):
             line.clear()
         self.historical.clear()
-        if kept_back:
+        if any(kept_back.values()):
             fields = (("orders", kept_back["orders"]), ("cancels", kept_back["cancels"]), ("reason", detail))
             self.effects.append(Report("orders_not_sent", fields))
 
@@ -79,6 +78,15 @@ class Trades(Counter):
         """An order or a cancel of the client: it leaves now, or waits in line."""
         if self.trades or not self._lets_out(item):
             self._hold_trade(item)
+
+    def offer_owed_cancels(self) -> None:
+        """Cancels that waited when a client of this id went: they go out like those that have waited until now."""
+        orders = self.orders
+        owed = orders.table.take_owed_cancels(orders.client_id) if orders is not None else ()
+        for order_id in owed:
+            self.offer_trade(Item(cancel_order(self.version, order_id)[PREFIX_BYTES:], since=self.now))
+        if owed:
+            self.effects.append(Report("kept_cancels_sent", (("epoch", self.epoch), ("orders", len(owed)))))
 
     def _lets_out(self, item: Item) -> bool:
         """Let an order or cancel out, or refuse it; False if it has to wait."""

@@ -153,6 +153,16 @@ GROUPS: Mapping[str, Mapping[str, Row]] = {
             "connection epoch order_id reason",
             "warning",
         ),
+        "cancels_kept": Row(
+            "A client went while its cancels of so many orders waited: they leave when a client of its id comes back.",
+            "connection orders",
+            "warning",
+        ),
+        "kept_cancels_sent": Row(
+            "Cancels of so many orders that an earlier client of this id had wanted are sent now.",
+            "connection epoch orders",
+            "warning",
+        ),
         "orders_not_sent": Row(
             "A connection has ended before these could leave; their client was told so, if it was still there.",
             "connection orders cancels reason",

@@ -46,7 +46,8 @@ def order_ids(read):
 # -- what is kept -----------------------------------------------------------------------------------------------------
 
 
-def test_what_was_written_is_read_by_the_next_process(store, path):
+@pytest.mark.parametrize("owed", [False, True])
+def test_what_was_written_is_read_by_the_next_process(store, path, owed):
     whole = intent(
         5,
         state=IntentState.IN_DOUBT,
@@ -56,6 +57,7 @@ def test_what_was_written_is_read_by_the_next_process(store, path):
         changes=4,
         change_pending=True,
         cancel_wanted=True,
+        cancel_owed=owed,
         sent_wall=1.5,
         changed_wall=2.5,
         written_at=9.0,

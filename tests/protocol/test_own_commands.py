@@ -2,15 +2,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backstay.protocol.builders import build
 from backstay.protocol.commands import (
     StartApi,
     cancel_frame,
+    cancel_order,
     current_time,
     read_start_api,
     start_api,
 )
 from backstay.protocol.framing import fields, raw, text
-from backstay.protocol.messages import REQUESTS, Key, Kind, kind_of, message_id, request_key
+from backstay.protocol.messages import REQUESTS, Key, Kind, body_fields, kind_of, message_id, request_key
 from backstay.protocol.wire import bytes_field, varint_field
 
 VERSIONS = (100, 145, 146, 176, 200, 201, 206, 207, 212, 213, 215, 226)
@@ -115,3 +117,24 @@ def test_cancelling_garbage_never_raises(rest, number, version):
     head = fields(number) if version <= 200 else number.to_bytes(4, "big")
     frame = cancel_frame(head + rest, version)
     assert frame is None or kind_of(frame[4:], version) is Kind.CANCEL
+
+
+@pytest.mark.parametrize("version", range(176, 201))
+def test_the_cancel_of_an_order_is_as_a_client_of_that_version_writes_it(version):
+    assert cancel_order(version, 7)[4:] == build("cancel_order", {}, version=version, key=7)
+
+
+@pytest.mark.parametrize(
+    ("version", "rest"),
+    [(100, []), (168, []), (169, [b""]), (201, [b"", b"", b"2147483647"]), (202, [b"", b"", b"2147483647"])],
+)
+def test_the_cancel_of_an_order_has_the_fields_of_older_and_later_versions(version, rest):
+    values = body_fields(cancel_order(version, 7)[4:], version)
+    assert values == ([b"1"] if version < 192 else []) + [b"7", *rest]
+
+
+@pytest.mark.parametrize("version", [100, 168, 169, 186, 187, 190, 192, 202, 203, 226])
+def test_the_cancel_of_an_order_is_one_in_every_version(version):
+    payload = cancel_order(version, 7)[4:]
+    assert (message_id(payload, version), request_key(payload, version)) == (4, 7)
+    assert kind_of(payload, version) is Kind.ORDER_CANCEL

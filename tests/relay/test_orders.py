@@ -184,6 +184,27 @@ def test_with_resend_settled_an_order_is_not_sent_again_without_the_one_it_waits
     assert not house.told("order_sent_again")
 
 
+def test_a_cancel_whose_client_left_while_the_gateway_was_away_leaves_when_its_id_comes_back(
+    build, simulator, monkeypatch
+):
+    monkeypatch.setattr("backstay.session.calling.LEAVING_SECONDS", 0.1)
+    house = build(simulator.address)
+    client = house.client().connect(7)
+    place(client, 1)
+    await_status(client, 1, *LIVE)
+    simulator.faults.refuse()
+    simulator.faults.eof()
+    client.expect_error(1100)
+    client.send(4, 1, "", "", "")
+    client.close()
+    house.wait(lambda _: house.told("cancels_kept"))
+    assert not house.told("orders_not_sent")
+    simulator.faults.accept()
+    house.client().connect(7)
+    simulator.wait_for(lambda state: [order["status"] for order in state["orders"]] == ["Cancelled"])
+    assert house.told("kept_cancels_sent")
+
+
 def test_order_ids_go_on_after_a_restart_though_tws_has_forgotten(build, simulator, simulator_that_forgot):
     first = build(simulator.address)
     client = first.client().connect(7)

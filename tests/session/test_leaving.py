@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from script import Script, lose, with_settings
-from speech import ask
-from test_ordering import V, journalled, pages
+from speech import ask, order_status
+from test_ordering import V, intent, journalled, pages
 from test_orders_under_faults import ORDER, sent
 
+from backstay.protocol.commands import cancel_order
 from backstay.protocol.framing import PREFIX_BYTES, text
 from backstay.session.calling import LEAVING_SECONDS
-from backstay.session.client_words import ClientLeft
-from backstay.session.intents import IntentState, Outcome
+from backstay.session.client_words import ClientAway, ClientLeft, ClientReturned
+from backstay.session.intents import IntentState, JournalPage, Outcome
 from backstay.session.lifecycle import Event, State
-from backstay.session.order_words import WrittenDown
+from backstay.session.order_words import WriteDown, WrittenDown
 from backstay.session.vocabulary import Leave, Ordered, Timer
 
 CANCEL, GLOBAL_CANCEL, REPLACE_ADVISERS = ask(V, 4, 501), ask(V, 58), ask(V, 19)
@@ -75,6 +78,74 @@ def test_an_order_that_is_being_written_down_when_its_client_leaves_goes_out():
     script.step(WrittenDown(script.core.orders.token))
     assert script.written() == [ORDER]
     assert has_left(script)
+
+
+# -- kept for the next client of the id --------------------------------------------------------------------------------
+
+LIVE = replace(intent(500, IntentState.LIVE), perm_id=77)
+TWO = JournalPage((LIVE, replace(intent(501, IntentState.LIVE), perm_id=78)))
+
+
+def gone_with(*cancels: bytes) -> Script:
+    """A client that leaves while the gateway is away for good, and its cancels wait."""
+    script = lose(journalled(TWO)).ask(*cancels)
+    script.step(ClientLeft())
+    return script.ring(Timer.LEAVING, after=LEAVING_SECONDS)
+
+
+def owed(script: Script) -> set[int]:
+    """What the journal has at the end."""
+    kept: dict[int, bool] = {}
+    for effect in script.effects:
+        if isinstance(effect, WriteDown):
+            kept |= {one.key.order_id: one.cancel_owed for one in effect.page.intents}
+    return {order_id for order_id, is_owed in kept.items() if is_owed}
+
+
+def test_a_cancel_that_can_not_leave_behind_its_client_is_kept_and_leaves_when_the_id_comes_back():
+    script = gone_with(ask(V, 4, 500))
+    assert has_left(script)
+    assert owed(script) == {500}
+    assert script.reports("cancels_kept") == [{"orders": 1}]
+    assert script.reports("orders_not_sent") == [], "it is not given up"
+    successor = journalled(JournalPage((replace(LIVE, cancel_wanted=True, cancel_owed=True),)))
+    assert cancel_order(V, 500)[PREFIX_BYTES:] in successor.written(successor.effects)
+    assert successor.reports("kept_cancels_sent") == [{"epoch": 1, "orders": 1}]
+    assert owed(successor) == set()
+    lose(successor.hear(order_status(V, 500, "Cancelled")))
+    assert successor.again().written() == [], "once"
+
+
+def test_of_a_cancel_of_all_those_of_the_orders_that_are_known_are_kept():
+    assert owed(gone_with(GLOBAL_CANCEL)) == {500, 501}
+
+
+def test_a_cancel_that_expires_while_its_connection_is_kept_leaves_when_the_gateway_is_back():
+    script = lose(journalled(TWO)).ask(ask(V, 4, 500))
+    script.step(ClientAway())
+    done = len(script.effects)
+    script.ring(Timer.HELD, after=60.0)
+    assert script.codes(script.effects[done:]) == [], "nobody is there to hear it"
+    script.again()
+    assert cancel_order(V, 500)[PREFIX_BYTES:] in script.written(script.effects[done:])
+
+
+def test_a_client_that_is_there_is_told_of_a_cancel_that_expires_and_nothing_is_kept():
+    script = lose(journalled(TWO)).ask(ask(V, 4, 500))
+    script.step(ClientAway())
+    script.step(ClientReturned())
+    script.ring(Timer.HELD, after=60.0)
+    assert (500, 2166) in script.codes()
+    assert owed(script) == set()
+
+
+@pytest.mark.parametrize("make", [lambda: journalled(TWO), lambda: Script().ready()])
+def test_a_cancel_of_an_order_that_nobody_has_written_down_is_given_up_and_logged(make):
+    script = lose(make()).ask(ask(V, 4, 999))
+    script.step(ClientLeft())
+    script.ring(Timer.LEAVING, after=LEAVING_SECONDS)
+    assert [row["cancels"] for row in script.reports("orders_not_sent")] == [1]
+    assert owed(script) == set()
 
 
 def test_a_gateway_that_stays_away_is_not_waited_for_for_ever_and_the_log_says_so():
