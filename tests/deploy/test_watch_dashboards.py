@@ -25,6 +25,13 @@ def test_a_dashboard_keeps_the_rules(path):
     assert faults(DASHBOARDS[path]) == []
 
 
+@pytest.mark.parametrize("path", DASHBOARDS)
+def test_connections_of_the_same_name_of_two_daemons_are_drawn_apart(path):
+    for place, expr in expressions(DASHBOARDS[path]):
+        for labels in re.findall(r"\bby \(([^)]*\bconnection\b[^)]*)\)", expr):
+            assert "instance" in labels, (place, labels)
+
+
 def smallest():
     return copy.deepcopy(DASHBOARDS["deploy/grafana/dashboards/backstay-slo.json"])
 

@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RUNBOOKS = ROOT / "docs" / "runbooks"
 HEADINGS = ["## Meaning", "## Impact", "## Diagnosis", "## Mitigation"]
 METRIC = re.compile(r"(?<![\w:])backstay_\w+")
+GROUPED = re.compile(r"\bby \(([^)]*)\)")
 LABELS = re.compile(r"\{\{ \$labels\.(\w+)")
 FENCED = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`(backstay [^`\n]+)`")
@@ -144,6 +145,21 @@ def test_inhibitions_name_alerts_that_exist_and_labels_that_both_sides_have():
     for one in INHIBITIONS:
         for name in (*one.sources, *one.targets):
             assert set(one.equal) <= about[name], (one.why, name)
+
+
+def adds_up_daemons(about: tuple[str, ...]) -> bool:
+    """Whether connections or gateways of several daemons are taken for one."""
+    return bool({"connection", "gateway"} & set(about)) and "instance" not in about
+
+
+def test_two_daemons_with_the_same_names_are_two():
+    for labels in (*(alert.about for alert in ALERTS), *(one.equal for one in INHIBITIONS)):
+        assert not adds_up_daemons(labels), labels
+    assert adds_up_daemons(("job", "connection"))
+    for record in RECORDS:
+        assert "without (instance)" not in record.expr
+        for labels in GROUPED.findall(record.expr):
+            assert not adds_up_daemons(tuple(labels.split(", "))), record.name
 
 
 def test_runbooks_and_alerts_are_the_same_set():
