@@ -4,7 +4,6 @@ The same work as that of the clients it is compared with: every message of the s
 callback, which counts it. The callbacks are inline: they run in the connection's own thread.
 """
 
-import itertools
 import sys
 import tempfile
 from pathlib import Path
@@ -16,8 +15,8 @@ from measure import Meter
 from plan import Plan, Suite
 
 import backstay
-from backstay import library_requests
 from backstay.events import TickGeneric
+from backstay.library_ids import REQUEST_IDS
 
 _CONFIGURATION: Final = """
 [gateways.bench]
@@ -84,7 +83,7 @@ class Application:
 
     def _subscribe(self, connection: backstay.Connection) -> None:
         # The scene has ids of its own, the same for every client; the library numbers its requests by itself.
-        library_requests._numbers = itertools.count(1)
+        REQUEST_IDS._next = 1
         tick = self._stamp if self._meter.generic else self._tick
         for key in scene.TICKERS:
             connection.subscribe("market_data", contract=_contract(key), callback=tick, inline=True)
@@ -98,7 +97,7 @@ class Application:
         order = backstay.Order(action="BUY", order_type="LMT", quantity=100, limit_price=150.25, account=scene.ACCOUNT)
         for key in scene.ORDERS:
             connection.place_order(_contract(key), order)
-        library_requests._numbers = itertools.count(scene.HISTORY)
+        REQUEST_IDS._next = scene.HISTORY
         bars = {"contract": _contract(1), "bar_size": "1 min", "duration": "3600 S", "keep_up_to_date": True}
         connection.subscribe("historical_bars", callback=self._tick, inline=True, **bars)
         connection.events(callback=self._tick, inline=True)
