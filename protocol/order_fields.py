@@ -79,6 +79,7 @@ class ExecutionFacts:
     order_ref: str = ""
     account: str = ""
     shares: Decimal = Decimal(0)
+    price: Decimal = Decimal(0)
     time: str = ""
 
 
@@ -145,6 +146,7 @@ def read_execution(payload: bytes, version: int) -> ExecutionFacts | None:
         order_ref=_text(values, "order_ref"),
         account=_text(values, "account"),
         shares=decimal_of(_text(values, "shares").encode()) or Decimal(0),
+        price=decimal_of(_text(values, "price").encode()) or Decimal(0),
         time=_text(values, "time"),
     )
 

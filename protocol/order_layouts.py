@@ -6,11 +6,12 @@ Long messages are described as layouts: a name is a field that is wanted, a numb
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from struct import unpack
 
 from backstay.protocol.messages import body_fields
 from backstay.protocol.responses import EXECUTION
 from backstay.protocol.vocabulary import HIGHEST_VERSION, LOWEST_VERSION, Request, Response
-from backstay.protocol.wire import BYTES, VARINT, scan
+from backstay.protocol.wire import BYTES, DOUBLE, VARINT, scan
 
 PLACE_ORDER, EXERCISE_OPTIONS = 3, 21
 ORDER_STATUS, OPEN_ORDER, COMPLETED_ORDER = 3, 5, 101
@@ -99,7 +100,7 @@ COMPLETED_ORDER_FIELDS: Layout = (
 )
 ORDER_STATUS_FIELDS: Layout = ("order_id", "status", 3, "perm_id", 2, "client_id")
 EXECUTION_FIELDS: Layout = (
-    *("request_id", "order_id", 11, "exec_id", "time", "account", 2, "shares", 1, "perm_id", "client_id", 3),
+    *("request_id", "order_id", 11, "exec_id", "time", "account", 2, "shares", "price", "perm_id", "client_id", 3),
     "order_ref",
 )
 
@@ -135,6 +136,7 @@ PROTOBUF_ANSWERS: dict[int, dict[Path, str]] = {
         (3, 3): "time",
         (3, 4): "account",
         (3, 7): "shares",
+        (3, 8): "price",
         (3, 9): "perm_id",
         (3, 10): "client_id",
         (3, 14): "order_ref",
@@ -202,7 +204,9 @@ def read_protobuf(paths: Mapping[Path, str], payload: bytes) -> dict[str, bytes 
 
 def _keep(values: dict[str, bytes | int], name: str | None, found: tuple[int, int | bytes]) -> None:
     wire_type, value = found
-    if name is not None and wire_type in (VARINT, BYTES):
+    if name is not None and wire_type == DOUBLE and isinstance(value, bytes):
+        value = repr(unpack("<d", value)[0]).encode()  # a number in words, as every other one that is no integer
+    if name is not None and wire_type in (VARINT, BYTES, DOUBLE):
         values[name] = value
 
 

@@ -5,12 +5,13 @@ What TWS told backstay in answer to a question of its own is passed on as if nob
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from decimal import Decimal
 
 from backstay.protocol.framing import PROTOBUF_OFFSET, raw, text_message
 from backstay.protocol.messages import is_protobuf, message_id
 from backstay.protocol.responses import RESPONSES
-from backstay.protocol.wire import BYTES, VARINT, bytes_field, find_bytes, scan, varint, varint_field
+from backstay.protocol.wire import BYTES, VARINT, bytes_field, double_field, find_bytes, scan, varint, varint_field
 
 ORDER_STATUS, COMMISSION = 3, 59
 _ID_BYTES = 4
@@ -57,19 +58,28 @@ def commission_execution(payload: bytes, version: int) -> str:
     return fields[has_version].decode("utf-8", "replace") if len(fields) > has_version else ""
 
 
-def write_order_status(
-    owner: tuple[int, int], status: str, quantities: tuple[Decimal, Decimal], *, perm_id: int, version: int
-) -> bytes:
-    """Return the frame of an orderStatus (3). `owner`: client id and order id; `quantities`: filled and remaining."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filling:
+    """How far an order has been executed, and at what prices; 0 where there is none."""
+
+    filled: Decimal
+    remaining: Decimal
+    average_price: Decimal = Decimal(0)
+    last_price: Decimal = Decimal(0)
+
+
+def write_order_status(owner: tuple[int, int], status: str, filling: Filling, *, perm_id: int, version: int) -> bytes:
+    """Return the frame of an orderStatus (3). `owner`: client id and order id."""
     client_id, order_id = owner
-    filled, remaining = (format(quantity, "f") for quantity in quantities)
+    filled, remaining = (format(quantity, "f") for quantity in (filling.filled, filling.remaining))
+    average, last = float(filling.average_price), float(filling.last_price)
     row = RESPONSES[ORDER_STATUS]
     if row.protobuf_from is not None and version >= row.protobuf_from:
         body = varint_field(1, order_id % _UINT64) + bytes_field(2, status.encode())
         body += bytes_field(3, filled.encode()) + bytes_field(4, remaining.encode())
-        body += varint_field(6, perm_id) + varint_field(9, client_id)
+        body += double_field(5, average) + varint_field(6, perm_id) + double_field(8, last) + varint_field(9, client_id)
         return raw(ORDER_STATUS + PROTOBUF_OFFSET, body)
-    values: tuple[object, ...] = (order_id, status, filled, remaining, "0.0", perm_id, 0, "0.0", client_id, "")
+    values: tuple[object, ...] = (order_id, status, filled, remaining, average, perm_id, 0, last, client_id, "")
     if version >= _MARKET_CAP_SINCE:
         values += ("0.0",)
     if row.version_field is not None and version <= row.version_field[1]:

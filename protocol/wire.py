@@ -5,8 +5,10 @@ proto3 and are refused.
 """
 
 from collections.abc import Iterator
+from struct import pack
 
 VARINT = 0
+DOUBLE = 1
 BYTES = 2
 
 _FIXED_BYTES = {1: 8, 5: 4}
@@ -106,6 +108,11 @@ def varint(value: int) -> bytes:
 def varint_field(field: int, value: int) -> bytes:
     """Return one varint field, tag included (booleans and integers)."""
     return varint(field << 3 | VARINT) + varint(value)
+
+
+def double_field(field: int, value: float) -> bytes:
+    """Return a field of eight bytes."""
+    return varint(field << 3 | DOUBLE) + pack("<d", value)
 
 
 def bytes_field(field: int, value: bytes) -> bytes:

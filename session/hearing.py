@@ -19,6 +19,7 @@ from backstay.session.missed import keep, nobody_there
 from backstay.session.operated import is_cut
 from backstay.session.order_news import hear_commission, hear_end, hear_execution, hear_order
 from backstay.session.own_words import TellHello
+from backstay.session.reconcile import Phase
 from backstay.session.settings import capped
 from backstay.session.tally import count_heard, count_word
 from backstay.session.unspoken import WORKING
@@ -50,6 +51,8 @@ from backstay.session.watched import (
 
 if TYPE_CHECKING:
     from backstay.session.core import Core
+
+ALL_OPEN_ORDERS = 16
 
 
 def _on_connected(core: Core, _event: Connected) -> None:
@@ -232,7 +235,15 @@ def _note_order(core: Core, payload: bytes, passed: bool) -> None:
         if facts is None or facts.status not in WORKING:  # or it answers what was written before the cancel
             core.owed.ledger.cancel_answered(order_id)
         count_word(core.desk, order_id)
+    if passed and core.owed.orders is not None and client_id is not None and _is_unasked(core):
+        core.orders.sees_others |= client_id != core.orders.client_id
     hear_order(core, payload, passed)
+
+
+def _is_unasked(core: Core) -> bool:
+    """Whether TWS says by itself how an order stands: neither we nor the client have asked for everybody's."""
+    asking = core.orders.reconciliation.phase is Phase.ASKING
+    return not asking and not core.owed.ledger.of_request(ALL_OPEN_ORDERS)
 
 
 def _note_open_order(core: Core, payload: bytes, passed: bool) -> None:

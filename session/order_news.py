@@ -9,7 +9,7 @@ from backstay.protocol.order_fields import ExecutionFacts, read_execution, read_
 from backstay.protocol.rewriting import commission_execution, with_request_id
 from backstay.session.intents import IntentState
 from backstay.session.ordering import carry_out
-from backstay.session.orders import Journal, moment_of
+from backstay.session.orders import Journal, Orders, moment_of
 from backstay.session.reconcile import Phase, Source
 from backstay.session.verdicts import alarm, tell_ended
 from backstay.session.vocabulary import Deliver
@@ -46,9 +46,11 @@ def hear_execution(core: Core, payload: bytes, passed: bool) -> None:
     if orders is None or facts is None:
         return
     if passed and facts.request_id >= 0:  # an answer to the client's own question
-        if core.owed.has_client:  # who has seen it by that; in a library such an answer goes to who asked, and no other
+        # It has seen it by that, if it is there; in a library such an answer goes to who asked, and to no other.
+        if core.owed.has_client and not orders.table.unheard:
             orders.reconciliation.hear_execution(facts)
         return
+    orders.sees_others |= passed and facts.client_id != orders.client_id  # a fill as it happens, of somebody else
     known = orders.table.get(facts.client_id, facts.order_id)
     if known is None and not passed and orders.journal in (Journal.ASKED, Journal.BROKEN):
         return  # it is listed again once the journal can say whether it was missed
@@ -59,12 +61,16 @@ def hear_execution(core: Core, payload: bytes, passed: bool) -> None:
     is_new = orders.reconciliation.hear_execution(facts)
     if moved is not None:
         alarm(core, moved)
-    if passed or not is_new or facts.client_id != orders.client_id:
+    if passed or not is_new or not _is_for_client(orders, facts):
         return
     if missed:
         core.effects.append(Deliver(frame(with_request_id(payload, core.desk.version, -1))))
     else:
         orders.tell_commission(facts.exec_id)  # of before this client's time: nor does it hear of the commission
+
+
+def _is_for_client(orders: Orders, facts: ExecutionFacts) -> bool:
+    return orders.sees_others or facts.client_id == orders.client_id
 
 
 def _was_watched(core: Core, facts: ExecutionFacts) -> bool:
@@ -80,7 +86,7 @@ def hear_commission(core: Core, payload: bytes, passed: bool) -> None:
     if orders is None or not exec_id:
         return
     fill = orders.reconciliation.executions.find(exec_id)
-    is_ours = fill is not None and fill.client_id == orders.client_id
+    is_ours = fill is not None and _is_for_client(orders, fill)
     if orders.tell_commission(exec_id) and not passed and is_ours:
         core.effects.append(Deliver(frame(payload)))
 

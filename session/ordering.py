@@ -47,7 +47,7 @@ def begin_round(core: Core) -> None:
     orders.rounds += 1
     if first:
         orders.watched_since = at.wall + core.clock_skew - CLOCK_STEP_SECONDS
-    if core.settings.read_only or (first and not orders.table.open_intents()):
+    if not _asks_for_lists(core) or (first and not orders.table.open_intents()):
         orders.reconciliation.nothing_owed(core.owed.epoch, at, link_up=link_up)
         return
     effects = orders.reconciliation.begin(
@@ -63,15 +63,21 @@ def begin_round(core: Core) -> None:
 def ask_anew(core: Core) -> None:
     """Ask what has become of the orders although nothing has happened to the socket, if there are any."""
     orders = core.orders
-    if core.desk.open and orders.table.open_intents() and not core.settings.read_only:
+    if core.desk.open and orders.table.open_intents() and _asks_for_lists(core):
         carry_out(core, orders.reconciliation.ask_anew(core.desk.at()))
+
+
+def _asks_for_lists(core: Core) -> bool:
+    """Who may place nothing has nothing to ask about, unless others' orders are shown to it."""
+    return not core.settings.read_only or core.orders.sees_others
 
 
 def link_changed(core: Core, *, up: bool) -> None:
     """1100, 1101 or 1102."""
     if not up:
         core.desk.recall_orders(Reason.LOST_LINK)
-    if core.owed.orders is not None and core.desk.open and not core.settings.read_only:
+    if core.owed.orders is not None and core.desk.open and _asks_for_lists(core):
+        core.orders.rounds += up  # what it lists is of this session's time, as on a new socket
         forget_owner(core)
         carry_out(core, core.orders.reconciliation.link(core.desk.at(), up=up))
 

@@ -72,6 +72,7 @@ class Orders:
     to_ask_owner: dict[IntentKey, Verdict] = field(default_factory=dict[IntentKey, Verdict])  # the first is asked about
     asked_owner: int = 0  # the token of the question that is out
     told: set[IntentKey] = field(default_factory=set[IntentKey])  # the client knows that these are in doubt
+    sees_others: bool = False  # this client is the master: TWS tells it of everybody's orders
     commissions: dict[str, None] = field(default_factory=dict[str, None])
 
     def away(self) -> set[int]:

@@ -1,6 +1,7 @@
 """What TWS told backstay is made into what a client would have been told, in every layout."""
 
 from decimal import Decimal
+from struct import pack
 
 import pytest
 
@@ -8,8 +9,8 @@ from backstay.protocol.framing import PREFIX_BYTES, fields
 from backstay.protocol.messages import order_status_client, response_key
 from backstay.protocol.order_fields import read_execution, read_order
 from backstay.protocol.responses import RESPONSES
-from backstay.protocol.rewriting import commission_execution, with_request_id, write_order_status
-from backstay.protocol.wire import bytes_field, scan, varint_field
+from backstay.protocol.rewriting import Filling, commission_execution, with_request_id, write_order_status
+from backstay.protocol.wire import DOUBLE, bytes_field, scan, varint_field
 
 EXECUTION, COMMISSION = 11, 59
 BLANKS = ("",) * 11
@@ -73,9 +74,20 @@ def test_a_commission_report_that_names_no_execution_is_about_none(payload, vers
 
 @pytest.mark.parametrize("version", [100, 130, 131, 176, 200, 201, 226])
 def test_an_order_status_of_ours_is_read_as_one_of_tws(version):
-    frame = write_order_status((7, 101), "Filled", (Decimal(3), Decimal("0.5")), perm_id=99, version=version)
+    frame = write_order_status(
+        (7, 101), "Filled", Filling(filled=Decimal(3), remaining=Decimal("0.5")), perm_id=99, version=version
+    )
     payload = frame[PREFIX_BYTES:]
     facts = read_order(payload, version)
     assert facts is not None
     assert (facts.client_id, facts.order_id, facts.status, facts.perm_id) == (7, 101, "Filled", 99)
     assert (response_key(payload, version), order_status_client(payload, version)) == (101, 7)
+
+
+def test_an_order_status_of_ours_tells_the_prices():
+    filling = Filling(filled=Decimal(3), remaining=Decimal(0), average_price=Decimal("1.25"), last_price=Decimal("1.5"))
+    told = write_order_status((7, 101), "Filled", filling, perm_id=99, version=200)[PREFIX_BYTES:]
+    assert told.split(b"\0")[3:9] == [b"3", b"0", b"1.25", b"99", b"0", b"1.5"]
+    body = write_order_status((7, 101), "Filled", filling, perm_id=99, version=226)[PREFIX_BYTES + 4 :]
+    doubles = {field: value for field, kind, value in scan(body) if kind == DOUBLE}
+    assert doubles == {5: pack("<d", 1.25), 8: pack("<d", 1.5)}

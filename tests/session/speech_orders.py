@@ -11,7 +11,7 @@ from backstay.protocol.framing import PREFIX_BYTES, PROTOBUF_OFFSET, raw, text_m
 from backstay.protocol.requests import REQUESTS
 from backstay.protocol.responses import RESPONSES
 from backstay.protocol.vocabulary import Request, Response
-from backstay.protocol.wire import bytes_field, varint_field
+from backstay.protocol.wire import bytes_field, double_field, varint_field
 from backstay.simulator.layout import Record, write
 from backstay.simulator.order_layouts import COMPLETED_ORDER, OPEN_ORDER
 
@@ -112,7 +112,9 @@ def status(version: int, told: Told) -> bytes:
 
 
 @lru_cache(4096)
-def execution(version: int, told: Told, exec_id: str, shares: int, *, key: int = -1, time: str = "") -> bytes:
+def execution(
+    version: int, told: Told, exec_id: str, shares: int, *, key: int = -1, time: str = "", price: str = ""
+) -> bytes:
     row = RESPONSES[11]
     if _is_raw(row, version):
         inner = varint_field(1, told.order_id) + bytes_field(2, exec_id.encode()) + bytes_field(4, ACCOUNT.encode())
@@ -122,10 +124,10 @@ def execution(version: int, told: Told, exec_id: str, shares: int, *, key: int =
             + varint_field(9, told.perm_id)
             + varint_field(10, told.client_id)
         )
-        inner += bytes_field(14, told.order_ref.encode())
+        inner += bytes_field(14, told.order_ref.encode()) + (double_field(8, float(price)) if price else b"")
         return raw(11 + PROTOBUF_OFFSET, varint_field(1, key % 2**64) + bytes_field(3, inner))
     blanks = ("",) * 11
-    values = (key, told.order_id, *blanks, exec_id, time, ACCOUNT, "", "", shares, "", told.perm_id, told.client_id)
+    values = (key, told.order_id, *blanks, exec_id, time, ACCOUNT, "", "", shares, price, told.perm_id, told.client_id)
     return text_message(version, 11, *_versioned(row, version, (*values, "", "", "", told.order_ref, "", "", "")))
 
 
