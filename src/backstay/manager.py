@@ -112,7 +112,7 @@ class Manager:
         for live in self._live.values():
             self.order(live.id, Event.DRAIN, STOPPING)
         seconds = self.config.lifecycle.drain_seconds + STOP_MARGIN_SECONDS
-        self.wait_until(lambda status: all(c.state == "stopped" for c in status.connections), seconds)
+        self.wait_until(lambda _: all(live.view.state == "stopped" for live in list(self._live.values())), seconds)
         root, self._root = self._root, None
         stopped = root is None or root.stop(timeout)
         self._library.close("the manager was stopped")

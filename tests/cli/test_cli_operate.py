@@ -12,6 +12,7 @@ from backstay.config import Config
 from backstay.control.vocabulary import COMMANDS
 from backstay.demo_client import QuoteClient
 from backstay.logs import EventLog
+from backstay.manager import Manager
 from backstay.metrics.events import EventRing
 from backstay.operations import HANDLERS
 
@@ -139,6 +140,14 @@ def test_a_reset_of_one_that_cannot_come_up_is_tried_and_told(place):
 
 def test_resuming_what_is_neither_there_nor_held_is_refused(place):
     assert place.run("resume", "nobody") == (1, "", "nobody: no connection 'nobody'\n")
+
+
+def test_a_daemon_with_a_held_connection_does_not_wait_for_it_to_end(place, monkeypatch):
+    assert place.run("pause", "one")[0] == 0
+    wait_until, waited = Manager.wait_until, []
+    monkeypatch.setattr(Manager, "wait_until", lambda *words: waited.append(wait_until(*words)))
+    place.daemon.stop()
+    assert waited == [True]
 
 
 def test_a_hold_survives_the_process(place):
