@@ -359,6 +359,20 @@ def test_a_ring_between_the_last_look_and_the_end_of_a_sleep_is_taken_in(monkeyp
     assert not inbox._bell.acquire(blocking=False)
 
 
+def test_a_message_that_comes_as_a_sleep_begins_is_seen_before_it():
+    """As above, a moment earlier: the reader has said that it sleeps, and has not looked a last time."""
+    inbox = Inbox()
+
+    class Token(deque[None]):
+        def append(self, mark: None) -> None:
+            super().append(mark)
+            inbox.post("come at this moment")
+
+    inbox._token = Token()
+    assert inbox.take() == "come at this moment"
+    assert not inbox._bell.acquire(blocking=False)
+
+
 def test_no_ring_is_lost_or_left_over_between_many_short_sleeps(fast_switching):
     """Deadlines that fall together with rings: the reader must neither hang nor spin."""
     inbox = Inbox()
