@@ -112,7 +112,18 @@ def broken_links(root: Path) -> list[str]:
     ]
 
 
-RULES = [long_modules, long_functions, notes_to_self, sleeps, missing_docstrings, broken_links]
+def shared_numbers(root: Path) -> list[str]:
+    """Decisions with the number of another one, or that call themselves by another number."""
+    seen: dict[str, Path] = {}
+    problems: list[str] = []
+    for path in sorted((root / "docs" / "decisions").glob("*.md")):
+        number = path.name.partition("-")[0]
+        if seen.setdefault(number, path) != path or not path.read_text(encoding="utf-8").startswith(f"# {number}"):
+            problems.append(str(path.relative_to(root)))
+    return problems
+
+
+RULES = [long_modules, long_functions, notes_to_self, sleeps, missing_docstrings, broken_links, shared_numbers]
 
 
 @pytest.mark.checkout
@@ -149,6 +160,7 @@ def long_function(lines: int) -> str:
         (missing_docstrings, "src/backstay/manager.py", "async def run():\n    return 1\n"),
         (broken_links, "README.md", "see [there](docs/there.md)\n"),
         (broken_links, "docs/here.md", "see [there](README.md#part)\n"),
+        (shared_numbers, "docs/decisions/0002-here.md", "# 0001 Here\n"),
     ],
 )
 def test_a_breach_of_the_rule_is_found(tmp_path: Path, rule, name: str, code: str):
