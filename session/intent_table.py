@@ -32,6 +32,9 @@ MAX_OPEN = 20_000
 MAX_CONCLUDED = 5_000
 """Concluded intents kept in memory, so that a late word of TWS on one is understood. The journal keeps its own."""
 
+MAX_ADOPTED = 5_000
+"""Intents with which an order that was placed elsewhere is not followed any more: they are for orders of ours."""
+
 MAX_ORDER_ID = 2**31 - 2
 """Highest order id (the next number means "not set"); a higher one that is seen does not move the floor."""
 
@@ -220,6 +223,17 @@ class IntentTable:
             return None
         return self._hear(intent, order_event(facts), at, facts=facts)
 
+    def adopt(self, facts: OrderFacts, at: Moment) -> bool:
+        """Follow an order that TWS shows as open and no record is of; it is never sent. False if there is one."""
+        assert facts.client_id is not None and facts.order_id is not None  # noqa: S101, PT018  # the caller has looked
+        key = IntentKey(self.connection, facts.client_id, facts.order_id)
+        if self._get(key) is not None or len(self._open) >= MAX_ADOPTED:
+            return False
+        order = PlacedOrder(order_id=key.order_id, order_ref=facts.order_ref, account=facts.account, look=facts.look)
+        live = Intent(key=key, order=order, payload=b"", version=0, state=IntentState.LIVE, perm_id=facts.perm_id)
+        self._keep(replace(live, changed_wall=at.wall))
+        return True
+
     def hear_execution(self, facts: ExecutionFacts, at: Moment) -> Moved | None:
         """A fill arrived; that it was the last one, only a status says."""
         intent = self._find(facts, facts.order_id)
@@ -238,9 +252,10 @@ class IntentTable:
     def take_page(self) -> JournalPage | None:
         """Everything that changed since the last page; None if nothing did."""
         changed = tuple(intent for key in self._unsaved if (intent := self._get(key)) is not None)
-        intents = tuple(intent for intent in changed if not (self.unheard and intent.is_concluded))
+        written = tuple(intent for intent in changed if intent.payload)  # of the others nothing was ever sent
+        intents = tuple(intent for intent in written if not (self.unheard and intent.is_concluded))
         marks = tuple(HighWater(self.connection, who, self._high[who]) for who in sorted(self._unsaved_high))
-        self._unsaved = {intent.key: None for intent in changed if self.unheard and intent.is_concluded}
+        self._unsaved = {intent.key: None for intent in written if self.unheard and intent.is_concluded}
         self._unsaved_high.clear()
         return JournalPage(intents, marks) if intents or marks else None
 

@@ -140,6 +140,10 @@ STATUS_EVENTS: dict[str, IntentEvent] = {
 an inactive order may have been rejected, and may as well be waiting for shares or for a change."""
 
 
+ENDS = (_E.FILLED, _E.CANCELLED)
+"""What is said of an order that works no longer."""
+
+
 def intent_step(state: IntentState, event: IntentEvent) -> IntentTransition:
     """The transition for this pair; raises `ImpossibleTransitionError` for a pair the table does not know."""
     try:

@@ -17,7 +17,7 @@ from backstay.protocol.messages import message_id
 from backstay.protocol.order_fields import read_execution, read_order
 from backstay.protocol.rewriting import commission_execution
 from backstay.session.error_news import EITHER_CODES
-from backstay.session.intents import STATUS_EVENTS, IntentEvent
+from backstay.session.intents import ENDS, STATUS_EVENTS
 from backstay.session.lifecycle import State
 from backstay.session.notices import SPEAKER, Notice
 from backstay.session.ordering import ask_anew
@@ -44,8 +44,6 @@ OF_ORDERS = frozenset(
 
 INACTIVE = "Inactive"
 """It works no longer, in whatever way it ended; or does not work for now, and then TWS lists it."""
-
-_ENDS = (IntentEvent.FILLED, IntentEvent.CANCELLED)
 
 
 def nobody_there(core: Core) -> None:
@@ -106,7 +104,7 @@ def _status(core: Core, payload: bytes) -> Slot | None:
     if facts is None:
         return None
     slot = ORDER_STATUS, f"{facts.client_id}.{facts.order_id}"
-    if STATUS_EVENTS.get(facts.status) in _ENDS or facts.status == INACTIVE:
+    if STATUS_EVENTS.get(facts.status) in ENDS or facts.status == INACTIVE:
         return slot
     core.owed.missed.pop(slot, None)  # it works again
     return None

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from backstay.protocol.framing import frame
-from backstay.protocol.order_fields import ExecutionFacts, read_execution, read_order
+from backstay.protocol.order_fields import ExecutionFacts, OrderFacts, read_execution, read_order
 from backstay.protocol.rewriting import commission_execution, with_request_id
-from backstay.session.intents import IntentState
+from backstay.session.intents import ENDS, IntentKey, IntentState, order_event
 from backstay.session.ordering import carry_out
 from backstay.session.orders import Journal, Orders, moment_of
 from backstay.session.reconcile import Phase, Source
 from backstay.session.verdicts import alarm, tell_ended
 from backstay.session.vocabulary import Deliver
-from backstay.session.watched import EXECUTION_END
+from backstay.session.watched import EXECUTION_END, OPEN_ORDER
 
 if TYPE_CHECKING:
     from backstay.session.core import Core
@@ -29,6 +29,10 @@ def hear_order(core: Core, payload: bytes, passed: bool) -> None:
         core.owed.ledger.preview_answered(facts.order_id)
     orders.reconciliation.hear_order(facts)
     moved = orders.table.hear_order(facts, core.desk.at())
+    if passed and _is_open_order_of(orders, facts) and orders.table.adopt(facts, core.desk.at()):
+        orders.note_endpoint(
+            IntentKey(orders.table.connection, orders.client_id, facts.order_id or 0), core.desk.endpoint
+        )
     if moved is None:
         return
     alarm(core, moved)
@@ -37,6 +41,13 @@ def hear_order(core: Core, payload: bytes, passed: bool) -> None:
         orders.ended.append(moved.after)
         if orders.reconciliation.phase is not Phase.ASKING:
             tell_ended(core)
+
+
+def _is_open_order_of(orders: Orders, facts: OrderFacts) -> bool:
+    """Whether the client is shown an order of its own at work; which ones were placed by us the journal knows."""
+    ours = facts.client_id == orders.client_id and bool(facts.order_id) and not facts.what_if
+    known = orders.journal in (Journal.OFF, Journal.OPEN)
+    return ours and known and facts.message_id == OPEN_ORDER and order_event(facts) not in ENDS
 
 
 def hear_execution(core: Core, payload: bytes, passed: bool) -> None:
@@ -54,8 +65,9 @@ def hear_execution(core: Core, payload: bytes, passed: bool) -> None:
     known = orders.table.get(facts.client_id, facts.order_id)
     if known is None and not passed and orders.journal in (Journal.ASKED, Journal.BROKEN):
         return  # it is listed again once the journal can say whether it was missed
-    of_this_round = known is not None and any(ended.key == known.key for ended in orders.ended)
-    is_open = known is not None and not known.is_concluded
+    is_ours = known is not None and bool(known.payload)  # of others, fills of before this session are no news
+    of_this_round = known is not None and is_ours and any(ended.key == known.key for ended in orders.ended)
+    is_open = known is not None and is_ours and not known.is_concluded
     missed = of_this_round or is_open or (orders.rounds > 1 and _was_watched(core, facts))
     moved = orders.table.hear_execution(facts, core.desk.at())
     is_new = orders.reconciliation.hear_execution(facts)

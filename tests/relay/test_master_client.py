@@ -1,4 +1,4 @@
-"""A master client hears fills of others that were made in a cut, each once with its cost; the owner hears them too."""
+"""What a cut has hidden of orders that a client sees without having placed them through backstay is told as well."""
 
 from __future__ import annotations
 
@@ -32,3 +32,27 @@ def test_fills_of_others_before_within_and_after_a_cut_reach_the_master_once(bui
             fills = Counter(payload.split(b"\0")[14] for payload in client.seen if payload.startswith(b"11\0"))
             assert len(fills) == 3
             assert set(fills.values()) == {1}
+
+
+def test_ends_of_orders_that_were_placed_before_backstay_was_there_are_told(build, simulator):
+    house = build(simulator.address)
+    client = house.client()
+    before = type(client)(simulator.address).connect(7)  # not through the relay
+    for order_id in (1, 2):
+        place(before, order_id)
+        await_status(before, order_id, "Submitted")
+    before.close()
+    simulator.wait_for(lambda state: state["clients"]["7"]["state"] == "closed")
+    client.connect(7)
+    client.send(5, 1)
+    client.expect(53)
+    simulator.faults.refuse()
+    simulator.faults.eof()
+    simulator.faults.fill_order(7, 1)
+    simulator.faults.cancel_order(7, 2)
+    simulator.faults.accept()
+    wanted = {(b"1", b"Filled"), (b"2", b"Cancelled")}
+    while wanted:
+        order_id, status, *_ = client.expect(3)
+        wanted.discard((order_id, status))
+    assert client.count(11) == 1

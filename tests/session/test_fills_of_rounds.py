@@ -7,12 +7,13 @@ from dataclasses import replace
 import pytest
 from script import Script, lose, with_settings
 from speech import ask, error, tell
-from speech_orders import Told, commission, completed_order, execution, status
+from speech_orders import Told, commission, completed_order, execution, open_order, status
 from test_ordering import V
 from test_orders_under_faults import fills_told, question
 
 from backstay.protocol.messages import body_fields, message_id
 from backstay.protocol.order_fields import read_execution
+from backstay.session import intent_table
 from backstay.session.vocabulary import Deliver, Timer
 
 THEIRS = Told(9, 70, 10, 4, "Submitted", client_id=99)
@@ -63,6 +64,69 @@ def test_nobody_else_is_told_fills_of_others():
 def test_the_master_is_told_what_was_filled_while_the_gateway_had_no_link():
     script = master().hear(error(V, -1, 1100)).hear(error(V, -1, 1102))
     assert len(fills_told(answer(script, "e.2.01"))) == 1
+
+
+# -- orders that were placed elsewhere ---------------------------------------------------------------------------------
+
+
+ELSEWHERE = Told(300, 44, 10, 0, "Submitted")
+
+
+def shown(*orders: Told, **settings) -> Script:
+    """TWS shows the client orders of its own that backstay has no record of."""
+    script = with_settings(**settings).ready()
+    return script.hear(*(open_order(V, order) + status(V, order) for order in orders))
+
+
+def ends(script: Script, completed: bytes = b"") -> list[bytes]:
+    """What is told behind a cut within which it has ended, and all has settled."""
+    script = lose(script).ring(Timer.RETRY, after=1.2).connect().hello().identify()
+    script.hear(tell(V, 49)).hear(tell(V, 53)).hear(tell(V, 53))
+    script.hear(completed + tell(V, 102))
+    script.hear(tell(V, 55, question(script)))
+    found = script.new
+    found += script.ring(Timer.RECONCILE, after=11.0).reconcile().new
+    told = [effect.data[4:] for effect in found if isinstance(effect, Deliver)]
+    return [payload for payload in told if b"1102" not in payload]
+
+
+def test_an_end_in_a_cut_of_an_order_that_was_placed_elsewhere_is_told():
+    filled = replace(ELSEWHERE, status="Filled", filled=10)
+    told = [body_fields(payload, V) for payload in ends(shown(ELSEWHERE), completed_order(V, filled))]
+    assert [fields[:3] for fields in told] == [[b"300", b"Filled", b"10"]]
+    over, inactive = ends(shown(ELSEWHERE))
+    assert b"2162" in over
+    assert body_fields(inactive, V)[1] == b"Inactive"
+
+
+def test_what_is_not_at_work_nor_of_this_client_is_not_followed():
+    others = (replace(ELSEWHERE, status="Filled"), replace(ELSEWHERE, client_id=99), replace(ELSEWHERE, order_id=0))
+    assert shown(*others).core.orders.table.open_intents() == ()
+    assert shown(ELSEWHERE, ELSEWHERE).core.orders.table.get(7, 300).perm_id == 44
+
+
+def test_old_fills_of_an_order_that_was_placed_elsewhere_are_not_told():
+    script = shown(ELSEWHERE)
+    long_ago = "19700101-00:00:00"
+    script = lose(script).ring(Timer.RETRY, after=1.2).connect().hello().identify()
+    script.hear(tell(V, 49)).hear(tell(V, 53)).hear(tell(V, 53))
+    script.hear(execution(V, ELSEWHERE, "e.1.01", 4, key=question(script), time=long_ago))
+    assert fills_told(script) == []
+
+
+def test_an_order_that_was_placed_elsewhere_gets_a_record_when_it_is_changed():
+    table = shown(ELSEWHERE).core.orders.table
+    table.take_page()
+    table.want_cancel(7, 300)
+    assert table.take_page() is None
+    script = shown(replace(ELSEWHERE, order_id=500)).ask(ask(V, 3, 500))
+    page = script.core.orders.table.take_page()
+    assert page is None or [one.changes for one in page.intents] == [1]
+
+
+def test_no_more_orders_of_elsewhere_are_followed_than_leave_room_for_ours(monkeypatch):
+    monkeypatch.setattr(intent_table, "MAX_ADOPTED", 1)
+    assert len(shown(ELSEWHERE, replace(ELSEWHERE, order_id=301)).core.orders.table.open_intents()) == 1
 
 
 # -- prices ------------------------------------------------------------------------------------------------------------
