@@ -76,9 +76,13 @@ class Upstream:
     drop_share: float = 0.0
     farm_up: bool = True
     swallowed: bool = False  # the client hung up, and part of what it had written is lost
+    life: int = field(init=False)
     pent_up: list[bytes] = field(default_factory=list)
     unread: list[bytes] = field(default_factory=list)
     streams: dict[tuple[int, int | None], bytes] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.life = self.world.book.lives
 
     @property
     def alive(self) -> bool:
@@ -129,7 +133,8 @@ class Upstream:
 
     def _left_over(self, data: bytes) -> bytes:
         """The socket is gone; of what was on its way TWS gets all, or a part that ends anywhere, or nothing."""
-        if self.swallowed or not self.started or self.frozen:
+        restarted = self.life != self.world.book.lives  # the process that had this socket is gone with it
+        if self.swallowed or not self.started or self.frozen or restarted:
             return b""
         arrives = self.chance.random()
         self.swallowed = arrives > 0.5
