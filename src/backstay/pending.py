@@ -9,7 +9,7 @@ from typing import Any
 
 from backstay.errors import BackstayError, MisuseError
 from backstay.library_words import blame, concludes, notice_of
-from backstay.protocol.events import Bars, Error, SnapshotEnd
+from backstay.protocol.events import Bars, Error, OpenOrder, SnapshotEnd
 from backstay.protocol.vocabulary import Kind, Request
 from backstay.session.notices import Notice
 
@@ -57,7 +57,7 @@ class Pending:
             self._rows.append(event)
         if final and message_id in self.ends:
             whole = self.kind is Kind.SNAPSHOT or self.request.id == HISTORICAL_TICKS
-            self._settle(self._rows if whole else next(iter(self._rows), None))
+            self._settle(_each_order_once(self._rows) if whole else next(iter(self._rows), None))
         elif len(self._rows) > MAX_ROWS:
             self.give_up(MisuseError(f"{self.name}: the answer has more than {MAX_ROWS} rows"))
 
@@ -92,3 +92,10 @@ class Pending:
             self.future.set_result(answer)
         except InvalidStateError:  # the application has given up meanwhile
             self.on_late(self)
+
+
+def _each_order_once(rows: list[Any]) -> list[Any]:
+    """What happens to an order while its list is on its way is told among the rows: the last word counts."""
+    if not rows or not isinstance(rows[0], OpenOrder):
+        return rows
+    return list({(one.perm_id, one.client_id, one.order_id): one for one in rows}.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from backstay.actors.connector import Connector
 from backstay.actors.traffic import Credit
 from backstay.deadlines import Deadlines
 from backstay.pending import Pending
+from backstay.protocol.events import SnapshotEnd
+from backstay.protocol.requests import REQUESTS
 from backstay.session.client_words import ClientAsked
 from backstay.session.core import Core
 from backstay.session.sieve import Sieve
@@ -143,3 +146,14 @@ def test_deadlines_act_in_their_order_and_not_at_all_when_cancelled():
     deadlines.add(0.0, again.set)
     assert again.wait(PATIENCE)
     deadlines.stop()
+
+
+def test_an_order_that_changes_while_it_is_listed_is_in_the_list_once_as_it_is_now():
+    def row(order_id: int, limit: float) -> events.OpenOrder:
+        return events.OpenOrder(order_id, AAPL, "BUY", Decimal(1), "LMT", limit, None, "DAY", "DU1", "", 7, order_id)
+
+    pending = Pending("open_orders", REQUESTS[5], key=None, values={})
+    pending.ends = frozenset({53})
+    for message_id, event in ((5, row(1, 1.0)), (5, row(2, 1.0)), (5, row(1, 2.0)), (53, SnapshotEnd(53, None))):
+        pending.take(message_id, event, final=message_id == 53)
+    assert [(one.order_id, one.limit_price) for one in pending.future.result()] == [(1, 2.0), (2, 1.0)]
