@@ -120,12 +120,12 @@ SHOWN_BY = {
     "half answers asked again": 40,
     "what was dropped not asked again": 29,
     "an order held while away": 17,
-    "silence believed before things have settled": 921,
+    "silence believed before things have settled": 1553,
     "sent again under a new id": 93,
     "order ids that fall": 47,
     "an order that TWS dropped is not missed": 89,
     "a cancel that was lost with its socket": 49,
-    "a cancel that TWS dropped": 921,
+    "a cancel that TWS dropped": 1009,
 }
 """Seeds that are looked at first, since those before them show nothing: time is all they save."""
 
