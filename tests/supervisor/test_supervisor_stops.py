@@ -156,6 +156,7 @@ def test_a_supervisor_that_hangs_is_cut_off_with_all_below_it(forest, monkeypatc
     threads["inner"].join(PATIENCE)
     assert not threads["inner"].is_alive()
     forest.diary.wait(lambda _: root.book.inner("inner").names() == ("a",))
+    forest.settle(root, "root/inner")
     assert [node.name for node in root.tree().children[0].children] == ["a"]
 
 
