@@ -144,9 +144,10 @@ class Forest:
         return ChildSpec(name, lambda context: Scripted.start(context, **hooks), **options)
 
     def settle(self, root: Root, path: str = "") -> None:
-        """Return when the supervisor at `path` has dealt with everything that came before."""
-        root.start_child(path, ChildSpec("settled", Scripted.start))
-        root.stop_child(path, "settled")
+        """Return when the root, and the supervisor at `path` behind it, have dealt with all that came before."""
+        for each in dict.fromkeys(("", path)):
+            root.start_child(each, ChildSpec("settled", Scripted.start))
+            root.stop_child(each, "settled")
 
 
 class ManualClock:

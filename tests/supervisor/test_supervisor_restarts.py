@@ -200,7 +200,6 @@ def test_a_supervisor_that_gave_up_is_started_afresh_by_its_own(forest):
     forest.life.wait_count(2)
     assert root.book.send("a", crash)
     forest.life.wait(lambda entries: entries.count(("begin", "b", 1)) == 2)
-    forest.settle(root)
     forest.settle(root, "root/inner")
     (node,) = root.tree().children
     assert (node.incarnation, node.restarts, [child.name for child in node.children]) == (2, 1, ["a", "b"])
