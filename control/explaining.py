@@ -280,7 +280,9 @@ def _explain_state(row: Mapping[str, Any], hold: Mapping[str, Any] | None, *, no
     planned = row.get("downtime", "")
     if planned and row["wanted"]:
         why = f"{why} No orders are taken before {planned}."
-    elif planned and state != "ready":
+    elif planned and state == "ready":
+        why, following = f"{why} No orders are taken: {planned}.", "Orders are taken again after it."
+    elif planned:
         return {
             "why": f"{planned[:1].upper()}{planned[1:]}: {reason or state}",
             "next": f"{following} No alarm is raised, and orders are taken again after it.",

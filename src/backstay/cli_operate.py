@@ -195,7 +195,7 @@ def _answer(turn: Turn, names: Sequence[str], *, everything: bool, find: Callabl
 
 
 def _operate(turn: Turn, client: ControlClient, names: Sequence[str], *, everything: bool) -> Answer:
-    found = client.status(timeout=ANSWER_SECONDS)
+    found = client.status(timeout=min(turn.timeout, ANSWER_SECONDS))
     rows = found["connections"]
     meant = _meant(with_held(found) if turn.command.lifts else rows, names, everything=everything)
     _make_sure(turn, [row["name"] for row in rows if row["name"] in meant and row["state"] in UP_STATES])

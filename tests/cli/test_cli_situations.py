@@ -478,3 +478,16 @@ def test_one_that_crashed_too_often_says_so_and_names_the_way_back():
 def test_the_help_names_the_commands_that_answer(run):
     _, said = run("--help")
     assert all(f" {name} " in said for name in ("status", "explain", "doctor"))
+
+
+def test_one_that_works_in_planned_downtime_says_that_no_orders_are_taken():
+    row = {
+        "name": "a",
+        "state": "ready",
+        "reason": "",
+        "wanted": False,
+        "downtime": "planned downtime from 23:40 to 00:10 UTC",
+    }
+    told = explain(row, None, now=0.0)
+    assert told["why"] == "It works. No orders are taken: planned downtime from 23:40 to 00:10 UTC."
+    assert told["next"] == "Orders are taken again after it."

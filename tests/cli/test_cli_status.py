@@ -175,10 +175,11 @@ def test_no_daemon_is_told_with_code_4(command, options):
         assert (ended.stdout, ended.stderr) == ("", f"backstay: {text}; backstay doctor looks for the reason\n")
 
 
-def test_a_daemon_that_says_nothing_is_told_with_code_5(tmp_path, command):
+@pytest.mark.parametrize("words", [("status",), ("restart", "one"), ("pause", "one", "--no-wait")], ids=" ".join)
+def test_a_daemon_that_says_nothing_is_told_with_code_5(tmp_path, command, words):
     with_silence = answering(tmp_path / "backstay.sock", None)
     next(with_silence)
-    ended = command("status", "--timeout", "0.2")
+    ended = command(*words, "--timeout", "0.2")
     assert (ended.returncode, ended.stderr) == (5, "backstay: no answer within 0.2 s from backstay.sock\n")
     next(with_silence, None)
 
