@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from journal_desk import PATIENCE, Answers, Desk
+from journal_desk import PATIENCE
 from journal_orders import ME, intent, page
 
 from backstay.actors import journal as journal_module
@@ -24,24 +24,6 @@ from backstay.session.intents import IntentState, JournalPage, Outcome
 from backstay.supervisor.messages import ExitKind
 from backstay.supervisor.specs import ChildSpec, SupervisorSpec
 from backstay.supervisor.supervisor import start_root
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "orders.db"
-
-
-@pytest.fixture
-def answers():
-    return Answers()
-
-
-@pytest.fixture
-def desk():
-    made = Desk()
-    yield made
-    if made.actor is not None:
-        made.stop()
 
 
 class Scripted(JournalStore):

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from journal_desk import Answers, Desk
 from journal_orders import page
 
 from backstay.actors.journal import TEND_SECONDS, Keep, Kept, NotKept, Recall
@@ -22,24 +21,6 @@ db.execute("BEGIN EXCLUSIVE")
 print("held", flush=True)
 sys.stdin.read()
 """
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "orders.db"
-
-
-@pytest.fixture
-def answers():
-    return Answers()
-
-
-@pytest.fixture
-def desk():
-    made = Desk()
-    yield made
-    if made.actor is not None:
-        made.stop()
 
 
 @pytest.fixture

@@ -21,11 +21,6 @@ DONE = {"state": IntentState.DONE, "outcome": Outcome.FILLED}
 
 
 @pytest.fixture
-def path(tmp_path):
-    return tmp_path / "orders.db"
-
-
-@pytest.fixture
 def store(path):
     made = JournalStore(path)
     made.open()

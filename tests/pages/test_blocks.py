@@ -24,7 +24,7 @@ PAGES = sorted(DOCS.rglob("*.md"))
 BIN = Path(sys.executable).parent
 SECONDS = 60.0
 
-pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="reads pages of the source tree")
+pytestmark = pytest.mark.checkout
 
 
 class Kind(NamedTuple):
