@@ -268,6 +268,7 @@ _CATEGORIES = {
 _OF_THE_LINE = frozenset({_LOST, _DATA_LOST, _DATA_KEPT, _WHO, _FATAL})
 
 _PORT = re.compile(r"(\d{1,5})\D*$")
+_STATE = re.compile(r"\bstate: *([A-Za-z]+)")
 
 
 def code_info(code: int) -> Code:
@@ -321,6 +322,12 @@ def moved_port(text: str) -> int | None:
     found = _PORT.search(text)
     port = int(found[1]) if found else 0
     return port if 0 < port < 65536 else None
+
+
+def order_state(text: str) -> str:
+    """Return the status of the order that the text of code 10148 names; empty when it names none."""
+    found = _STATE.search(text)
+    return found[1] if found else ""
 
 
 USUAL_CANCEL_CODES = frozenset({300})

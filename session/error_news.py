@@ -19,7 +19,7 @@ from backstay.session.again import DUPLICATE_CODES
 from backstay.session.causes import Cause
 from backstay.session.endpoints import Moved
 from backstay.session.lifecycle import Event, Link, State
-from backstay.session.order_news import hear_error, hear_refusal
+from backstay.session.order_news import hear_error, hear_refusal, hear_too_late
 from backstay.session.ordering import link_changed
 from backstay.session.repair import (
     FARM_CODES,
@@ -66,6 +66,7 @@ def hear_code(core: Core, payload: bytes, passed: bool) -> None:
             core.desk.firsts.heard(entry, core.now)
     elif error.code in CANCEL_TOO_LATE:
         core.owed.ledger.cancel_answered(error.id)
+        hear_too_late(core, error)
 
 
 def hear_error_on_key(core: Core, error: ErrorMessage) -> None:
@@ -88,6 +89,8 @@ def hear_error_on_key(core: Core, error: ErrorMessage) -> None:
             hear_error(core, error.id, error.code)
             count_word(core.desk, error.id, error.code)
         ledger.cancel_answered(error.id)
+    if error.code in CANCEL_TOO_LATE:
+        hear_too_late(core, error)
     if means_order or (error.code in RENEW_SECONDS and renew_on(core, error)):
         return
     for entry in ledger.note_error(error.id, error.code):

@@ -257,6 +257,12 @@ def order_event(facts: OrderFacts) -> IntentEvent:
     return event
 
 
+def end_of(status: str) -> IntentEvent:
+    """What it says of an order that lists show no more, that TWS has called it so: TWS has had it, at the least."""
+    event = STATUS_EVENTS.get(status)
+    return event if event in ENDS else IntentEvent.OVER
+
+
 def error_event(intent: Intent, code: int) -> IntentEvent | None:
     """What an error on the id of an order says of it; None for a warning, and for anything said of a change.
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from backstay.protocol.codes import order_state
 from backstay.protocol.framing import frame
 from backstay.protocol.order_fields import ExecutionFacts, OrderFacts, read_execution, read_order
 from backstay.protocol.rewriting import commission_execution, with_request_id
-from backstay.session.intents import ENDS, IntentKey, IntentState, order_event
+from backstay.session.intents import ENDS, IntentKey, IntentState, end_of, order_event
 from backstay.session.ordering import carry_out
 from backstay.session.orders import Journal, Orders, moment_of
 from backstay.session.reconcile import Phase, Source
@@ -16,6 +17,7 @@ from backstay.session.vocabulary import Deliver
 from backstay.session.watched import EXECUTION_END, OPEN_ORDER
 
 if TYPE_CHECKING:
+    from backstay.protocol.errors import ErrorMessage
     from backstay.session.core import Core
 
 
@@ -124,3 +126,16 @@ def hear_error(core: Core, order_id: int, code: int) -> None:
     moved = orders.table.hear_error(orders.client_id, order_id, code, at=core.desk.at())
     if moved is not None and moved.after.state is IntentState.IN_DOUBT:
         orders.reconciliation.doubt(core.desk.at(), moved.after.written_at)
+
+
+def hear_too_late(core: Core, error: ErrorMessage) -> None:
+    """A cancel came too late. An order that we take for one at work has ended, then: a round finds out more of it.
+
+    Until its lists are there, the word concludes nothing: they have the fills that the client is to be told first.
+    """
+    orders = core.owed.orders
+    intent = orders.table.get(orders.client_id, error.id) if orders is not None else None
+    if orders is None or intent is None or intent.is_concluded:
+        return
+    orders.note_end(intent.key, end_of(order_state(error.text)))
+    orders.reconciliation.doubt(core.desk.at(), intent.written_at)

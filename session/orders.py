@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from backstay.protocol.order_fields import read_placed
 from backstay.session.evidence import Verdict
 from backstay.session.intent_table import IntentTable
-from backstay.session.intents import AWAY, Intent, IntentKey, JournalPage, Moment, Moved, PlaceRefusal
+from backstay.session.intents import AWAY, Intent, IntentEvent, IntentKey, JournalPage, Moment, Moved, PlaceRefusal
 from backstay.session.pacing import Item
 from backstay.session.reasons import Reason
 from backstay.session.reconcile import Phase, ReconcileSettings, Reconciliation
@@ -24,7 +24,7 @@ FIRST_RESERVED_ID = 2**31 - 1_000_000
 """Request ids from here on are backstay's own; clients count from small numbers up."""
 
 MAX_SENT = 20_000
-"""Orders of which it is remembered through which endpoint they were sent; as many as ids."""
+"""Orders of which it is remembered through which endpoint they were sent, or which end TWS named; as many as ids."""
 
 MAX_COMMISSIONS = 50_000
 """Commission reports remembered as told; as many as fills."""
@@ -69,6 +69,7 @@ class Orders:
     ended: list[Intent] = field(default_factory=list[Intent])  # in this round, and the client has not seen it
     mismatches: int = 0  # of the table, counted so far
     sent_through: dict[IntentKey, tuple[str, int]] = field(default_factory=dict[IntentKey, tuple[str, int]])
+    ends_named: dict[IntentKey, IntentEvent] = field(default_factory=dict[IntentKey, IntentEvent])
     to_ask_owner: dict[IntentKey, Verdict] = field(default_factory=dict[IntentKey, Verdict])  # the first is asked about
     asked_owner: int = 0  # the token of the question that is out
     told: set[IntentKey] = field(default_factory=set[IntentKey])  # the client knows that these are in doubt
@@ -138,10 +139,17 @@ class Orders:
 
     def note_endpoint(self, key: IntentKey, endpoint: tuple[str, int]) -> None:
         """This order is about to be sent there."""
+        self.ends_named.pop(key, None)
         self.sent_through.pop(key, None)
         self.sent_through[key] = endpoint
         if len(self.sent_through) > MAX_SENT:
             del self.sent_through[next(iter(self.sent_through))]
+
+    def note_end(self, key: IntentKey, event: IntentEvent) -> None:
+        """TWS has named this end of an order in passing; what is written of it later makes that old."""
+        self.ends_named[key] = event
+        if len(self.ends_named) > MAX_SENT:
+            del self.ends_named[next(iter(self.ends_named))]
 
     def endpoint_moved(self, before: tuple[str, int], after: tuple[str, int]) -> None:
         """The same gateway is somewhere else now."""

@@ -60,6 +60,8 @@ def take_verdicts(core: Core, judged: Judged) -> None:
 
 def _let_count(core: Core, verdict: Verdict) -> None:
     orders, event = core.orders, VERDICT_EVENTS[verdict.kind]
+    if verdict.kind in ABSENT:  # no list says how it ended, but an answer to its cancel may have
+        event = orders.ends_named.pop(verdict.key, event)
     if event is None:
         return
     moved = orders.table.apply(verdict.key, event, core.desk.at(), perm_id=verdict.perm_id)

@@ -52,6 +52,7 @@ class Book:
         self.executions: list[Execution] = []
         self.ledgers = {account: Ledger(settings.cash) for account in settings.accounts}
         self.upstream_up = True
+        self._before_today = 0
         self._settings = settings
         self._market = market
         self._news = news
@@ -74,6 +75,20 @@ class Book:
     def live(self, client_id: int | None = None) -> list[Order]:
         """Return live orders, of one client or all."""
         return [order for order in self if order.live and client_id in (None, order.client_id)]
+
+    def completed(self) -> list[Order]:
+        """Return the orders that ended today."""
+        return [order for order in self if not order.live and not order.old]
+
+    def fills(self) -> list[Execution]:
+        """Return the executions of today."""
+        return self.executions[self._before_today :]
+
+    def next_day(self) -> None:
+        """Let what has ended and filled so far be of yesterday."""
+        self._before_today = len(self.executions)
+        for order in self.completed():
+            order.old = True
 
     def next_id(self, client_id: int) -> int:
         """Return the next order id a client may use."""

@@ -84,6 +84,11 @@ class OrderFaults(FaultGroup):
             bind_manual(session, order)
         book.add_manual(order)
 
+    @command
+    def next_day(self) -> None:
+        """Begin a new day: TWS lists completed orders and executions of before no more."""
+        self.world.book.next_day()
+
     def reject_order(self, order_id: int) -> None:
         """Refuse an order that is to be rejected."""
         if self.orders_to_reject > 0:

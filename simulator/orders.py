@@ -31,7 +31,8 @@ class Order:
 
     ``record`` is what the client wrote, so that it can be echoed. ``placements`` counts the placeOrder messages that
     arrived for it: one more per modification, and the proof when an order was sent twice. While ``silent``, nobody is
-    told about it. A ``manual`` order was entered by a person in TWS; its order id is 0 until it is bound.
+    told about it. One that ended on an earlier day is ``old``, and listed no more. A ``manual`` order was entered by a
+    person in TWS; its order id is 0 until it is bound.
     """
 
     client_id: int
@@ -49,6 +50,7 @@ class Order:
     last_price: float = 0.0
     placements: int = 1
     completed_time: str = ""
+    old: bool = False
 
     @property
     def live(self) -> bool:

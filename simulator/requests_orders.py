@@ -228,8 +228,8 @@ def req_auto_open_orders(session: "Session", fields: Fields) -> None:
 def req_completed_orders(session: "Session", fields: Fields) -> None:
     """Show orders that filled or were cancelled."""
     api_only = fields.flag()
-    for order in session.world.book:
-        if not order.live and not (api_only and order.manual):
+    for order in session.world.book.completed():
+        if not (api_only and order.manual):
             news.send_completed(session, order)
     session.send(102)
 
@@ -243,7 +243,7 @@ def req_executions(session: "Session", fields: Fields) -> None:
     if session.version >= 200:  # days to look back, and a list of dates
         fields.skip()
         fields.skip(fields.integer())
-    for execution in session.world.book.executions:
+    for execution in session.world.book.fills():
         if client_id in (0, execution.order.client_id) and _passes(execution, wanted, since):
             news.send_execution(session, request_id, execution)
             news.send_commission(session, execution)

@@ -1,8 +1,8 @@
 """What both foreign client programs share: one JSON object a line to the test and from it, and what has ticked.
 
 Said: ready, next_valid_id, error, disconnected, all_ticked, report, placed, order, execution, commission, bye.
-Understood: {"do": "report"}, {"do": "mark"}, {"do": "order"}, {"do": "quit"}. A 1100 counts as a mark: all_ticked then
-means ticked again after the loss.
+Understood: {"do": "report"}, {"do": "mark"}, {"do": "order"}, {"do": "cancel"}, {"do": "quit"}. A 1100 counts as a
+mark: all_ticked then means ticked again after the loss.
 """
 
 import argparse

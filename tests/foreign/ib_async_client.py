@@ -34,6 +34,7 @@ class Application:
             "mark": self._ticks.mark,
             "order": self._order,
             "order and change": self._order_and_change,
+            "cancel": self._cancel,
             "quit": self._quit,
         }
         self._speech.listen({name: _in_loop(loop, command) for name, command in commands.items()})
@@ -95,6 +96,10 @@ class Application:
         trade = self._order()
         trade.order.lmtPrice = 2.0
         self._ib.placeOrder(trade.contract, trade.order)
+
+    def _cancel(self) -> None:
+        for order in self._ib.openOrders():
+            self._ib.cancelOrder(order)
 
     def _status(self, trade: Trade) -> None:
         self._speech.say("order", id=trade.order.orderId, status=trade.orderStatus.status, done=trade.isDone())

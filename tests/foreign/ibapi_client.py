@@ -9,6 +9,7 @@ from ibapi.commission_and_fees_report import CommissionAndFeesReport
 from ibapi.contract import Contract
 from ibapi.execution import Execution
 from ibapi.order import Order
+from ibapi.order_cancel import OrderCancel
 from ibapi.wrapper import EWrapper
 
 FIRST_REQUEST_ID = 1001  # apart from the order ids, so that an error's id says what it is about
@@ -30,7 +31,13 @@ class Application(EWrapper, EClient):
     def live(self, host: str, port: int, client_id: int) -> None:
         """Connect and run to the end; one connection, no second try."""
         self._speech.listen(
-            {"report": self._ticks.report, "mark": self._ticks.mark, "order": self._order, "quit": self._quit},
+            {
+                "report": self._ticks.report,
+                "mark": self._ticks.mark,
+                "order": self._order,
+                "cancel": self._cancel,
+                "quit": self._quit,
+            },
         )
         self.connect(host, port, client_id)
         self.run()
@@ -96,6 +103,9 @@ class Application(EWrapper, EClient):
         key, self._next_order_id = self._next_order_id, self._next_order_id + 1
         self._speech.say("placed", id=key)
         self.placeOrder(key, contract("AAPL"), order)
+
+    def _cancel(self) -> None:
+        self.cancelOrder(self._next_order_id - 1, OrderCancel())
 
     def _quit(self) -> None:
         self._quitting.set()

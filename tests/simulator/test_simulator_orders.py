@@ -257,6 +257,20 @@ def test_the_socket_may_end_with_the_order(simulator, dial):
     assert open_ids(back) == [1]
 
 
+def test_what_ended_on_an_earlier_day_is_listed_no_more_and_known_all_the_same(simulator, dial):
+    client = dial(simulator).ready().place(1).place(2)
+    assert statuses(client, 2) == [("1", "Submitted"), ("2", "Submitted")]
+    simulator.faults.fill_order(1, 1)
+    simulator.faults.next_day()
+    client.send(99, 0)
+    assert client.rows(101, 102) == []
+    client.send(7, 77, 0, *[""] * 6, 0, 0)
+    assert client.rows(11, 55) == []
+    client.send(4, 1, *CANCEL_TAIL)
+    assert client.error(10148)[1].endswith("state: Filled.")
+    assert open_ids(client) == [2]
+
+
 def test_orders_wait_while_ib_is_away(simulator, dial):
     client = dial(simulator).ready().place(1)
     client.read(3)
