@@ -264,8 +264,7 @@ def test_what_ended_on_an_earlier_day_is_listed_no_more_and_known_all_the_same(s
     simulator.faults.next_day()
     client.send(99, 0)
     assert client.rows(101, 102) == []
-    client.send(7, 77, 0, *[""] * 6, 0, 0)
-    assert client.rows(11, 55) == []
+    assert executions(client, 77) == []
     client.send(4, 1, *CANCEL_TAIL)
     assert client.error(10148)[1].endswith("state: Filled.")
     assert open_ids(client) == [2]
