@@ -147,7 +147,8 @@ COMMANDS = {
     ),
     "events": Command(
         "Tell what has happened, and with --follow what happens.",
-        "The daemon keeps the last thousand events of its life. What each means is in docs/events.md.",
+        "The last thousand, also of earlier lives of the daemon; with --since all of that time, days as a rule. What "
+        " each means is in docs/events.md.",
     ),
     "explain": Command(
         "Say why a connection is as it is, what happens next, and what a person can do.",

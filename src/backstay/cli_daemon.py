@@ -11,6 +11,7 @@ from backstay.commands import Argument, Option, UsageError, complain, say
 from backstay.control.vocabulary import CONFIG_VARIABLE, DEFAULT_CONFIG, Exit
 
 if TYPE_CHECKING:
+    from backstay.config import Config
     from backstay.config_sections import HttpConfig
 
 DEFAULT_LISTEN = "127.0.0.1:4002"
@@ -59,7 +60,7 @@ def check(
     """Judge a configuration, under the present environment, without running it.
 
     Tells every problem at once, one line each on stderr: file or variable, key, reason. Exit code 1 if there is any.
-    A certificate for HTTPS is read with its key.
+    A certificate for HTTPS is read with its key. Files that another daemon uses now are told, too.
     """
     from backstay.config import load  # noqa: PLC0415  # as above
     from backstay.errors import ConfigError  # noqa: PLC0415
@@ -67,6 +68,7 @@ def check(
     try:
         config = load(file, os.environ)
         _look_at_certificate(file, config.http)
+        _look_at_claims(file, config)
     except ConfigError as error:
         if as_json:
             problems = [{"origin": one.origin, "key": one.key, "reason": one.reason} for one in error.problems]
@@ -92,6 +94,17 @@ def _look_at_certificate(file: Path, http: HttpConfig) -> None:
 
     if reason := Certificate(http.certificate, http.key).problem():
         raise ConfigError([Problem(str(file), "http.certificate", reason)])
+
+
+def _look_at_claims(file: Path, config: Config) -> None:
+    """Raise ConfigError for files that the daemon of another configuration uses."""
+    from backstay.claims import taken_by_another  # noqa: PLC0415  # as above
+    from backstay.errors import ConfigError, Problem  # noqa: PLC0415
+
+    files = {"journal.path": config.journal.path, "control.holds": config.control.holds}
+    found = {key: taken_by_another(path, config.control.socket) for key, path in files.items()}
+    if problems := [Problem(str(file), key, reason) for key, reason in found.items() if reason]:
+        raise ConfigError(problems)
 
 
 def simulator(

@@ -28,7 +28,8 @@ def doctor(
         int, Option("--client-id", metavar="N", least=0, text="The client id to look at gateways with.")
     ] = CLIENT_ID,
     timeout: Annotated[
-        float, Option("--timeout", metavar="SECONDS", least=0.1, text="How long each step of a look may take.")
+        float,
+        Option("--timeout", metavar="SECONDS", least=0.1, text="How long each step or answer may take."),
     ] = 5.0,
     as_json: Annotated[bool, Option("--json", text="JSON on stdout; keys are stable.")] = False,
 ) -> int:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from backstay._version import __version__
 from backstay.actors.turnstile import PROCESS_TURNSTILE
+from backstay.claims import claim
 from backstay.config import Config
 from backstay.doors import Doors, Server
 from backstay.errors import StartError
@@ -87,6 +88,7 @@ class Daemon:
             stops.callback(self._doors.close)
             self._certificate()  # so that one that cannot be used ends the start
             self._doors.open()
+            stops.callback(claim("control.holds", self.config.control.holds, self.config.control.socket).release)
             self._holds.load()
             stops.callback(self._stop_manager)
             self.manager.start()

@@ -12,6 +12,7 @@ from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
+from backstay.claims import taken_by_another
 from backstay.config import ClientIds, Config
 from backstay.control.client import ControlClient, ControlError, UnreachableError, is_there
 from backstay.control.explaining import CLOCK_HELP, CLOCK_SECONDS, HELP_BY_CAUSE, JOURNAL_HELP, READ_ONLY_HELP
@@ -20,8 +21,6 @@ from backstay.errors import ConfigError, StartError
 from backstay.holds import Holds
 from backstay.metrics.listening import Address, ListenError, open_listener
 from backstay.session.calendar import Downtime, Planned, look_up
-
-DAEMON_SECONDS = 5.0
 
 ROOM_BYTES = 16 * 1024 * 1024
 """Less is a disk about to be full: the journal of a busy day has a few MiB, and SQLite needs as much again at times."""
@@ -48,7 +47,7 @@ def examine(
     seconds: float,
     find: Callable[[], ControlClient | None] = lambda: None,
 ) -> Iterator[Finding]:
-    """All findings, as they are made. `seconds`: for each step of each look at a gateway.
+    """All findings, as they are made. `seconds`: for each step at a gateway, and each answer of the daemon.
 
     `find`: the daemon that may run beside a configuration that cannot be read.
     """
@@ -58,11 +57,11 @@ def examine(
         for problem in error.problems:
             yield Finding("configuration", ok=False, text=str(problem), todo=(CHECK_HELP,))
         if (client := find()) is not None:  # one that was started before the file broke
-            yield from _daemon(client)
+            yield from _daemon(client, seconds)
         return
     yield Finding("configuration", ok=True, text="can be used")
     yield from _files(config)
-    yield from _daemon(ControlClient(config.control.socket), config)
+    yield from _daemon(ControlClient(config.control.socket), seconds, config)
     yield from _shared(config)
     for name in config.gateways:
         yield from _endpoints(config, name, client_id=client_id, seconds=seconds)
@@ -89,16 +88,26 @@ def _excused(found: Finding, planned: Planned) -> Finding:
 
 
 def _files(config: Config) -> Iterator[Finding]:
+    socket = config.control.socket
+    looks: tuple[tuple[Callable[[Path], str], str], ...] = (
+        (_unwritable, "Give the daemon's user the right to write there, or name another place."),
+        (lambda path: _no_room(path.parent), "Make room there, or name another place."),
+        (lambda path: taken_by_another(path, socket), "Name another file, or end the other daemon."),
+        (lambda path: _damage(path) if path == config.control.holds else "", "Look at it and mend it, or remove it."),
+    )
     for check, path in (("journal", config.journal.path), ("control.holds", config.control.holds)):
-        trouble = _unwritable(path) or _no_room(path.parent) or (_damage(path) if path == config.control.holds else "")
-        help_ = "Make room there, give the daemon's user the right to write there, or name another place."
-        todo = (help_,) if trouble else ()
-        yield Finding(check, ok=not trouble, text=trouble or f"{path} can be written", todo=todo)
+        found = next(((trouble, todo) for look, todo in looks if (trouble := look(path))), None)
+        if found is None:
+            yield Finding(check, ok=True, text=f"{path} can be written")
+        else:
+            yield Finding(check, ok=False, text=found[0], todo=(found[1],))
 
 
 def _unwritable(path: Path) -> str:
     if not path.parent.is_dir():
         return f"{path.parent} is no folder"
+    if path.is_dir():
+        return f"{path} is a folder"
     if path.exists():
         return "" if os.access(path, os.W_OK) else f"{path} cannot be written"
     return "" if os.access(path.parent, os.W_OK | os.X_OK) else f"nothing can be written into {path.parent}"
@@ -117,9 +126,9 @@ def _no_room(folder: Path) -> str:
     return f"only {free // 1024} KiB are free in {folder}" if free < ROOM_BYTES else ""
 
 
-def _daemon(client: ControlClient, config: Config | None = None) -> Iterator[Finding]:
+def _daemon(client: ControlClient, seconds: float, config: Config | None = None) -> Iterator[Finding]:
     try:
-        status = client.status(timeout=DAEMON_SECONDS)
+        status = client.status(timeout=seconds)
     except UnreachableError as error:
         yield _away(Path(client.path), str(error))
         if config is not None:
@@ -134,9 +143,9 @@ def _daemon(client: ControlClient, config: Config | None = None) -> Iterator[Fin
             "orders", ok=False, text=f"are refused, they cannot be written down: {journal}", todo=JOURNAL_HELP
         )
     for row in status["connections"]:
-        yield _connection(client, row)
+        yield _connection(client, row, seconds)
     for row in status.get("absent", ()):
-        yield replace(_connection(client, row), ok=False)
+        yield replace(_connection(client, row, seconds), ok=False)
 
 
 def _away(path: Path, why: str) -> Finding:
@@ -149,10 +158,10 @@ def _away(path: Path, why: str) -> Finding:
     return Finding("daemon", ok=False, text=text, todo=todo)
 
 
-def _connection(client: ControlClient, row: Mapping[str, Any]) -> Finding:
+def _connection(client: ControlClient, row: Mapping[str, Any], seconds: float) -> Finding:
     check = f"connection {row['name']}"
     try:
-        told = client.command("explain", {"name": row["name"]}, timeout=DAEMON_SECONDS)
+        told = client.command("explain", {"name": row["name"]}, timeout=seconds)
     except ControlError as error:
         return Finding(check, ok=False, text=str(error))
     ok = not row["wanted"] or (row["state"] == "ready" and not told["todo"])

@@ -58,6 +58,7 @@ GROUPS: Mapping[str, Mapping[str, Row]] = {
         "stopping": Row("It has been told to stop.", "reason"),
         "stopped": Row("Nothing is left; the last line."),
         "lines_dropped": Row("So many lines could not be written: nobody read the log.", "count", "warning"),
+        "events_not_kept": Row("Events are not kept on disk, to be known after a restart.", "reason", "warning"),
         "log_failed": Row("An event had a value that cannot be printed.", "about error", "error"),
         "sink_failed": Row(
             "A function that takes what arrives on a connection failed at some of it; nobody else did.",
@@ -255,7 +256,8 @@ Written by `python -m backstay.event_names` from [`event_names.py`](../src/backs
 
 Each is one line in the log, with `time`, `level`, `event` and the fields below; those that are empty are left out.
 Events of level info and above are also told by `backstay events` and by `/api/v1/events`, without tracebacks. Account
-numbers are masked in every field.
+numbers are masked in every field. These are kept in two files of 2 MiB beside the journal, `backstay.db.events` and
+`backstay.db.events.1`, and known again after a restart.
 """
 
 

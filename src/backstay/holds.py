@@ -18,6 +18,9 @@ from backstay.errors import StartError
 
 UP, PAUSED, DRAINED = "up", "paused", "drained"
 
+MODE = 0o600
+"""Reasons are for those who operate the daemon."""
+
 MAX_HOLDS = 10_000
 """More connections than one daemon has; a script that holds what does not exist must not fill the disk."""
 
@@ -87,7 +90,8 @@ class Holds:
         text = json.dumps({"schema": 1, "held": {name: asdict(hold) for name, hold in held.items()}}, indent=1)
         beside = self._path.with_name(f"{self._path.name}.new")
         try:
-            with beside.open("w", encoding="utf-8") as file:
+            beside.unlink(missing_ok=True)
+            with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE), "w", encoding="utf-8") as file:
                 file.write(f"{text}\n")
                 file.flush()
                 os.fsync(file.fileno())

@@ -15,7 +15,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, TextIO, cast
+from typing import Any, Protocol, TextIO, cast
 
 from backstay.config import LogConfig
 from backstay.event_names import EVENTS
@@ -41,11 +41,23 @@ def level_of(event: str, fields: Mapping[str, Any]) -> str:
     return row.level_of(fields) if row is not None else "info"
 
 
+class Stream(Protocol):
+    """What lines are written to. Both may raise OSError, or ValueError once it is closed."""
+
+    def write(self, text: str, /) -> object:
+        """Take this text."""
+        ...
+
+    def flush(self) -> object:
+        """Let go of it."""
+        ...
+
+
 class LineWriter:
     """Writes lines to a stream from a thread of its own. `write` never blocks; any thread."""
 
-    def __init__(self, stream: TextIO, loss: Callable[[int], str], limit: int = QUEUE_LINES) -> None:
-        """Write to `stream`; `loss` makes the line that tells how many others could not be written."""
+    def __init__(self, stream: Stream, loss: Callable[[int], str] | None, limit: int = QUEUE_LINES) -> None:
+        """Write to `stream`; `loss`, if there is one, makes the line that tells how many others were lost."""
         self._stream = stream
         self._loss = loss
         self._limit = limit
@@ -76,7 +88,7 @@ class LineWriter:
         told = 0
         while lines := self._take():
             lost, told = self.dropped - told, self.dropped
-            if lost:
+            if lost and self._loss is not None:
                 lines.append(self._loss(lost))
             try:
                 self._stream.write("".join(f"{line}\n" for line in lines))

@@ -241,17 +241,13 @@ class Operations:
         """The last events, oldest first."""
         _only(arguments, "seconds")
         seconds = arguments.get("seconds")
-        since = 0.0
-        if seconds is not None:
-            if not isinstance(seconds, int | float) or isinstance(seconds, bool):
-                raise _error("bad_request", "seconds must be a number")
-            since = time.time() - seconds
-        found, _ = self._events.since(0)
-        events = [
-            {"number": one.number, "wall": one.wall, "event": one.name, **one.fields}
-            for one in found
-            if one.wall >= since
-        ]
+        if seconds is None:
+            found, _ = self._events.since(0)
+        elif isinstance(seconds, int | float) and not isinstance(seconds, bool):
+            found = tuple(self._events.of(time.time() - seconds))
+        else:
+            raise _error("bad_request", "seconds must be a number")
+        events = [{"number": one.number, "wall": one.wall, "event": one.name, **one.fields} for one in found]
         return {"schema": SCHEMA, "events": events, "last": self._events.last}
 
     def requests(self, arguments: Arguments, _peer: Peer | None) -> Result:

@@ -14,6 +14,7 @@ from backstay.config import Config, load
 from backstay.control.vocabulary import CONFIG_VARIABLE, DEFAULT_CONFIG, SOCKET_VARIABLE, Exit
 from backstay.daemon import Daemon
 from backstay.errors import ConfigError, Problem, StartError
+from backstay.event_store import EventStore
 from backstay.logs import EventLog, catch_strays
 from backstay.metrics.events import EventRing
 from backstay.places import make_runtime_folder, simulator_socket
@@ -44,7 +45,10 @@ def run(file: Path | None, *, simulate: bool, environ: Mapping[str, str]) -> Exi
         except OSError as error:
             return _refused(f"the simulated gateway cannot start: {error}")
         sys.setswitchinterval(SWITCH_SECONDS)
-        events = EventRing()
+        aimed = aim_at(simulated, config)
+        store = EventStore(aimed.journal.path, aimed.control.socket)
+        stack.callback(store.close)
+        events = EventRing(keeper=store)
         log = EventLog(config.log, follow=events.publish)
         stack.callback(log.close)
         stack.callback(catch_strays(log))
@@ -53,13 +57,12 @@ def run(file: Path | None, *, simulate: bool, environ: Mapping[str, str]) -> Exi
             return aim_at(simulated, configuration(file, simulate=simulate, environ=environ))
 
         service = ServiceManager(environ)
-        daemon = Daemon(
-            aim_at(simulated, config), log=log, events=events, on_end=wishes.put, load=again, service=service
-        )
+        daemon = Daemon(aimed, log=log, events=events, on_end=wishes.put, load=again, service=service)
         try:
             daemon.start()
         except StartError as error:
             return _refused(str(error))
+        store.tell_by(lambda reason: log("events_not_kept", reason=reason))
         return _serve(daemon, simulated, wishes)
 
 

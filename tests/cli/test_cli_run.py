@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import stat
+import threading
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -33,6 +34,12 @@ def get(line: str, path: str) -> tuple[int, str]:
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.read().decode()
+
+
+def wait_for_text(file: Path, text: str) -> bool:
+    """Whether a file that another process writes to has this in the end."""
+    looks, pause = range(round(PATIENCE / 0.05)), threading.Event()  # never set
+    return any(text in file.read_text() or pause.wait(0.05) for _ in looks)
 
 
 def write_config(folder: Path, *, gateway: str = "127.0.0.1:1", **over: str) -> Path:
@@ -100,7 +107,7 @@ def test_the_control_socket_of_a_simulation_is_for_its_owner_alone_and_goes_with
     program = launch("run", "--simulator", **FREE)
     program.ready()
     folder = tmp_path / "backstay"
-    (socket_path,) = folder.iterdir()
+    (socket_path,) = folder.glob("*.sock")
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert stat.S_IMODE(socket_path.stat().st_mode) == 0o600
     assert program.end(signal.SIGTERM) == 0
@@ -190,6 +197,64 @@ def test_a_second_daemon_does_not_take_the_socket_of_the_first(launch, tmp_path,
     ended = command("run")
     assert ended.returncode == 1
     assert ended.stderr == ("backstay: control.socket: cannot listen on backstay.sock: another daemon answers there\n")
+    assert program.end(signal.SIGTERM) == 0
+
+
+def test_two_daemons_of_one_folder_do_not_share_their_files(launch, tmp_path, command):
+    write_config(tmp_path)
+    program = launch("run")
+    program.ready()
+    other = {"BACKSTAY_CONTROL__SOCKET": "other.sock"}
+    ended = command("run", **other)
+    whose = rf"another daemon \(pid {program.process.pid}, control socket {tmp_path}/backstay.sock\)"
+    told = rf"control.holds: backstay.holds is in use by {whose}; give each daemon a file of its own"
+    assert ended.returncode == 1
+    assert re.fullmatch(rf"backstay: {told}\n", ended.stderr)
+    assert command("check", "backstay.toml").returncode == 0
+    judged = command("check", "backstay.toml", **other)
+    assert judged.returncode == 1
+    assert re.search(rf"^backstay.toml: {told}$", judged.stderr, re.MULTILINE)
+    assert re.search(rf"^backstay.toml: journal.path: backstay.db is in use by {whose}", judged.stderr, re.MULTILINE)
+    found = {one["check"]: one for one in json.loads(command("doctor", "--json", **other).stdout)["findings"]}
+    assert re.search(whose, found["control.holds"]["text"])
+    assert found["control.holds"]["todo"] == ["Name another file, or end the other daemon."]
+    assert program.end(signal.SIGTERM) == 0
+    apart = launch("run", **other)
+    apart.ready()
+    assert apart.end(signal.SIGTERM) == 0
+
+
+def test_who_did_what_and_why_is_known_after_a_restart_of_the_daemon(launch, tmp_path, command):
+    write_config(tmp_path)
+    for how in (signal.SIGKILL, signal.SIGTERM):
+        program = launch("run", BACKSTAY_JOURNAL__PATH="orders.db")
+        program.ready()
+        program.err.wait("event=retry_planned connection=keeper")
+        assert command("reset", "keeper", "--no-wait", "--reason", f"before {how.name}").returncode == 0
+        assert command("events", "--json").returncode == 0
+        file = tmp_path / "orders.db.events"
+        assert wait_for_text(file, f"before {how.name}"), file.read_text()
+        program.end(how)
+    program = launch("run", BACKSTAY_JOURNAL__PATH="orders.db")
+    program.ready()
+    for words in ((), ("--since", "1h")):
+        told = json.loads(command("events", "--json", *words).stdout)
+        reasons = [one["reason"] for one in told["events"] if one["event"] == "operator_command"]
+        assert reasons == ["before SIGKILL", "before SIGTERM"]
+        numbers = [one["number"] for one in told["events"]]
+        assert numbers == sorted(set(numbers))
+    assert program.end(signal.SIGTERM) == 0
+    assert json.loads(file.read_text().splitlines()[-1])["event"] == "stopped"
+    assert not list(tmp_path.glob("*.lock"))
+
+
+def test_events_that_cannot_be_kept_stop_nothing_and_that_is_an_event(launch, tmp_path, command):
+    write_config(tmp_path)
+    (tmp_path / "backstay.db.events").mkdir()
+    program = launch("run")
+    program.ready()
+    program.err.wait('event=events_not_kept reason="backstay.db.events: Is a directory"')
+    assert "started" in command("events").stdout
     assert program.end(signal.SIGTERM) == 0
 
 

@@ -27,6 +27,15 @@ def test_what_one_process_held_the_next_one_knows(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["x.holds"]
 
 
+def test_holds_are_for_their_owner_alone_also_where_a_crash_has_left_half_of_one(tmp_path):
+    path = tmp_path / "x.holds"
+    path.with_name("x.holds.new").write_text("{")
+    holds = Holds(path)
+    assert holds.put("one", HOLD) == ""
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["x.holds"]
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"held": 5}', '{"held": {"a": {"wanted": "paused"}}}'])
 def test_a_damaged_file_is_told_and_not_taken_for_empty(tmp_path, text):
     path = tmp_path / "x.holds"
