@@ -80,12 +80,6 @@ SCOPES = {
     Scope.ACTOR: "Actors",
     Scope.COLLECTOR: "The reading itself",
 }
-UNITS = ("seconds", "bytes")
-
-
-def unit(metric: Metric) -> str:
-    """What a value counts: its base unit, or nothing where it is a number of things or 0 and 1."""
-    return next((unit for unit in UNITS if metric.name.removesuffix("_total").endswith(f"_{unit}")), "")
 
 
 def labels(metric: Metric) -> str:
@@ -105,7 +99,7 @@ def reference() -> str:
         lines += [f"### {title}", "", "| metric | type | unit | labels | meaning |", "|---|---|---|---|---|"]
         for metric in (metric for metric in CATALOGUE if metric.scope is scope):
             lines.append(
-                f"| `{metric.name}` | {metric.kind.value} | {unit(metric)} | {labels(metric)} | {metric.help} |"
+                f"| `{metric.name}` | {metric.kind.value} | {metric.unit.value} | {labels(metric)} | {metric.help} |"
             )
         lines.append("")
     return "\n".join(lines)

@@ -16,7 +16,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from backstay.metrics.blocks import ActorSample, ConnectionMeter, Histogram, ProcessSample
-from backstay.metrics.catalogue import CATALOGUE, CollectorSample, Kind, Metric, Scope
+from backstay.metrics.catalogue import CATALOGUE, CollectorSample, Kind, Metric, Scope, Unit
 from backstay.metrics.collector import BackstayCollector, supervisors
 from backstay.metrics.exporter import Exposition
 from backstay.metrics.renderer import Renderer
@@ -92,12 +92,26 @@ RULES = {
     "not a base unit": lambda m, w: set(w) & NOT_BASE_UNITS,
     "the unit is the suffix": lambda m, w: any(u in w[:-1] and w[-2:] != [u, "total"] for u in BASE_UNITS),
     "a time is a _timestamp_seconds": lambda m, w: "timestamp" in w and w[-2:] != ["timestamp", "seconds"],
+    "the unit is that of the name": lambda m, w: m.unit is not unit_in(w) and (m.unit, unit_in(w)) != FLAG_IS_A_NUMBER,
+    "0 or 1 is a gauge": lambda m, w: m.unit is Unit.FLAG and m.kind is not Kind.GAUGE,
+    "a fact is 1": lambda m, w: m.source is None and m.unit is not Unit.FLAG,
     "_info is for facts": lambda m, w: (m.source is None) != (w[-1] == "info"),
     "label": lambda m, w: set(m.label_names) & RESERVED_LABELS or len(set(m.label_names)) < len(m.label_names),
     "label name": lambda m, w: not all(re.fullmatch(r"[a-z][a-z_]*", label) for label in m.labels),
     "values of which label?": lambda m, w: m.values and len(m.labels) != len(m.values),
     "help": lambda m, w: not m.help.endswith(".") or "\n" in m.help or "\\" in m.help,
 }
+
+
+FLAG_IS_A_NUMBER = (Unit.FLAG, Unit.NUMBER)
+
+
+def unit_in(words: list[str]) -> Unit:
+    """The unit that a name ends with."""
+    *before, last = [word for word in words if word != "total"]
+    if last == "seconds":
+        return Unit.UNIX_SECONDS if before[-1:] == ["timestamp"] else Unit.SECONDS
+    return Unit.BYTES if last == "bytes" else Unit.NUMBER
 
 
 def lint(metric: Metric) -> list[str]:
@@ -123,6 +137,10 @@ def test_every_row_keeps_the_naming_rules(metric):
         ({"name": "backstay_dial_timestamp_total"}, "a time is a _timestamp_seconds"),
         ({"name": "backstay_dial_count", "kind": Kind.GAUGE}, "reserved suffix"),
         ({"name": "backstay_dial_info", "kind": Kind.GAUGE}, "_info is for facts"),
+        ({"unit": Unit.SECONDS}, "the unit is that of the name"),
+        ({"name": "backstay_dial_timestamp_seconds", "unit": Unit.SECONDS}, "the unit is that of the name"),
+        ({"unit": Unit.FLAG}, "0 or 1 is a gauge"),
+        ({"name": "backstay_dial_info", "kind": Kind.GAUGE, "source": None}, "a fact is 1"),
         ({"labels": ("job",)}, "label"),
         ({"labels": ("connection",)}, "label"),
         ({"labels": ("Reason",)}, "label name"),
@@ -131,7 +149,7 @@ def test_every_row_keeps_the_naming_rules(metric):
     ],
 )
 def test_the_lint_can_fail(change, complaint):
-    good = Metric("backstay_dials_total", Kind.COUNTER, Scope.CONNECTION, "Dials.", "connect_attempts")
+    good = Metric("backstay_dials_total", Kind.COUNTER, Unit.NUMBER, Scope.CONNECTION, "Dials.", "connect_attempts")
     assert lint(good) == []
     assert complaint in lint(replace(good, **change))
 
@@ -237,6 +255,8 @@ def test_every_row_reads_an_attribute_of_its_kind_under_its_labels(metric):
     for labels, value in points:
         assert len(labels) == len(metric.label_names)
         assert isinstance(value, Histogram) == (metric.kind is Kind.HISTOGRAM)
+        assert metric.unit is not Unit.FLAG or value in (0, 1)
+        assert metric.unit is Unit.FLAG or not isinstance(value, bool)
     if metric.values:
         found = [labels[len(metric.scope.labels) :] for labels, _ in points]
         assert found == list(itertools.product(*metric.values))

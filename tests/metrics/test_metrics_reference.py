@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from backstay.metrics.catalogue import CATALOGUE
-from backstay.metrics.reference import HEAD, reference, unit
+from backstay.metrics.reference import HEAD, reference
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 
@@ -24,11 +24,10 @@ def test_every_metric_is_on_the_page_once():
         assert metric.help in page
 
 
-def test_the_unit_is_read_from_the_name():
-    units = {metric.name: unit(metric) for metric in CATALOGUE}
-    assert units["backstay_connection_expected_seconds_total"] == "seconds"
-    assert units["backstay_sent_bytes_total"] == "bytes"
-    assert units["backstay_connection_up"] == ""
+def test_the_unit_of_a_metric_is_beside_its_type():
+    page = reference()
+    for metric in CATALOGUE:
+        assert f"| `{metric.name}` | {metric.kind.value} | {metric.unit.value} |" in page
 
 
 def test_the_example_on_the_page_runs():
