@@ -24,6 +24,7 @@ from backstay.metrics.collector import BackstayCollector
 from backstay.metrics.events import EventRing
 from backstay.metrics.guard import Guard
 from backstay.metrics.listening import ListenError
+from backstay.metrics.negotiation import accepts_gzip, wants_open_metrics
 from backstay.metrics.passwords import Login
 from backstay.metrics.renderer import Renderer
 from backstay.metrics.routes import ROUTES
@@ -37,6 +38,9 @@ MAX_STREAMS = 16
 
 GZIP_LEVEL = 1
 """An exposition repeats itself: the lowest level makes a twentieth of it, higher ones take three times as long."""
+
+FORMATS = {False: choose_encoder(""), True: choose_encoder("application/openmetrics-text")}
+"""How the client writes what it knows of the process, and what that is called; by whether it is OpenMetrics."""
 
 MOST_DIGITS = 18
 """Of an event's number: Python refuses to read thousands, and takes its time with hundreds."""
@@ -108,24 +112,10 @@ class Exposition:
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """Body and content type for an Accept header: OpenMetrics 1.0 if it is asked for, else the text format."""
-        encoder, content_type = choose_encoder(_without_drafts(accept))
-        open_metrics = content_type.startswith("application/openmetrics-text")
+        open_metrics = wants_open_metrics(accept)
+        encoder, content_type = FORMATS[open_metrics]
         pieces = self._renderer.pieces(open_metrics=open_metrics)
         return b"".join((*pieces, encoder(self._process))), content_type
-
-
-def _without_drafts(accept: str) -> str:
-    """OpenMetrics 2 is not final and lays histograms out anew; whoever offers it also takes 1.0."""
-    return accept.replace("version=2.", "version=1.")
-
-
-def accepts_gzip(header: str) -> bool:
-    """Whether an Accept-Encoding allows gzip by name."""
-    for one in header.lower().split(","):
-        coding, _, weight = one.partition(";")
-        if coding.strip() == "gzip":
-            return weight.replace(" ", "") not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
-    return False
 
 
 def readiness(meter: ConnectionMeter) -> Check:

@@ -81,6 +81,14 @@ def test_a_draft_of_open_metrics_is_answered_with_the_final_version():
         assert list(parse_open_metrics(text))
 
 
+@pytest.mark.parametrize("accept", ["text/plain;version=soon", "application/openmetrics-text;version=soon", ";;=,q"])
+def test_a_version_that_is_none_gets_the_text_format(accept):
+    with serving() as server:
+        status, text, headers = get(server, "/metrics", Accept=accept)
+        assert (status, headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+        assert list(parse_text(text))
+
+
 def test_liveness_does_not_depend_on_connections_but_on_the_checks_of_the_hall():
     checks = [Check("supervisor", ok=True)]
     with serving(meter("keeper", expected=True, up=False), live=lambda: checks) as server:
