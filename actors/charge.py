@@ -16,6 +16,7 @@ from backstay.protocol.handshake import Hello
 from backstay.session.causes import Cause
 from backstay.session.client_words import Attend
 from backstay.session.endpoints import NO_MOVES, Moved, Moves
+from backstay.session.historical import Asked, Sent
 from backstay.session.intents import Intent
 from backstay.session.owed import Owed, View
 from backstay.session.own_words import OwnWord
@@ -58,6 +59,8 @@ class Outside:
     remember: Callable[[Hello], object] = _nothing
     move: Callable[[Moved], object] = _nothing
     moves: Callable[[], Moves] = lambda: NO_MOVES  # what all connections of this gateway know together
+    note_asked: Callable[[Sent], object] = _nothing
+    asked: Callable[[], Asked] = lambda: ()  # historical queries of all connections of this gateway
     refund: Callable[[int], object] = _nothing
     present: Callable[[bool], object] = _nothing  # whether the session takes messages
     log: Callable[..., object] = _nothing

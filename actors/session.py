@@ -51,6 +51,7 @@ from backstay.session.vocabulary import (
     Drain,
     FarmChanged,
     HangUp,
+    HistoricalAsked,
     Leave,
     LinkRenewed,
     Noted,
@@ -116,6 +117,7 @@ class Session(Actor):
             Settle: self._settle,
             Remember: self._remember,
             Moved: self._move,
+            HistoricalAsked: self._note_asked,
             Count: self._count,
             Observe: self._observe,
             FarmChanged: self._farm_changed,
@@ -246,7 +248,7 @@ class Session(Actor):
         now = self.now()
         credit = self._charge.credit
         heard_at = now if credit.waiting else self._charge.traffic.heard_at
-        self._core.endpoints.moved = self._charge.outside.moves()
+        self._core.learn(self._charge.outside.moves(), self._charge.outside.asked())
         for effect in self._core.step(event, now, heard_at=heard_at, wall=time.time()):
             if self.abandoned:
                 return  # it hung in one of them, and a successor owns what the others are about
@@ -350,6 +352,9 @@ class Session(Actor):
 
     def _move(self, effect: Moved) -> None:
         self._charge.outside.move(effect)
+
+    def _note_asked(self, effect: HistoricalAsked) -> None:
+        self._charge.outside.note_asked(effect.sent)
 
     def _count(self, effect: Count) -> None:
         self._meter.count(effect.name, effect.label)

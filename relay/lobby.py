@@ -1,4 +1,7 @@
-"""What the connections of one gateway know together: who has which client id, where it is, and how it last answered."""
+"""What the connections of one gateway know together.
+
+Who has which client id, where it is, how it last answered, and what its login has asked lately of what IB counts.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from enum import Enum
 from backstay.protocol.framing import Splitter
 from backstay.protocol.handshake import Hello, VersionRange
 from backstay.session.endpoints import NO_MOVES, Moved, Moves, learn
+from backstay.session.historical import Asked, Sent, noted
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,8 @@ class Lobby:
         self._hello: Hello | None = None
         self.moves: Moves = NO_MOVES
         """What TWS has said of its port (1300). Replaced as a whole."""
+        self.asked: Asked = ()
+        """Historical queries of all connections. Replaced as a whole."""
 
     def claim(
         self,
@@ -138,6 +144,11 @@ class Lobby:
         """TWS has told one connection where it is; the others will not hear it."""
         with self._lock:
             self.moves = learn(self.moves, moved)
+
+    def note_asked(self, sent: Sent) -> None:
+        """One connection has sent a historical query, which counts for all."""
+        with self._lock:
+            self.asked = noted(self.asked, sent)
 
     def hello_for(self, offer: VersionRange) -> Hello | None:
         """The answer this gateway would give to such an offer, as far as its last one tells; None if it does not.

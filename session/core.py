@@ -21,9 +21,10 @@ from backstay.session.calling import CALLS
 from backstay.session.causes import Cause, in_words
 from backstay.session.desk import Desk
 from backstay.session.downtime import NOT_YET_LOOKED, keep_calendar, loss_detail
-from backstay.session.endpoints import Endpoints
+from backstay.session.endpoints import Endpoints, Moves
 from backstay.session.firsts import NEVER_DUE
 from backstay.session.hearing import HEARINGS, hear_late
+from backstay.session.historical import Asked
 from backstay.session.ledger import Entry
 from backstay.session.lifecycle import SOCKET_STATES, Event, Link, State, public_state, step
 from backstay.session.notices import Notice
@@ -123,6 +124,11 @@ class Core:
         """What is known of the client's orders, once it has said its id."""
         assert self.owed.orders is not None  # noqa: S101  # the caller has looked
         return self.owed.orders
+
+    def learn(self, moves: Moves, asked: Asked) -> None:
+        """What the connections of this gateway know together, before a step."""
+        self.endpoints.moved = moves
+        self.desk.historical.learn(asked)
 
     def step(self, event: SessionEvent, now: float, *, heard_at: float = 0.0, wall: float = 0.0) -> list[Effect]:
         """What has to be done about `event`.

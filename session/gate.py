@@ -23,7 +23,7 @@ from backstay.session.sieve_words import Await, Mute, PassClock, Swallow
 from backstay.session.tally import ORDER, ORDER_CANCEL, count_order_sent, count_sent
 from backstay.session.trades import Trades
 from backstay.session.unspoken import Unspoken
-from backstay.session.vocabulary import Arm, Count, Observe, Timer, Write
+from backstay.session.vocabulary import Arm, Count, HistoricalAsked, Observe, Timer, Write
 
 ORDERS = frozenset(request.id for request in REQUESTS.values() if request.kind is Kind.ORDER)
 SILENCE_SAYS_NOTHING = frozenset({REQ_CURRENT_TIME, 12})
@@ -31,7 +31,7 @@ SILENCE_SAYS_NOTHING = frozenset({REQ_CURRENT_TIME, 12})
 
 CANCEL_ORDER, MARKET_DEPTH = 4, 10
 
-_BEFORE_A_WRITE = (Await, Mute, Swallow, PassClock, Count, Observe)
+_BEFORE_A_WRITE = (Await, Mute, Swallow, PassClock, Count, Observe, HistoricalAsked)
 """Effects that may come before a frame they are not about, or have to come before the one they are about."""
 
 
@@ -155,6 +155,7 @@ class Gate(Trades):
             assert shelved.item.entry is not None  # noqa: S101  # nothing else is put there
             shelved.item.entry.born_at += now - shelved.since  # its deadline is for the answer
             self.outbox.note_sent(now)
+            self.effects.append(HistoricalAsked(self.historical.sent[-1]))
             self._goes(shelved.item, batch, now)
 
     def _is_wanted(self, item: Item) -> bool:
@@ -181,7 +182,10 @@ class Gate(Trades):
         if entry is None or entry.request.id not in LIMITED or not self.settings.historical_limits:
             return False
         query = historical_query(item.payload, self.version)
-        if query is None or self.historical.admits(query, now):
+        if query is None:
+            return False
+        if self.historical.admits(query, now):
+            self.effects.append(HistoricalAsked(self.historical.sent[-1]))
             return False
         if len(self.historical.shelf) >= self.settings.held.count:
             self.historical.purge(self._is_wanted)

@@ -25,6 +25,7 @@ from backstay.session.client_words import (
     Unheard,
 )
 from backstay.session.endpoints import Moved
+from backstay.session.historical import Sent
 from backstay.session.lifecycle import Event
 from backstay.session.order_words import AskOwner, LookedUp, LookUp, NotWrittenDown, OwnerSaid, WriteDown, WrittenDown
 from backstay.session.own_words import TellBack, TellGap, TellHello
@@ -244,6 +245,13 @@ class Remember:
 
 
 @dataclass(frozen=True, slots=True)
+class HistoricalAsked:
+    """A query that IB counts by login leaves: whoever shares it has to know, see `historical`."""
+
+    sent: Sent
+
+
+@dataclass(frozen=True, slots=True)
 class Count:
     """Something worth counting happened: a counter of the meter, and its label where it has one."""
 
@@ -308,6 +316,7 @@ Effect = (
     | Settle
     | Remember
     | Moved
+    | HistoricalAsked
     | Count
     | Observe
     | FarmChanged

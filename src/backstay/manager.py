@@ -260,6 +260,8 @@ class Manager:
                 remember=lobby.remember,
                 move=lobby.move,
                 moves=lambda: lobby.moves,
+                note_asked=lobby.note_asked,
+                asked=lambda: lobby.asked,
                 log=self.log,
                 journal=self.keeping.send,
                 ask_owner=self._veto.ask,

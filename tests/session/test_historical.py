@@ -14,10 +14,10 @@ from speech import ask, tell
 from backstay.protocol.builders import build
 from backstay.protocol.builders_terms import Contract
 from backstay.protocol.historical import HistoricalQuery, historical_query
-from backstay.session.historical import Historical
+from backstay.session.historical import LONG_LIMIT, Asked, Historical, Sent, noted
 from backstay.session.pacing import Item
 from backstay.session.settings import HeldSettings, Settings
-from backstay.session.vocabulary import Arm, Timer
+from backstay.session.vocabulary import Arm, HistoricalAsked, Timer
 
 V = 200
 
@@ -235,3 +235,167 @@ def test_who_counts_twice_is_not_overtaken_for_ever():
     taken = limits.take(600.25, lambda _item: True)
     assert taken is not None
     assert taken.item.payload == b"double"
+
+
+# -- several connections of one login ----------------------------------------------------------------------------------
+
+
+class Login:
+    """Connections that share a login, and what their lobby would keep."""
+
+    def __init__(self, count: int) -> None:
+        self.asked: Asked = ()
+        self.left: list[tuple[float, HistoricalQuery]] = []
+        self.members = [Member(self).ready() for _ in range(count)]
+
+    def run(self, seconds: float) -> None:
+        """Let time pass for all of them, each at its own moments."""
+        end = max(member.now for member in self.members) + seconds
+        while True:
+            waits = [(member.rings_at(), place) for place, member in enumerate(self.members)]
+            at, place = min(waits)
+            if at > end:
+                break
+            member = self.members[place]
+            member.now = max(member.now, at)
+            member.ring(Timer.RELEASE)
+        for member in self.members:
+            member.now = end
+
+
+class Member(Script):
+    """One of them: it learns before each step, as its owner would have it."""
+
+    def __init__(self, login: Login) -> None:
+        super().__init__()
+        self.login = login
+        self.release_at = float("inf")
+
+    def step(self, event: Any, *, after: float = 0.0) -> list[Any]:
+        self.core.learn({}, self.login.asked)
+        new = super().step(event, after=after)
+        for effect in new:
+            if isinstance(effect, HistoricalAsked):
+                self.login.asked = noted(self.login.asked, effect.sent)
+        self.login.left += queries([(self.now, payload) for payload in self.written()])
+        wait = self.armed(Timer.RELEASE)
+        self.release_at = self.release_at if wait is None else self.now + wait
+        return new
+
+    def ring(self, timer: Timer, *, after: float = 0.0) -> Script:
+        self.release_at = float("inf") if timer is Timer.RELEASE else self.release_at
+        return super().ring(timer, after=after)
+
+    def rings_at(self) -> float:
+        return self.release_at
+
+
+def test_an_identical_query_of_another_connection_waits_as_well():
+    login = Login(2)
+    first, second = login.members
+    first.ask(bars(1))
+    second.ask(bars(1), bars(2, "MSFT"))
+    assert [one.subject for _, one in login.left] == [query(bars(1)).subject, query(bars(2, "MSFT")).subject]
+    login.run(15.0)
+    assert len(login.left) == 2
+    login.run(0.3)
+    assert [one.identity for _, one in login.left][2] == query(bars(1)).identity
+
+
+def test_a_connection_that_comes_later_knows_what_was_asked_before_it():
+    login = Login(2)
+    for n in range(60):
+        login.members[n % 2].ask(bars(n, f"S{n}"))
+    login.run(30.0)
+    late = Member(login).ready()
+    login.members.append(late)
+    late.ask(bars(1, "X"))
+    assert late.core.view().held == 1
+    before = len(login.left)
+    login.run(500.0)
+    assert len(login.left) == before
+    login.run(130.0)
+    assert len(login.left) > before
+    assert late.core.view().held == 0
+
+
+def test_one_query_leaves_in_a_step_where_others_may_send_as_well():
+    login = Login(1)
+    alone = login.members[0]
+    alone.ask(bars(1, "A"), bars(2, "B"), bars(3, "C"))
+    assert alone.written() == [bars(1, "A")]
+    assert alone.armed(Timer.RELEASE) == 0.0
+    login.run(0.1)
+    assert len(login.left) == 3
+
+
+def test_queries_of_two_connections_in_the_same_instant_have_room():
+    shared: Asked = ()
+    for n in range(58):
+        shared = noted(shared, Sent(float(n), query(bars(1, f"S{n}"))))
+    first, second, third = Historical(), Historical(), Historical()
+    for one in (first, second, third):
+        one.learn(shared)
+    assert first.admits(query(bars(1, "X")), now=100.0)
+    assert second.admits(query(bars(1, "Y")), now=100.0)
+    for left in (first.sent[-1], second.sent[-1]):
+        shared = noted(shared, left)
+    assert sum(one.query.weight for one in shared) == LONG_LIMIT
+    third.learn(shared)
+    assert not third.admits(query(bars(1, "Z")), now=100.1)
+
+
+def test_who_counts_twice_is_not_overtaken_by_another_connection_for_ever():
+    login = Login(2)
+    busy, patient = login.members
+    for n in range(60):
+        busy.ask(bars(n, f"S{n}"))
+        login.run(10.0)
+    patient.ask(bars(99, "D", what="BID_ASK"))
+    assert patient.core.view().held == 1
+    for n in range(60, 180, 2):
+        busy.ask(bars(n, f"S{n}"), bars(n + 1, f"S{n + 1}"))
+        login.run(10.0)
+    assert patient.core.view().held == 0
+    assert busy.core.view().held > 0
+    assert broken_rules(login.left) == []
+
+
+def test_what_was_asked_is_remembered_as_long_as_it_counts_and_no_more_of_it_than_may_be():
+    shared: Asked = ()
+    for n in range(200):
+        shared = noted(shared, Sent(float(n), query(bars(1, f"S{n}"))))
+    assert [one.at for one in shared] == [float(n) for n in range(140, 200)]
+    late = Sent(760.0, query(bars(1)))
+    assert [one.at for one in noted(shared, late)] == [*(float(n) for n in range(160, 200)), 760.0]
+    keeps = Historical()
+    keeps.learn(shared)
+    keeps.learn(noted(shared, Sent(199.5, query(bars(1)))))
+    assert len(keeps.sent) == LONG_LIMIT
+
+
+def test_what_one_has_asked_itself_is_not_counted_twice_when_it_hears_of_it():
+    alone = Historical()
+    alone.learn(())
+    assert alone.admits(query(bars(1, "A")), now=1.0)
+    alone.learn(noted((), alone.sent[-1]))
+    assert len(alone.sent) == 1
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(st.integers(0, 3), STEPS), min_size=20, max_size=100))
+def test_whatever_clients_of_one_login_ask_together_no_rule_is_broken(steps):
+    login, key = Login(4), 0
+    for place, (what, detail) in steps:
+        member = login.members[place]
+        if what == "ask":
+            key += 1
+            member.ask(bars(key, detail[0], length=detail[1], what=detail[2]))
+        elif what == "cancel" and key:
+            member.ask(ask(V, 25, key))
+        elif what == "cut":
+            lose(member).again()
+        login.run(detail if what == "wait" else 0.0)
+    login.run(10_000.0)
+    assert broken_rules(login.left) == []
+    assert [member.core.view().held for member in login.members] == [0, 0, 0, 0]
