@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from backstay.config import Config
-from backstay.errors import NoAnswerError
+from backstay.errors import MisuseError, NoAnswerError
 from backstay.library import REQUEST_SECONDS
 from backstay.library import Connection as Plain
 from backstay.manager import Manager as PlainManager
@@ -127,6 +127,16 @@ class Connection:
         """How it stands, at this moment."""
         return self.plain.state()
 
+    @property
+    def is_ready(self) -> bool:
+        """As `backstay.Connection.is_ready`."""
+        return self.plain.is_ready
+
+    @property
+    def server_version(self) -> int | None:
+        """As `backstay.Connection.server_version`."""
+        return self.plain.server_version
+
     async def wait_ready(self, timeout: float) -> bool:
         """Wait up to `timeout` seconds until requests leave at once. False if they do not by then."""
         return await self._wait(lambda: self.plain.is_ready, timeout)
@@ -171,7 +181,9 @@ class Connection:
             raise NoAnswerError(f"{name}: no answer in time") from error
 
     def subscribe(self, name: str, /, *, queue_events: int = QUEUE_EVENTS, **values: Any) -> Subscription:
-        """A stream; it begins with `async with`, or with the first `async for`."""
+        """A stream; it begins with `async with`, or with the first `async for`. A callback belongs to `plain`."""
+        if given := values.keys() & {"callback", "inline"}:
+            raise MisuseError(f"{name}: {min(given)}: here streams are iterated over; `plain` takes callbacks")
         return Subscription(lambda: self.plain.subscribe(name, queue_events=queue_events, **values))
 
     def events(self, *, queue_events: int = QUEUE_EVENTS) -> Subscription:
@@ -200,12 +212,12 @@ class Connection:
         with trade.listening(lambda: _from_thread(loop, changed.set)):
             try:
                 async with asyncio.timeout(timeout):
-                    while not trade.is_at(statuses):
+                    while not trade.is_decided(statuses):
                         await changed.wait()
                         changed.clear()
             except TimeoutError:
                 pass  # said below, with the reason
-        return trade.wait(*statuses, timeout=0.0)
+        return trade.decided(statuses, timeout)
 
     def orders(self) -> tuple[Trade, ...]:
         """The orders of this client id that are known here."""

@@ -4,6 +4,7 @@
     ├ MisuseError            the caller: fix the program or the configuration
     │ └ ConfigError
     ├ RemoteError            TWS: it answered, and said no or said nonsense
+    │ └ OrderOverError       the order has ended, otherwise than was waited for, or before it could be changed
     ├ ConnectionLostError    the network: nothing to mend, it is being brought back
     │ └ NotReadyError        refused here because the connection is away; it never left
     ├ RequestInDoubtError    nobody can tell: it was sent, and whether it arrived is not known yet
@@ -35,6 +36,16 @@ class RemoteError(BackstayError):
         super().__init__(f"{text} (code {code})")
         self.code = code
         self.text = text
+
+
+class OrderOverError(RemoteError):
+    """The order works no longer. `status`: how it ended. `code`: 202 cancelled, 104 filled, 2162 nobody knows."""
+
+    def __init__(self, order_id: int, status: str, *, code: int, why: str = "") -> None:
+        reason = f": {why}" if why else ""
+        super().__init__(code, f"order {order_id} is over, {status or 'and TWS does not say how it ended'}{reason}")
+        self.order_id = order_id
+        self.status = status
 
 
 class ConnectionLostError(BackstayError):

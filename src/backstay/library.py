@@ -88,11 +88,13 @@ class Connection:
 
     def wait_ready(self, timeout: float) -> bool:
         """Wait up to `timeout` seconds until requests leave at once. False if they do not by then."""
+        self._desk.check_thread("wait_ready")
         with self._changed:
             return self._changed.wait_for(lambda: self.is_ready, timeout)
 
     def wait_connect_ack(self, timeout: float) -> bool:
         """Wait up to `timeout` seconds until the gateway has answered the greeting (for `start = "manual"`)."""
+        self._desk.check_thread("wait_connect_ack")
         return self._requests.place.wait(self.has_connect_ack, timeout)
 
     def has_connect_ack(self) -> bool:
@@ -133,8 +135,7 @@ class Connection:
         Raises MisuseError (what was asked cannot be), RemoteError (TWS says no), ConnectionLostError, NotReadyError
         (it has not left), or NoAnswerError after `timeout` seconds. Not in the connection's thread.
         """
-        if threading.get_ident() == self._desk.thread:
-            raise MisuseError(f"{name}: the connection's own thread can not wait for an answer; use `submit`")
+        self._desk.check_thread(name, "use `submit`")
         future = self.submit(name, timeout=timeout, fail_fast=fail_fast, **values)
         try:
             return future.result(timeout + GRACE_SECONDS)
@@ -220,16 +221,24 @@ class Connection:
         return self._requests.orders.place(contract, order, None)
 
     def modify_order(self, trade: Trade, order: Order) -> Trade:
-        """Change an order that works: the same id, new terms. Raises as `place_order`."""
+        """Change an order that works: the same id, new terms. `Trade.wait` without a status waits for TWS's word.
+
+        Raises as `place_order`, and of one that works no longer what ended it: OrderOverError if it was filled or
+        cancelled, RemoteError if TWS refused it, NotReadyError if it never left. RequestInDoubtError while in doubt.
+        """
+        contract = self._requests.orders.check_change(trade)
         self._requests.check_up()
-        if trade.contract is None:
-            raise MisuseError(f"order {trade.order_id}: TWS has not said yet what it is for")
-        return self._requests.orders.place(trade.contract, order, trade)
+        return self._requests.orders.place(contract, order, trade)
 
     def cancel_order(self, trade: Trade | int) -> None:
-        """Cancel an order, by its trade or id. While the gateway is away the cancel waits, and goes first."""
-        order_id = trade if isinstance(trade, int) else trade.order_id
-        self._requests.sender.send(self._requests.build("cancel_order", {}, order_id))
+        """Cancel an order, by its trade or id. While the gateway is away the cancel waits, and goes first.
+
+        What comes of it is seen in the status. Raises MisuseError, or NotReadyError when the connection has ended.
+        """
+        orders = self._requests.orders
+        if isinstance(trade, Trade):
+            orders.check_own(trade)
+        orders.cancel(trade.order_id if isinstance(trade, Trade) else trade)
 
     def exercise_options(
         self, contract: Contract, *, action: int, quantity: int, account: str, **values: object
@@ -245,6 +254,7 @@ class Connection:
 
     def preview(self, contract: Contract, order: Order, *, timeout: float = REQUEST_SECONDS) -> Preview:
         """Ask what an order would cost in margin and commission, without placing it; see `Preview`."""
+        self._desk.check_thread("preview", "use `submit_preview`")
         answer: Preview = self.submit_preview(contract, order, timeout=timeout).result(timeout + GRACE_SECONDS)
         return answer
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 from backstay import library_gaps as gaps
-from backstay.errors import BackstayError, ConnectionLostError, MisuseError
+from backstay.errors import BackstayError, ConnectionLostError, MisuseError, NotReadyError
 from backstay.library_ids import REQUEST_IDS
 from backstay.library_words import ENDS, CallbackFailed, ConnectAck, Gap, blame, notice_of
 from backstay.metrics.blocks import ConnectionMeter
@@ -197,7 +197,13 @@ class Desk:
             owner.give_up(error)
         for trade in trades:
             if not trade.done:
-                trade.fail(trade.error if trade.in_doubt and trade.error else self.fate_of(trade, error))
+                fate = self.fate_of(trade, error)
+                (trade.fail if isinstance(fate, NotReadyError) else trade.leave)(fate)
+
+    def check_thread(self, name: str, instead: str = "do it in another one") -> None:
+        """Raise MisuseError in the connection's own thread: nothing arrives while it waits."""
+        if threading.get_ident() == self.thread:
+            raise MisuseError(f"{name}: the connection's own thread can not wait; {instead}")
 
     # -- what arrives ------------------------------------------------------------------------------------------------
 
@@ -293,7 +299,8 @@ class Desk:
             gaps.link_back(self)
         owner = self.keyed.get(event.request_id) or self.previews.get(event.request_id)
         if self._is_about_order(event, asked=owner is not None):
-            self.trade(event.request_id).hear(event)
+            if self.knows_order(event.request_id):  # else: a cancel of one that never was
+                self.trade(event.request_id).hear(event)
         elif owner is not None:
             owner.hear(event)
         else:

@@ -14,7 +14,7 @@ from backstay.library_desk import Desk
 from backstay.library_ids import REQUEST_IDS
 from backstay.library_line import Line
 from backstay.pending import Pending
-from backstay.protocol.builders import HIGHEST_BUILT, FieldError, build
+from backstay.protocol.builders import HIGHEST_BUILT, FieldError, build, write_integer
 from backstay.protocol.builders_orders import PLACE_ORDER, place_order
 from backstay.protocol.builders_terms import Contract, Order
 from backstay.session.intent_table import MAX_ORDER_ID
@@ -48,17 +48,32 @@ class OrderDesk:
 
     def place(self, contract: Contract, order: Order, trade: Trade | None) -> Trade:
         """Place an order, or (with its trade) change one."""
-        if order.what_if:
-            raise MisuseError("order.what_if: a preview is not placed; ask `preview`")
+
+        def write(order_id: int, version: int) -> bytes:
+            payload = place_order(contract, order, order_id=order_id, version=version)
+            if order.what_if:
+                raise FieldError("order.what_if", "a preview is not placed; ask `preview`")
+            return payload
 
         def prepare(order_id: int) -> Trade:
-            placed = trade or Trade(order_id, self._desk.trades_changed, client_id=self._desk.client_id)
-            placed.contract, placed.order, placed.on_cancel = contract, order, self._cancel
-            if trade is None:
-                self._desk.add_trade(placed)
+            placed = trade or self._desk.trade(order_id)
+            placed.changing(contract, order)
             return placed
 
-        return self._send(_placing(contract, order), prepare, order_id=None if trade is None else trade.order_id)
+        return self._send(write, prepare, order_id=None if trade is None else trade.order_id)
+
+    def check_change(self, trade: Trade) -> Contract:
+        """What the order is for, if it can be changed; otherwise raise why not, by blame."""
+        trade.check_lives()  # TWS may take a change of an order that is over for a new one
+        self.check_own(trade)
+        if trade.contract is None:
+            raise MisuseError(f"order {trade.order_id}: TWS has not said yet what it is for")
+        return trade.contract
+
+    def check_own(self, trade: Trade) -> None:
+        """Raise MisuseError for an order of another connection: its id is another order's here."""
+        if self._desk.trades.get(trade.order_id, trade) is not trade:
+            raise MisuseError(f"order {trade.order_id}: it is not of this connection")
 
     def exercise(self, values: Mapping[str, object]) -> Trade:
         """Exercise an option, or let it lapse: a command that has an order's id, and is kept like one."""
@@ -76,7 +91,10 @@ class OrderDesk:
 
     def preview(self, contract: Contract, order: Order) -> Pending:
         """Ask what an order would cost; its id is used up."""
-        asked = replace(order, what_if=True)
+
+        def write(order_id: int, version: int) -> bytes:
+            place_order(contract, order, order_id=order_id, version=version)  # says what is wrong with what was given
+            return place_order(contract, replace(order, what_if=True), order_id=order_id, version=version)
 
         def prepare(order_id: int) -> Pending:
             pending = Pending("preview", PLACE_ORDER, key=order_id, values={})
@@ -85,7 +103,7 @@ class OrderDesk:
             self._desk.previews[order_id] = pending
             return pending
 
-        return self._send(_placing(contract, asked), prepare, order_id=None)
+        return self._send(write, prepare, order_id=None)
 
     def all(self) -> tuple[Trade, ...]:
         """What is known; orders that the journal has of an earlier life among it."""
@@ -122,7 +140,6 @@ class OrderDesk:
         intent = None if orders is None else orders.table.get(self._desk.client_id, trade.order_id)
         if intent is None or intent.state is IntentState.INTENT:
             return NotReadyError(f"order {trade.order_id} was not sent: {ended}")
-        trade.in_doubt = True
         text = f"order {trade.order_id} was sent, and had no answer: {ended}"
         return RequestInDoubtError(trade.order_id, text, code=Notice.ORDER_IN_DOUBT.value.code)
 
@@ -161,19 +178,22 @@ class OrderDesk:
             line.send(payload)
         return made
 
-    def _adopt(self, trade: Trade) -> None:
-        trade.on_cancel = self._cancel
-
-    def _cancel(self, trade: Trade) -> None:
+    def cancel(self, order_id: int) -> None:
+        """Ask TWS to cancel this order. Raises NotReadyError where nobody ever would."""
         line = self.line
-        if line is None:
-            raise NotReadyError("the manager has not been started")
-        payload = build("cancel_order", {}, version=self._desk.version or HIGHEST_BUILT, key=trade.order_id)
-        line.send(payload)
+        if line is None or self._desk.over:
+            raise NotReadyError(f"the cancel was not sent: {self._desk.over or 'the manager has not been started'}")
+        if line.is_full:
+            raise NotReadyError("the cancel was not sent: too much waits to be sent already")
+        try:
+            write_integer("order_id", order_id)
+            line.send(build("cancel_order", {}, version=self._desk.version or HIGHEST_BUILT, key=order_id))
+        except FieldError as error:
+            raise MisuseError(f"cancel_order: {error}") from error
 
-
-def _placing(contract: Contract, order: Order) -> Writer:
-    return lambda order_id, version: place_order(contract, order, order_id=order_id, version=version)
+    def _adopt(self, trade: Trade) -> None:
+        trade.on_cancel = lambda trade: self.cancel(trade.order_id)
+        trade.on_wait = self._desk.check_thread
 
 
 def _kept(charge: Charge) -> set[int]:
