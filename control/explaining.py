@@ -256,14 +256,17 @@ def _explain(row: Mapping[str, Any], hold: Mapping[str, Any] | None, *, now: flo
     told = _explain_state(row, hold, now=now)
     if moved := row.get("moved_from", ""):
         told = {**told, "todo": [MOVED_HELP.format(moved, row["endpoint"]), *told["todo"]]}
-    moved_by = row.get("operator_move")
-    return told if moved_by is None or hold is not None else _explain_move(row, moved_by, told)
+    if hold is None:
+        for move in row.get("operator_moves", ()):
+            told = _explain_move(row, move, told)
+    return told
 
 
 def _explain_move(row: Mapping[str, Any], move: Mapping[str, Any], told: Mapping[str, Any]) -> Mapping[str, Any]:
     """One that an operator has moved works as if it were meant so; in trouble, the way back comes first."""
     what, before, now = move["what"], str(move["before"]), move["after"]
-    why = f"An operator has moved it, at {_clock(move['at_wall'])}, from {before} to {now}. {told['why']}"
+    kind = "client id " if what == "client-id" else ""
+    why = f"An operator has moved it, at {_clock(move['at_wall'])}, from {kind}{before} to {kind}{now}. {told['why']}"
     if row["state"] == "ready":
         return {**told, "why": why}
     back = f"backstay move {row['name']} --{what} {before}" if " " not in before else "backstay reload"

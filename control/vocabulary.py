@@ -132,8 +132,9 @@ COMMANDS = {
     ),
     "move": Command(
         "Move a connection to another endpoint, or one of the configuration to another client id.",
-        "At once, with a new socket; clients keep theirs. It lasts until the next reload or the next start. Orders "
-        "that were placed under a client id stay with that id.",
+        "At once, with a new socket; clients keep theirs, and nobody else is touched. It lasts until the next reload "
+        "or the next start, and of a client until it connects anew. Orders that were placed under a client id stay "
+        "with that id.",
         goal="renewed",
         down=True,
     ),

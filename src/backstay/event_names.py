@@ -79,8 +79,9 @@ GROUPS: Mapping[str, Mapping[str, Row]] = {
     },
     "Operators": {
         "operator_command": Row(
-            "Somebody gave an order; `uid` and `pid` are those of the process at the control socket.",
-            "command connection reason uid pid",
+            "Somebody gave an order; `uid` and `pid` are those of the process at the control socket; `to`: where it "
+            "was moved.",
+            "command connection to reason uid pid",
         ),
         "dump_written": Row("What SIGUSR1 asked for lies there.", "path"),
         "dump_failed": Row("It could not be written.", "path reason", "error"),

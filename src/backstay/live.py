@@ -61,7 +61,7 @@ class Live:
     relay: str = ""
     view: View = UNREACHED
     named: bool = False
-    moved: Move | None = None
+    moved: tuple[Move, ...] = ()
 
     def count(self) -> None:
         """Have the meter say how requests and streams stand. Any thread; asks nobody."""
@@ -168,7 +168,7 @@ def connection_status(live: Live, restarts: int, hold: Hold | None = None, *, jo
         downtime=view.downtime,
         moved_from=_moved_from(live),
         trouble=_trouble_of(live, journal) if hold is None else "",
-        operator_move=live.moved,
+        operator_moves=live.moved,
         unfinished=view.unfinished,
     )
 

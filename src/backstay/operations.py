@@ -167,7 +167,8 @@ class Operations:
             raise _error("bad_request", "give an endpoint or a client_id")
         if (hold := self._holds.get(name)) is not None:
             raise _error("refused", f"{name} is {hold.wanted} by an operator; backstay resume {name}")
-        tell = functools.partial(self._tell, "move", name, reason=reason, peer=peer)
+        to = str(endpoint) if endpoint is not None else f"client id {client_id}"
+        tell = functools.partial(self._tell, "move", name, to=to, reason=reason, peer=peer)
         try:
             if endpoint is not None:
                 self._changes.move_endpoint(live, str(endpoint), reason=reason, tell=tell)
@@ -204,9 +205,9 @@ class Operations:
         answer: dict[str, object] = {"schema": SCHEMA, "command": command, "connection": name, "present": True}
         return {**answer, **_before(before), "warning": warning}
 
-    def _tell(self, command: str, name: str, *, reason: str, peer: Peer | None) -> None:
+    def _tell(self, command: str, name: str, *, reason: str, peer: Peer | None, to: str = "") -> None:
         uid, pid = (peer.uid, peer.pid) if peer is not None else (None, None)
-        self._log("operator_command", command=command, connection=name, reason=reason, uid=uid, pid=pid)
+        self._log("operator_command", command=command, connection=name, to=to, reason=reason, uid=uid, pid=pid)
 
     # -- commands that tell --------------------------------------------------------------------------------------------
 

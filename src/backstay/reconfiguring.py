@@ -17,7 +17,7 @@ from backstay.metrics.listening import ListenError, parse_address
 from backstay.names import Names
 from backstay.reloading import Change, difference, findings, move_endpoint, moved, take_over, with_client_id
 from backstay.status import Move
-from backstay.turns import Turns, touched
+from backstay.turns import Turns, replace_one, touched
 
 if TYPE_CHECKING:
     from backstay.accounts import Accounts
@@ -107,14 +107,13 @@ class Reconfiguring:
         manager = self._manager
         if name not in manager.config.connections:
             raise ValueError(f"{name} is a client's: it chooses its client id itself")
-        earlier, before = manager._find(name), manager.config.connections[name].client_id  # the hall's own inside
-        new = with_client_id(manager.config, name, client_id)
         with self._turn():
+            before = manager.config.connections[name].client_id
+            new = with_client_id(manager.config, name, client_id)
             tell()
-            take_over(manager, new)
-        if (live := manager._find(name)) is not None:
-            move = Move("client-id", str(before), str(client_id), time.time())
-            live.moved = moved(earlier.moved if earlier is not None else None, move)
+            replace_one(manager, new, name)
+            if (live := manager._find(name)) is not None:  # the hall's own inside
+                live.moved = moved(live.moved, Move("client-id", str(before), str(client_id), time.time()))
 
     @contextmanager
     def _turn(self) -> Generator[None]:

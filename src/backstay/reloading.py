@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from backstay.commanding import begin_anew
 from backstay.config import Config, RelayConfig
+from backstay.config_values import HIGHEST_CLIENT_ID
 from backstay.errors import Problem
 from backstay.live import Door, Live, open_door
 from backstay.manager import Manager
@@ -202,14 +203,17 @@ def move_endpoint(manager: Manager, live: Live, endpoint: Address, *, reason: st
         begin_anew(root, live, words=f"{words}: {reason}" if reason else words)
 
 
-def moved(earlier: Move | None, move: Move) -> Move | None:
-    """Where an operator has moved it, as seen from where it was at first; None where that is here."""
-    first = earlier.before if earlier is not None and earlier.what == move.what else move.before
-    return None if first == move.after else replace(move, before=first)
+def moved(earlier: tuple[Move, ...], move: Move) -> tuple[Move, ...]:
+    """What operators have moved of it, each as seen from where it was at first; what is there again is left out."""
+    first = next((one.before for one in earlier if one.what == move.what), move.before)
+    others = tuple(one for one in earlier if one.what != move.what)
+    return others if first == move.after else (*others, replace(move, before=first))
 
 
 def with_client_id(config: Config, name: str, client_id: int) -> Config:
     """The configuration with another client id for this connection. Raises ValueError where that cannot be."""
+    if not 0 <= client_id <= HIGHEST_CLIENT_ID:
+        raise ValueError(f"a client id is 0 to {HIGHEST_CLIENT_ID}")
     keepers = dict(config.connections)
     keepers[name] = keepers[name].model_copy(update={"client_id": client_id})
     return Config.model_validate({**dict(config), "connections": keepers})

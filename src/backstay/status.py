@@ -39,7 +39,7 @@ class ConnectionStatus:
     `moved_from`: the configured endpoint that `endpoint` stands for since TWS moved its port (1300), else empty.
     `messages_per_second`: received in the last few seconds, None where nobody counts or has just begun to. `restarts`:
     those of its actors that nobody asked for. `trouble`: what is the matter with one that is ready all the same,
-    silence or a data farm that is down. `operator_move`: where an operator has moved it, till the next reload, or None.
+    silence or a data farm that is down. `operator_moves`: what operators have moved of it, till the next reload.
     `unfinished`: it is down since a drain that ran out before everything had finished.
     """
 
@@ -66,7 +66,7 @@ class ConnectionStatus:
     downtime: str = ""
     moved_from: str = ""
     trouble: str = ""
-    operator_move: Move | None = None
+    operator_moves: tuple[Move, ...] = ()
     unfinished: bool = False
 
 

@@ -51,6 +51,14 @@ def take_turns(manager: Manager, old: Config, new: Config) -> Turns:
     return _Round(manager, old, new).run()
 
 
+def replace_one(manager: Manager, new: Config, name: str) -> None:
+    """Begin this connection of the configuration anew as `new` has it, and nobody else, whatever they still lack.
+
+    Its own settings stay as they are, with the endpoint that an operator has moved it to.
+    """
+    _Round(manager, manager.config, new).replace(name)
+
+
 def so_far(old: Config, new: Config, done: Iterable[str]) -> Config:
     """The new configuration, with the old one for connections that have yet to have their turn."""
     turned = set(done)
@@ -113,6 +121,12 @@ class _Round:
         manager.config = new
         return Turns(tuple(changed))
 
+    def replace(self, name: str) -> None:
+        """One alone."""
+        earlier = self._manager._live.get(name)
+        self._stop(name)
+        self._start(name, like=earlier)
+
     def _state(self, live_id: str) -> str:
         live = self._manager._live.get(live_id)
         return live.view.state if live is not None else ""
@@ -143,12 +157,17 @@ class _Round:
             self._stop(name)
         self._start(name)
 
-    def _start(self, name: str) -> None:
+    def _start(self, name: str, *, like: Live | None = None) -> None:
         self._aside.discard(name)
         self._done.append(name)
         manager = self._manager
         manager.config = so_far(self._old, self._new, self._done)
-        self._root.start_child(f"root/{CONNECTIONS}", manager._keeper(name, self._new.connections[name]))
+        spec = manager._keeper(name, self._new.connections[name])
+        if like is not None:
+            live = manager._live[name]
+            live.charge.settings, live.charge.backoff = like.charge.settings, like.charge.backoff.reset()
+            live.moved = like.moved
+        self._root.start_child(f"root/{CONNECTIONS}", spec)
 
     def _stop(self, name: str) -> None:
         live = self._manager._live.get(name)
@@ -179,5 +198,5 @@ class _Round:
         charge, config = live.charge, self._manager.config
         charge.settings = session_settings(config, live.gateway, read_only=charge.settings.read_only)
         charge.backoff = backoff_of(config)
-        live.moved = None
+        live.moved = ()
         begin_anew(self._root, live, words=RELOADED)

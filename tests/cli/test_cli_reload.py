@@ -290,9 +290,40 @@ def test_a_connection_moves_to_another_gateway_and_its_client_stays(place, clien
 
 
 def test_a_connection_of_ours_moves_to_another_client_id(place):
-    code, told = place.json("move", "one", "--client-id", "950")
+    code, told = place.json("move", "one", "--client-id", "950", "--reason", "902 is for the night")
     assert (code, told["results"][0]["ok"]) == (0, True)
     assert place.row("one").client_id == 950
+    (event,) = (one for one in place.json("events")[1]["events"] if one["event"] == "operator_command")
+    assert (event["command"], event["to"], event["reason"]) == ("move", "client id 950", "902 is for the night")
+
+
+def test_a_move_touches_nobody_else_and_undoes_no_other_move(place, client):
+    with Simulator() as other:
+        where = "{}:{}".format(*other.address)
+        for name in ("two", "door/3"):
+            assert place.run("move", name, "--endpoint", where)[0] == 0
+        epoch = place.row("door/3").epoch
+        for words in (("one", "--client-id", "950"), ("two", "--client-id", "951"), ("two", "--endpoint", where)):
+            assert place.run("move", *words)[0] == 0
+        assert (place.row("door/3").epoch, place.row("door/3").endpoint) == (epoch, where)
+        assert (place.row("two").endpoint, place.row("two").client_id, place.row("two").state) == (where, 951, "ready")
+        told = place.json("explain", "two")[1]["why"]
+        assert "from client id 902 to client id 951" in told
+        assert f" to {where}. " in told
+        assert place.json("reload", "--dry-run")[1]["connections"] == ["one", "two", "door/3"]
+        client.stop()
+
+
+def test_a_move_carries_on_no_reload_that_has_stopped(place, client, monkeypatch):
+    monkeypatch.setattr(turns, "BACK_SECONDS", 0.5)
+    place.configured.append(with_endpoints(place.configured[-1], "127.0.0.1:1"))
+    assert place.run("reload")[0] == 5
+    epoch = place.row("door/3").epoch
+    assert place.run("move", "two", "--client-id", "950")[0] == 0
+    assert (place.row("two").state, place.row("two").client_id) == ("ready", 950)
+    assert (place.row("door/3").state, place.row("door/3").epoch) == ("ready", epoch)
+    assert place.json("reload", "--dry-run")[1]["connections"] == ["two", "door/3"]
+    assert not client.wait_closed(0.0)
 
 
 @pytest.mark.parametrize(
@@ -303,6 +334,7 @@ def test_a_connection_of_ours_moves_to_another_client_id(place):
         (("one", "two", "--client-id", "5"), 2, "name one connection"),
         (("one", "--endpoint", "nowhere"), 1, "must be HOST:PORT"),
         (("one", "--client-id", "902"), 1, "client id 902 on gateway paper belongs to connections.one.client_id"),
+        (("one", "--client-id", "99999999999"), 1, "a client id is 0 to 2147483647"),
         (("nobody", "--client-id", "5"), 1, "no connection 'nobody'"),
     ],
 )

@@ -432,7 +432,7 @@ def test_one_that_was_moved_to_where_nobody_answers_says_so_and_names_the_way_ba
         assert (told["why"], told["todo"]) == ("It works.", [])
         assert run("move", "k", "--client-id", "9")[0] == 0
         told = json.loads(run("explain", "k", "--json")[1])
-        assert "from 7 to 9. It works." in told["why"]
+        assert "from client id 7 to client id 9. It works." in told["why"]
         assert run("move", "k", "--client-id", "7")[0] == 0
         assert json.loads(run("explain", "k", "--json")[1])["why"] == "It works."
 
@@ -457,7 +457,7 @@ def test_a_window_that_is_over_excuses_nothing_any_more_and_one_that_is_not_is_n
 def test_one_of_several_endpoints_goes_back_by_a_reload():
     move = {"what": "endpoint", "before": "a:1, b:1", "after": "c:1", "at_wall": 100.0}
     row = {"name": "k", "state": "waiting", "wanted": True, "reason": "refused: c:1: no", "next_attempt_wall": 0.0}
-    told = explain({**row, "operator_move": move}, None, now=100.0)
+    told = explain({**row, "operator_moves": [move]}, None, now=100.0)
     assert told["todo"][0] == "To move it back: backstay reload"
 
 
