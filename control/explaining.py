@@ -145,7 +145,8 @@ class Line:
     """What is heard of a connection. `heard_wall`: the last byte, 0 for none; `broken_wall`: since when a farm is down.
 
     `idle_seconds`: so long without a byte, and it is asked; `patience_seconds`: so long, and it is given up.
-    `clock_seconds`: the gateway's clock less ours. `stands_in_for`: the first endpoint, if it is on another one.
+    `clock_seconds`: the gateway's clock less ours. `stands_in_for`: the first endpoint, if it is on another one, and
+    `prefer_first_seconds` how often it is looked whether it can go back, 0 for never.
     """
 
     heard_wall: float
@@ -155,6 +156,7 @@ class Line:
     broken_wall: float = 0.0
     clock_seconds: float = 0.0
     stands_in_for: str = ""
+    prefer_first_seconds: float = 0.0
 
 
 def explain(
@@ -165,18 +167,41 @@ def explain(
     journal: str = "",
     line: Line | None = None,
     unlisted: tuple[str, float] = ("", 0.0),
+    in_doubt: int = 0,
 ) -> Mapping[str, object]:
     """`why`, `next` and `todo` (a list) for a connection of the status.
 
     `now`: seconds since 1970. `journal`: why orders cannot be written down, and are refused therefore; else empty.
     `line`: what is heard of it, which tells whether one that is ready has trouble all the same. `unlisted`: lists of
     orders that the gateway owes, so that orders are refused, and when it is asked again (seconds since 1970).
+    `in_doubt`: so many orders whose fate is open.
     """
+    told = _explain_line(row, hold, now=now, line=line)
+    told = _explain_journal(row, told, now=now, journal=journal, unlisted=unlisted) if hold is None else told
+    return _explain_doubt(row, told, in_doubt) if in_doubt and (hold is not None or row["state"] != ABSENT) else told
+
+
+def _explain_doubt(row: Mapping[str, Any], told: Mapping[str, Any], in_doubt: int) -> Mapping[str, Any]:
+    """Orders whose fate is open come before anything else that a person can do."""
+    what = "1 order is" if in_doubt == 1 else f"{in_doubt} orders are"
+    why = f"{told['why']}{'' if told['why'].endswith(('.', ':')) else '.'} {what} in doubt: TWS may have it, or not."
+    following = f"{told['next']} TWS is asked what became of that once the connection is up."
+    todo = f"See which: backstay orders {row['name']}; look in TWS whether that lives, and cancel there if need be."
+    return {"why": why, "next": following, "todo": [todo, *told["todo"]]}
+
+
+def _explain_line(
+    row: Mapping[str, Any], hold: Mapping[str, Any] | None, *, now: float, line: Line | None
+) -> Mapping[str, Any]:
     told = _explain(row, hold, now=now)
-    if line is not None and hold is None and row["state"] == "ready":
-        told = {**told, **_explain_line(line, now=now)}
-    if hold is not None:
+    if line is None or hold is not None or row["state"] != "ready":
         return told
+    return {**told, **_trouble_explained(line, now=now)}
+
+
+def _explain_journal(
+    row: Mapping[str, Any], told: Mapping[str, Any], *, now: float, journal: str, unlisted: tuple[str, float]
+) -> Mapping[str, Any]:
     if unlisted[0]:
         told = _explain_unlisted(told, *unlisted, now=now)
     if not journal:
@@ -217,7 +242,7 @@ def _silence(line: Line, now: float) -> float:
     return silent if line.heard_wall > 0.0 and silent > line.idle_seconds + SLACK_SECONDS else 0.0
 
 
-def _explain_line(line: Line, *, now: float) -> Mapping[str, Any]:
+def _trouble_explained(line: Line, *, now: float) -> Mapping[str, Any]:
     """What is the matter with one that is ready all the same; empty if nothing is."""
     if silent := _silence(line, now):
         left = max(0.0, line.patience_seconds - silent)
@@ -243,9 +268,19 @@ def _explain_line(line: Line, *, now: float) -> Mapping[str, Any]:
     if line.stands_in_for:
         return {
             "why": f"It works, on a stand-in: {line.stands_in_for} did not answer when it had its turn.",
-            "next": "It stays there until that one has its turn again (prefer_first_seconds).",
+            "next": _way_back(line),
         }
     return {}
+
+
+def _way_back(line: Line) -> str:
+    if line.prefer_first_seconds > 0.0:
+        every = f"{line.prefer_first_seconds:.0f} s"
+        return f"Every {every} it is looked whether it can go back without a loss (prefer_first_seconds)."
+    return (
+        "It stays there for as long as that one works (prefer_first_seconds = 0). The way back is "
+        f"backstay move, with --endpoint {line.stands_in_for}, and a backstay reload when that one works for good."
+    )
 
 
 def _clock(wall: float) -> str:
@@ -276,7 +311,7 @@ def _explain_move(row: Mapping[str, Any], move: Mapping[str, Any], told: Mapping
 def _explain_state(row: Mapping[str, Any], hold: Mapping[str, Any] | None, *, now: float) -> Mapping[str, Any]:
     name, state, reason = row["name"], row["state"], str(row["reason"])
     if hold is not None:
-        return _explain_hold(name, hold, absent=state == ABSENT)
+        return _explain_hold(row, hold)
     if state == ABSENT:
         return _explain_absent(name, reason, wanted=row["wanted"])
     why, following, todo = _what_is_known(row, now)
@@ -333,17 +368,20 @@ def _explain_absent(name: str, reason: str, *, wanted: bool) -> Mapping[str, Any
     }
 
 
-def _explain_hold(name: str, hold: Mapping[str, Any], *, absent: bool) -> Mapping[str, Any]:
+def _explain_hold(row: Mapping[str, Any], hold: Mapping[str, Any]) -> Mapping[str, Any]:
+    name = row["name"]
+    look = f"backstay requests {name}, backstay orders {name}"
     since = datetime.fromtimestamp(hold["since_wall"], UTC).strftime("%Y-%m-%d %H:%M UTC")
     if until := hold.get("until_wall", 0.0):
         why = f"An operator drains it, since {since}" + (f": {hold['reason']}" if hold["reason"] else ".")
         at = datetime.fromtimestamp(until, UTC).strftime("%H:%M:%S UTC")
         following = f"It takes nothing new, and is held down once nothing is under way, at {at} at the latest."
-        look = f"What is under way: backstay requests {name}, backstay orders {name}"
-        return {"why": why, "next": following, "todo": [look, f"To let it stay up: backstay resume {name}"]}
+        todo = [f"What is under way: {look}", f"To let it stay up: backstay resume {name}"]
+        return {"why": why, "next": following, "todo": todo}
     why = f"An operator has {hold['wanted']} it, {since}" + (f": {hold['reason']}" if hold["reason"] else ".")
-    following = "Who comes under this name is held down." if absent else "Nothing, until it is resumed."
-    return {"why": why, "next": following, "todo": [f"backstay resume {name}"]}
+    following = "Who comes under this name is held down." if row["state"] == ABSENT else "Nothing, until it is resumed."
+    unfinished = [f"Not everything had finished when it was taken down: {look}"] if row.get("unfinished") else []
+    return {"why": why, "next": following, "todo": [*unfinished, f"backstay resume {name}"]}
 
 
 def _attempt(wall: float, now: float) -> str:

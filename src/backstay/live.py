@@ -202,6 +202,7 @@ def line_of(live: Live) -> Line:
         broken_wall=since,
         clock_seconds=live.view.clock_skew_seconds,
         stands_in_for=_stands_in_for(live),
+        prefer_first_seconds=live.charge.settings.prefer_first_seconds,
     )
 
 

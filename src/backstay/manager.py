@@ -191,6 +191,10 @@ class Manager:
         found = steady(self._meters.absent)
         return tuple(missed_status(meter) for meter in found if meter.name not in told)
 
+    def in_doubt(self, name: str) -> int:
+        """How many orders are in doubt of a name that no connection has now, as of the last look at the meters."""
+        return self._meters.in_doubt(name)
+
     def _gateway(self, name: str) -> str:
         """The gateway that a connection of this name would have; empty if the configuration knows none."""
         owner = self.config.connections.get(name) or self.config.relays.get(name.rpartition("/")[0])

@@ -26,7 +26,7 @@ from backstay.logs import EventLog
 from backstay.manager import Manager
 from backstay.meters import client_of
 from backstay.metrics.events import EventRing
-from backstay.outlook import bundle, owed_requests, placed_orders, tree_of, unlisted, written_orders
+from backstay.outlook import bundle, in_doubt, owed_requests, placed_orders, tree_of, unlisted, written_orders
 from backstay.reconfiguring import Reconfiguring, RefusedChange
 from backstay.session.lifecycle import Event
 from backstay.session.vocabulary import Drain
@@ -227,7 +227,8 @@ class Operations:
         held = None if hold is None else {**asdict(hold), "until_wall": until}
         line = line_of(live) if live is not None else None
         lists = unlisted(charge) if charge is not None else ("", 0.0)
-        told = explain(asdict(one), held, now=time.time(), journal=journal, line=line, unlisted=lists)
+        doubts = self._manager.in_doubt(name) if charge is None else in_doubt(charge)
+        told = explain(asdict(one), held, now=time.time(), journal=journal, line=line, unlisted=lists, in_doubt=doubts)
         return {"schema": SCHEMA, "connection": asdict(one), **told}
 
     def tree(self, arguments: Arguments, _peer: Peer | None) -> Result:

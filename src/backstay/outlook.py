@@ -20,7 +20,7 @@ from backstay.actors.charge import Charge
 from backstay.config import Config
 from backstay.live import steady
 from backstay.logs import masked
-from backstay.session.intents import Intent
+from backstay.session.intents import Intent, IntentState
 from backstay.session.ledger import Entry
 from backstay.supervisor.root import Root
 from backstay.supervisor.supervisor import Supervisor
@@ -111,6 +111,11 @@ def placed_orders(charge: Charge) -> Sequence[Mapping[str, object]]:
         if order_id not in known
     ]
     return sorted(rows, key=lambda row: (ORDER_STATES.index(row["state"]), row["id"]))
+
+
+def in_doubt(charge: Charge) -> int:
+    """How many orders of a connection TWS may have or not."""
+    return sum(row["state"] == IntentState.IN_DOUBT.value for row in placed_orders(charge))
 
 
 def written_orders(intents: Iterable[Intent]) -> Sequence[Mapping[str, object]]:

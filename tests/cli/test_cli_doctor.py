@@ -197,11 +197,29 @@ def test_a_gateway_that_is_away_in_its_planned_downtime_is_where_it_should_be(ex
     assert found["gateway g"]["todo"] == ["Look again after it."]
 
 
+def test_a_daemon_that_hangs_is_waited_for_as_long_as_was_said(examine, tmp_path):
+    with socket.socket(socket.AF_UNIX) as deaf:
+        deaf.bind(str(tmp_path / "backstay.sock"))
+        deaf.listen()
+        code, found = examine("127.0.0.1:1")
+    assert code == 1
+    assert found["daemon"]["text"] == "no answer within 0.5 s from backstay.sock"
+
+
+def test_holds_that_are_a_folder_are_told_so(examine, tmp_path):
+    (tmp_path / "backstay.holds").mkdir()
+    code, found = examine("127.0.0.1:1")
+    assert code == 1
+    assert found["control.holds"]["text"] == "backstay.holds is a folder"
+    assert found["control.holds"]["todo"] == ["Give the daemon's user the right to write there, or name another place."]
+
+
 def test_holds_that_are_damaged_are_told_before_a_start_is_refused_because_of_them(examine, tmp_path):
     (tmp_path / "backstay.holds").write_text("{")
     code, found = examine("127.0.0.1:1")
     assert code == 1
     assert "is damaged" in found["control.holds"]["text"]
+    assert found["control.holds"]["todo"] == ["Look at it and mend it, or remove it."]
 
 
 def test_a_disk_that_is_nearly_full_is_told(examine, monkeypatch):

@@ -41,6 +41,11 @@ def connection(place, name: str) -> backstay.Connection:
     return place.daemon.manager.connection(name)
 
 
+def orders(place, name: str) -> list[str]:
+    """The states of the orders that are open."""
+    return [one["state"] for one in place.json("orders", name)[1]["orders"]]
+
+
 def states(place, name: str) -> list[tuple[str, str]]:
     """The last two changes of state that were told."""
     events = place.json("events")[1]["events"]
@@ -132,6 +137,26 @@ def test_an_application_places_nothing_makes_its_order_smaller_and_cancels_it(pl
     assert place.run("resume", "one")[0] == 0
     working.cancel()
     assert working.wait("Cancelled", timeout=PATIENCE).done
+
+
+def test_an_order_in_doubt_is_what_is_told_first_of_a_connection_that_was_drained(place):
+    place.simulator.faults.freeze(IDS["one"])
+    trade = connection(place, "one").place_order(AAPL, CHEAP)
+    assert place.daemon.manager.wait_until(lambda _: orders(place, "one") == ["sent"], PATIENCE)
+    assert place.run("drain", "one", "--within", "0")[0] == 5
+    assert orders(place, "one") == ["in_doubt"]
+    code, told = place.json("explain", "one")
+    assert code == 0
+    assert "An operator has drained it" in told["why"]
+    assert "1 order is in doubt" in told["why"]
+    assert told["todo"][0].startswith("See which: backstay orders one;")
+    assert told["todo"][1] == (
+        "Not everything had finished when it was taken down: backstay requests one, backstay orders one"
+    )
+    thaw(place)
+    assert place.run("resume", "one")[0] == 0
+    assert trade.wait("Submitted", timeout=PATIENCE).order_id
+    assert "in doubt" not in place.run("explain", "one")[1]
 
 
 def test_resuming_ends_a_drain_and_what_is_up_stays_up(place, busy):

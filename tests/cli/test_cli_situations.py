@@ -21,7 +21,7 @@ import pytest
 
 from backstay.cli import main
 from backstay.config import load
-from backstay.control.explaining import explain
+from backstay.control.explaining import Line, explain
 from backstay.daemon import Daemon
 from backstay.logs import EventLog
 from backstay.metrics.events import EventRing
@@ -344,7 +344,16 @@ def test_one_that_is_served_by_a_stand_in_says_so(tmp_path, run):
         told = json.loads(run("explain", "k", "--json")[1])
         assert "It works, on a stand-in: 127.0.0.1:1 did not answer" in told["why"]
         assert told["todo"] == []
+        assert "stays there for as long as that one works (prefer_first_seconds = 0)" in told["next"]
+        assert "--endpoint 127.0.0.1:1," in told["next"]
         assert "on a stand-in for 127.0.0.1:1" in run("status")[1]
+
+
+def test_a_stand_in_that_is_left_by_itself_says_when():
+    row = {"name": "k", "state": "ready", "reason": "", "wanted": True}
+    line = Line(100.0, 5.0, 25.0, stands_in_for="gw1:4002", prefer_first_seconds=600.0)
+    told = explain(row, None, now=100.0, line=line)
+    assert told["next"] == "Every 600 s it is looked whether it can go back without a loss (prefer_first_seconds)."
 
 
 def test_a_slip_in_the_file_does_not_lock_out_whoever_looks_at_the_daemon(tmp_path, run, capsys):
