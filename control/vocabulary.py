@@ -17,6 +17,10 @@ PORT_SUFFIX = ".port"
 """Of the file that stands for a control socket where there are none."""
 
 
+PARTS = ("dispatcher", "link", "reader", "session")
+"""What of a connection can be restarted by itself."""
+
+
 @unique
 class Exit(IntEnum):
     """Exit codes of the command line; a contract with people's scripts."""

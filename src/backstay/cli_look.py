@@ -32,7 +32,7 @@ from backstay.control.vocabulary import COMMANDS, Exit
 
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
-NameArgument = Annotated[list[str] | None, Argument(metavar="NAME", text="The connection.")]
+NameArgument = Annotated[list[str] | None, Argument(metavar="NAME", text="The connection.", offers="connection")]
 
 
 def _described(function: Callable[..., int]) -> Callable[..., int]:

@@ -42,7 +42,9 @@ DRAIN_SECONDS = 30.0
 PART_SECONDS = 35.0
 """A part that hangs is given its grace before it is replaced, and so is all that depends on it."""
 
-NamesArgument = Annotated[list[str] | None, Argument(metavar="NAME", text="Connections, * and ? allowed.")]
+NamesArgument = Annotated[
+    list[str] | None, Argument(metavar="NAME", text="Connections, * and ? allowed.", offers="connection")
+]
 AllOption = Annotated[bool, Option("--all", text="All connections there are.")]
 YesOption = Annotated[bool, Option("--yes", "-y", text="Do not ask before more than one live connection is down.")]
 TogetherOption = Annotated[bool, Option("--together", text="All at once instead of one after the other.")]
@@ -93,7 +95,8 @@ def restart(  # noqa: PLR0913  # each is an option
     names: NamesArgument = None,
     *,
     part: Annotated[
-        str | None, Option("--part", metavar="PART", text="Only this part: reader, dispatcher, session or link.")
+        str | None,
+        Option("--part", metavar="PART", text="Only this part: reader, dispatcher, session or link.", offers="part"),
     ] = None,
     everything: AllOption = False,
     reason: ReasonOption = "",
@@ -329,10 +332,11 @@ def _line(turn: Turn, one: Outcome) -> str:
 
 
 def move(  # noqa: PLR0913  # each is an option
-    names: Annotated[list[str] | None, Argument(metavar="NAME", text="The connection.")] = None,
+    names: Annotated[list[str] | None, Argument(metavar="NAME", text="The connection.", offers="connection")] = None,
     *,
     endpoint: Annotated[
-        str | None, Option("--endpoint", metavar="HOST:PORT", text="The TWS or IB Gateway to dial from now on.")
+        str | None,
+        Option("--endpoint", metavar="HOST:PORT", text="The TWS or IB Gateway to dial from now on.", offers="endpoint"),
     ] = None,
     client_id: Annotated[
         int | None, Option("--client-id", metavar="N", least=0, text="The client id to connect with from now on.")

@@ -39,7 +39,8 @@ HOME_AND_CLEAR = "\x1b[H\x1b[J"
 
 def status(
     names: Annotated[
-        list[str] | None, Argument(metavar="NAME", text="Connections to show, * and ? allowed; all without.")
+        list[str] | None,
+        Argument(metavar="NAME", text="Connections to show, * and ? allowed; all without.", offers="connection"),
     ] = None,
     *,
     as_json: JsonOption = False,

@@ -59,9 +59,26 @@ def _for_typer(function: Callable[..., int]) -> Callable[..., None]:
 
 
 def _info(declared: Option | Argument) -> Any:
+    completion = _completion(declared.offers) if declared.offers else None
     if isinstance(declared, Argument):
-        return typer.Argument(metavar=declared.metavar, help=declared.text)
-    return typer.Option(*declared.names, metavar=declared.metavar, help=declared.text, min=declared.least)
+        return typer.Argument(metavar=declared.metavar, help=declared.text, autocompletion=completion)
+    return typer.Option(
+        *declared.names,
+        metavar=declared.metavar,
+        help=declared.text,
+        min=declared.least,
+        autocompletion=completion,
+    )
+
+
+def _completion(kind: str) -> Callable[[typer.Context], list[str]]:
+    def complete(ctx: typer.Context) -> list[str]:
+        from backstay.cli_completing import offered  # noqa: PLC0415  # only where a shell asks
+
+        return offered(kind, ctx.info_name or "", ctx.params)
+
+    complete.__annotations__ = {"ctx": typer.Context}  # Typer looks at the types themselves
+    return complete
 
 
 def _tell_version(asked: bool) -> None:

@@ -25,10 +25,13 @@ class NotPlainError(Exception):
 
 
 class Option:
-    """An option by its spellings. `least`: the smallest value it takes."""
+    """An option by its spellings. `least`: the smallest value it takes. `offers`: what a shell completes it with."""
 
-    def __init__(self, *names: str, text: str, metavar: str | None = None, least: float | None = None) -> None:
+    def __init__(
+        self, *names: str, text: str, metavar: str | None = None, least: float | None = None, offers: str = ""
+    ) -> None:
         self.names = names
+        self.offers = offers
         self.text = text
         self.metavar = metavar
         self.least = least
@@ -36,10 +39,11 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """What follows without an option before it."""
+    """What follows without an option before it. `offers`: as of an option, a key of `cli_completing.OFFERS`."""
 
     metavar: str
     text: str
+    offers: str = ""
 
 
 @dataclass(frozen=True, slots=True)
