@@ -103,12 +103,11 @@ def placed_orders(charge: Charge) -> Sequence[Mapping[str, object]]:
     orders = charge.owed.orders
     intents = steady(lambda: orders.table.open_intents() if orders is not None else ())
     rows = list(written_orders(intents))
-    known = {row["id"] for row in rows}
     found = steady(lambda: list(charge.owed.ledger.orders.items()))
     rows += [
         {**_UNKNOWN_ORDER, "id": order_id, "state": "acknowledged" if seen else "unanswered"}
         for order_id, seen in found
-        if order_id not in known
+        if orders is None or orders.table.get(orders.client_id, order_id) is None  # else it is above, or has ended
     ]
     return sorted(rows, key=lambda row: (ORDER_STATES.index(row["state"]), row["id"]))
 

@@ -192,15 +192,16 @@ def test_orders_without_an_answer_come_first(place):
     ledger.orders.clear()
 
 
-def test_orders_in_doubt_come_before_all_others():
+def test_orders_in_doubt_come_before_all_others_and_what_has_ended_is_not_shown():
     table, at = IntentTable("paper"), Moment(1.0, 1_000.0)
     look = Look(symbol="AAPL", action="BUY", quantity=Decimal(100))
     table.place(PlacedOrder(order_id=4, look=look), (b"", 176), client_id=3, epoch=1, at=at)
     table.lost(at)
     table.place(PlacedOrder(order_id=3), (b"", 176), client_id=3, epoch=2, at=at)
-    owed = SimpleNamespace(
-        orders=SimpleNamespace(table=table), ledger=SimpleNamespace(orders={1: False, 2: True, 3: False})
-    )
+    table.place(PlacedOrder(order_id=5), (b"", 176), client_id=3, epoch=2, at=at)
+    table.hear_error(3, 5, 201, at=at)
+    ledger = SimpleNamespace(orders={1: False, 2: True, 3: False, 5: True})
+    owed = SimpleNamespace(orders=SimpleNamespace(table=table, client_id=3), ledger=ledger)
     rows = placed_orders(SimpleNamespace(owed=owed))
     assert [(row["id"], row["state"]) for row in rows] == [
         (4, "in_doubt"),
