@@ -1,7 +1,7 @@
 """The commands that change something: one function for all of them, from their rows in `control.vocabulary.COMMANDS`.
 
-Each gives its order and then looks at the status until what it was given for is so. Several connections have their turn
-one after the other, and the first that does not come back ends it: a mistake shall not take them all.
+Each gives its order and then looks at the status until what it was given for is so. Several live connections have their
+turn one after the other, and the first that does not come back ends it: a mistake shall not take them all.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass
 from typing import Annotated, Any
 
@@ -201,8 +201,9 @@ def _operate(turn: Turn, client: ControlClient, names: Sequence[str], *, everyth
     found = client.status(timeout=min(turn.timeout, ANSWER_SECONDS))
     rows = found["connections"]
     meant = _meant(with_held(found) if turn.command.lifts else rows, names, everything=everything)
-    _make_sure(turn, [row["name"] for row in rows if row["name"] in meant and row["state"] in UP_STATES])
-    outcomes = list(_all_at_once(turn, client, meant) if turn.together else _one_by_one(turn, client, meant))
+    up = {row["name"] for row in rows if row["state"] in UP_STATES}
+    _make_sure(turn, [name for name in meant if name in up])
+    outcomes = _in_turns(turn, client, {name: name in up and not turn.together for name in meant})
     worst = max((one.exit for one in outcomes), default=Exit.OK)
     if turn.as_json:
         results = [asdict(one) for one in outcomes]
@@ -237,22 +238,23 @@ def _make_sure(turn: Turn, live: Sequence[str]) -> None:
         raise RefusedError("nothing was done")
 
 
-def _one_by_one(turn: Turn, client: ControlClient, names: Sequence[str]) -> Iterator[Outcome]:
+def _in_turns(turn: Turn, client: ControlClient, meant: Mapping[str, bool]) -> list[Outcome]:
+    """Each name, and whether it awaits its turn: these one after the other, up to the first that does not come back.
+
+    The others are not up, or may fall together: they have their order at once, are waited for behind, and stop nobody.
+    """
+    given = {name: _give(turn, client, name) for name, awaits in meant.items() if not awaits}
+    found: dict[str, Outcome] = {}
     failed = ""
-    for name in names:
+    for name in (name for name, awaits in meant.items() if awaits):
         if failed:
             detail = f"not tried, because of {failed}"
-            yield Outcome(connection=name, ok=False, detail=detail, code="refused", exit=Exit.FAILED)
+            found[name] = Outcome(connection=name, ok=False, detail=detail, code="refused", exit=Exit.FAILED)
             continue
-        given = _give(turn, client, name)
-        outcome = given if isinstance(given, Outcome) else _wait(turn, client, given)
-        failed = "" if outcome.ok else name
-        yield outcome
-
-
-def _all_at_once(turn: Turn, client: ControlClient, names: Sequence[str]) -> Iterator[Outcome]:
-    for given in [_give(turn, client, name) for name in names]:
-        yield given if isinstance(given, Outcome) else _wait(turn, client, given)
+        found[name] = _wait(turn, client, _give(turn, client, name))
+        failed = "" if found[name].ok else name
+    found |= {name: _wait(turn, client, one) for name, one in given.items()}
+    return [found[name] for name in meant]
 
 
 def _give(turn: Turn, client: ControlClient, name: str) -> Mapping[str, Any] | Outcome:
@@ -265,9 +267,11 @@ def _give(turn: Turn, client: ControlClient, name: str) -> Mapping[str, Any] | O
         return Outcome(connection=name, ok=False, detail=str(error), code=error.code, exit=error.exit)
 
 
-def _wait(turn: Turn, client: ControlClient, order: Mapping[str, Any]) -> Outcome:
-    """Look until the goal is reached, the connection is gone, or time is up."""
-    name, begun, pause_between = order["connection"], time.monotonic(), threading.Event()  # never set
+def _wait(turn: Turn, client: ControlClient, order: Mapping[str, Any] | Outcome) -> Outcome:
+    """Look until the goal is reached, the connection is gone, or time is up, which counts from its order on."""
+    if isinstance(order, Outcome):
+        return order
+    name, pause_between = order["connection"], threading.Event()  # never set
     detail = f"will not survive a restart of the daemon: {order['warning']}" if order["warning"] else ""
     if not order["present"]:
         return Outcome(connection=name, ok=True, detail=detail or "nobody is there under that name now")
@@ -278,7 +282,7 @@ def _wait(turn: Turn, client: ControlClient, order: Mapping[str, Any]) -> Outcom
         rows = client.status(timeout=ANSWER_SECONDS)["connections"]
         row = next((one for one in rows if one["name"] == name), None)
         seconds = round(time.monotonic() - order["begun"], 3)
-        if row is None or reached(row, order) or time.monotonic() - begun >= turn.timeout:
+        if row is None or reached(row, order) or seconds >= turn.timeout:
             break
         _progress(turn, f"{render.printable(name)}: {row['state']} {seconds:.0f}s")
         pause_between.wait(LOOK_SECONDS)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import itertools
 import re
 import threading
+from types import SimpleNamespace
 
 import pytest
 
+from backstay import cli_operate
 from backstay.config import Config
 from backstay.control.vocabulary import COMMANDS
 from backstay.demo_client import QuoteClient
@@ -47,13 +50,42 @@ def test_a_restart_as_json_has_a_result_for_each(place):
 
 
 def test_what_does_not_come_back_in_time_is_code_5_and_the_rest_is_left_alone(place):
-    before = place.row("one").epoch
-    code, out, err = place.run("restart", "lost", "one", "--timeout", "0.3")
+    place.simulator.faults.refuse()
+    before = place.row("two").epoch
+    code, out, err = place.run("restart", "one", "two", "--timeout", "0.3")
     assert (code, out) == (5, "")
     first, second = err.splitlines()
-    assert re.fullmatch(r"lost: not there after \d+ s: (waiting|connecting), refused: .*", first)
-    assert second == "one: not tried, because of lost"
-    assert place.row("one").epoch == before
+    assert re.fullmatch(r"one: not there after \d+ s: (waiting|connecting), refused: .*", first)
+    assert second == "two: not tried, because of one"
+    assert (place.row("two").epoch, place.row("two").state) == (before, "ready")
+    place.simulator.faults.accept()
+
+
+@pytest.mark.parametrize("command", ["restart", "reset", "resubscribe"])
+def test_what_is_held_keeps_nobody_from_its_turn(place, command):
+    assert place.run("pause", "one", "lost")[0] == 0
+    before = place.row("two").epoch
+    code, told = place.json(command, "--all")
+    one, two, lost = told["results"]
+    assert [one["connection"], two["connection"], lost["connection"]] == ["one", "two", "lost"]
+    assert one["code"] == lost["code"] == ("" if command == "reset" else "refused")
+    assert (two["ok"], two["state"], code) == (True, "ready", 0 if command == "reset" else 1)
+    assert place.row("two").epoch == before + (command == "restart")
+
+
+def test_what_was_down_anyway_keeps_nobody_from_its_turn(place):
+    code, told = place.json("reset", "lost", "two", "--timeout", "0.3")
+    assert (code, [one["code"] for one in told["results"]]) == (5, ["timed_out", ""])
+
+
+def test_those_that_are_waited_for_together_have_their_time_together(place, monkeypatch):
+    seconds = itertools.count(0.0, 0.1)  # as long as a look takes, and none takes longer
+    monkeypatch.setattr(cli_operate, "time", SimpleNamespace(monotonic=seconds.__next__))
+    place.simulator.faults.refuse()
+    code, told = place.json("restart", "--all", "--together", "--yes", "--timeout", "2")
+    place.simulator.faults.accept()
+    assert (code, [one["exit"] for one in told["results"]]) == (5, [5, 5, 5])
+    assert max(one["seconds"] for one in told["results"]) < 3.0
 
 
 def test_who_does_not_wait_gives_the_order_and_leaves(place):
