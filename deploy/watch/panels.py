@@ -46,6 +46,13 @@ def lines(title: str, unit: str, description: str, *queries: tuple[str, str], **
 LOST = "sum(increase(backstay_connection_unavailable_seconds_total{@}[30d]))"
 WANTED = "(sum(increase(backstay_connection_expected_seconds_total{@}[30d])) > 0)"
 
+FIRING = 'ALERTS{@,alertname=~"Backstay.*",alertstate="firing"}'
+FIRING_OF_GATEWAY = (
+    'ALERTS{%,alertname="BackstayGatewayDown",alertstate="firing"} '
+    "and on (job, instance, gateway) backstay_connection_info{@}"
+)
+"""It names no connection, and is what all of the gateway's have."""
+
 NOW = Row(
     "Now",
     (
@@ -95,8 +102,8 @@ NOW = Row(
         Panel(
             title="Alerts that fire",
             unit="short",
-            description="Also those that are kept quiet because another one says more.",
-            queries=(Query('count(ALERTS{@,alertname=~"Backstay.*",alertstate="firing"}) or vector(0)'),),
+            description="Also those that are kept quiet because another one says more, and that a gateway is down.",
+            queries=(Query(f"count({FIRING} or {FIRING_OF_GATEWAY}) or vector(0)"),),
             look=Look.STAT,
             width=6,
             height=4,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from deploy.watch.panels import RATE, lines
-from deploy.watch.panels_model import Row
+from deploy.watch.panels import RATE, YES_NO, lines
+from deploy.watch.panels_model import Look, Row
 
 ACTORS = "Actors are backstay's own parts, as `backstay tree` shows them."
 
@@ -51,25 +51,42 @@ SUPERVISION = Row(
             (_quantile("backstay_journal_fsync_duration_seconds", "%", "instance, "), "{{instance}}"),
         ),
         lines(
+            "Orders can be written down",
+            "short",
+            "Whether the journal can be used; while it cannot, orders are refused.",
+            ("min by (instance) (backstay_journal_usable{%})", "{{instance}}"),
+            look=Look.STATES,
+            names=YES_NO,
+        ),
+        lines(
             "Commands of operators",
             "short",
             "What was ordered, and what of it was refused or failed.",
             (_count("backstay_operator_actions_total", "%", "action"), "{{action}}"),
             (_count("backstay_operator_action_failures_total", "%", "action"), "{{action}} failed"),
+            width=6,
         ),
         lines(
             "Processor",
             "percentunit",
             "Part of one core that the process uses.",
             (f"rate(process_cpu_seconds_total{{%}}[{RATE}])", "{{instance}}"),
+            width=6,
         ),
-        lines("Memory", "bytes", "What the process holds.", ("process_resident_memory_bytes{%}", "{{instance}}")),
+        lines(
+            "Memory",
+            "bytes",
+            "What the process holds.",
+            ("process_resident_memory_bytes{%}", "{{instance}}"),
+            width=6,
+        ),
         lines(
             "Log",
             "short",
             "Log records by level.",
             (_count("backstay_log_messages_total", "%", "level"), "{{level}}"),
             stacked=True,
+            width=6,
         ),
     ),
 )

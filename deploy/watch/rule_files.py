@@ -85,7 +85,7 @@ def alertmanager_file(pace: Pace = REAL_TIME, *, webhook: str = "") -> str:
     wait, interval, repeat, ticket = (pace.duration(text) for text in ("30s", "5m", "4h", "1d"))
     head = f"""{HEADER}route:
   receiver: ticket
-  group_by: [alertname, job, gateway, connection]
+  group_by: [alertname, job, instance, gateway, connection]
   # Longer than the rules' intervals, so that what inhibits has arrived before anybody is called.
   group_wait: {wait}
   group_interval: {interval}
