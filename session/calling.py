@@ -37,7 +37,7 @@ from backstay.session.order_journal import (
 from backstay.session.order_words import LookedUp, NotWrittenDown, OwnerSaid, WrittenDown
 from backstay.session.ordering import ring_reconcile
 from backstay.session.pulse import Verdict
-from backstay.session.repair import look_after, watch_streams
+from backstay.session.repair import ask_those_given_up, look_after, watch_streams
 from backstay.session.upstream import ring_upstream
 from backstay.session.verdicts import on_owner_said, ring_owner
 from backstay.session.vocabulary import Arm, Count, Drain, LinkRenewed, Ordered, Rang, Resubscribe, Timer
@@ -125,9 +125,12 @@ def _on_ordered(core: Core, event: Ordered) -> None:
 
 
 def _on_resubscribe(core: Core, event: Resubscribe) -> None:
+    if not core.desk.open:
+        return  # all of them are put back once it is
     if event.stale:
         watch_streams(core, core.settings.verify.watch_seconds)
-    elif core.desk.open:  # else all of them are put back once it is
+        ask_those_given_up(core)
+    else:
         core.desk.resubscribe()
 
 

@@ -127,6 +127,14 @@ def watch_streams(core: Core, seconds: float, source: str | None = None) -> None
             core.desk.firsts.watch(entry, core.now, seconds)
 
 
+def ask_those_given_up(core: Core) -> None:
+    """Streams that never showed, however often they were asked for: a person wants them asked for once more."""
+    for entry in list(core.owed.ledger.entries.values()):
+        if entry.given_up and entry.epoch == core.owed.epoch and not entry.queued:
+            entry.given_up = False
+            core.desk.renew(entry)
+
+
 def farm_changed(core: Core, error: ErrorMessage) -> None:
     """A farm came or went; one that comes back may have forgotten some of its streams."""
     kind, works = FARM_CODES[error.code]

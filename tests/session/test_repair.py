@@ -362,6 +362,18 @@ def test_an_operator_has_only_the_silent_streams_asked_for_again_and_only_after_
     assert look(script, VerifySettings().watch_seconds) == [cancel(QUOTES), QUOTES]
 
 
+def test_an_operator_has_a_stream_that_was_given_up_asked_for_again_at_once_and_as_often_as_before():
+    script = with_settings(verify=VerifySettings(repeats=1)).ready().ask(QUOTES, ask(V, 1, 7)).hear(tell(V, 1, 7))
+    assert look(script, 5.0) == [QUOTES]
+    assert look(script, 10.0) == []
+    script.step(Resubscribe(stale=True))
+    assert script.written() == [cancel(QUOTES), QUOTES]
+    script.step(Resubscribe(stale=True))  # it is on its way already
+    assert script.written() == []
+    script.hear(tell(V, 1, 7))
+    assert look(script, 5.0) == [QUOTES]
+
+
 @pytest.mark.parametrize("stale", [True, False])
 def test_while_the_gateway_is_away_there_is_nothing_to_ask_for_again_before_it_is_back(stale):
     script = lose(Script().ready().ask(QUOTES).hear(TICK))
