@@ -23,7 +23,7 @@ from deploy.watch.draw import draw
 from deploy.watch.live_breaks import BREAKS, QUIET, RELAYS, Break, configuration, first, other
 from deploy.watch.live_clients import relayed
 from deploy.watch.live_daemons import daemon_breaks, worn_daemon
-from deploy.watch.live_panels import empty_panels
+from deploy.watch.live_panels import disliked_metrics, empty_panels
 from deploy.watch.live_stack import Call, LiveError, Stage, stage, until
 from deploy.watch.model import Pace
 
@@ -123,6 +123,7 @@ def main() -> int:
         _healthy(stage_)
         problems = break_everything(stage_, (*BREAKS, *daemon_breaks(stage_, worn, starved)))
         problems += empty_panels(stage_, [relayed("busy"), relayed("doubt"), *(first(one.gateway) for one in BREAKS)])
+        problems += disliked_metrics(stage_)
         problems += end_daemon(stage_)
         if options.pictures is not None:
             draw(stage_, options.pictures)

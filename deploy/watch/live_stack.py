@@ -230,7 +230,7 @@ def watch(stack: ExitStack, folder: Path, *, job: str, targets: Sequence[str], a
     text = PROMETHEUS_CONFIG.format(host=HOST, alertmanager=alertmanager, job=job, targets=listed)
     (folder / f"{job}.yml").write_text(text)
     command = (
-        _tool("prometheus"),
+        tool("prometheus"),
         f"--config.file={job}.yml",
         f"--storage.tsdb.path={job}.data",
         f"--web.listen-address={HOST}:{port}",
@@ -256,7 +256,7 @@ def remember(folder: Path, instance: str) -> None:
     lines.append(f"# TYPE {LOST} counter")
     lines += [f"{LOST}_total{labels} {seconds} {now - ago}" for labels, seconds in named for ago in moments]
     (folder / "past.txt").write_text("\n".join((*lines, "# EOF\n")))
-    command = (_tool("promtool"), "tsdb", "create-blocks-from", "openmetrics", "past.txt", f"{JOB}.data")
+    command = (tool("promtool"), "tsdb", "create-blocks-from", "openmetrics", "past.txt", f"{JOB}.data")
     subprocess.run(command, cwd=folder, check=True, capture_output=True)  # noqa: S603
 
 
@@ -314,7 +314,7 @@ def until_ready(daemon: subprocess.Popen[str], folder: Path, name: str) -> str:
 
 def _alertmanager(port: int) -> Sequence[str]:
     return (
-        _tool("prometheus-alertmanager"),
+        tool("prometheus-alertmanager"),
         "--config.file=alertmanager.yml",
         "--storage.path=alertmanager-data",
         f"--web.listen-address={HOST}:{port}",
@@ -323,7 +323,8 @@ def _alertmanager(port: int) -> Sequence[str]:
     )
 
 
-def _tool(name: str) -> str:
+def tool(name: str) -> str:
+    """Where a program is. Raises LiveError."""
     found = shutil.which(name)
     if found is None:
         raise LiveError(f"{name} is not installed")
