@@ -45,12 +45,12 @@ COMMANDS = (
     Command("status", "backstay.cli_status", "status", LOOK, quick=True),
     Command("health", "backstay.cli_status", "health", LOOK, quick=True),
     *(Command(name, "backstay.cli_look", name, LOOK, quick=True) for name, row in OPERATIONS.items() if not row.goal),
+    Command("doctor", "backstay.cli_doctor", "doctor", LOOK),
     *(
         Command(name, MODULES.get(name, "backstay.cli_operate"), name, OPERATE, quick=True)
         for name, row in OPERATIONS.items()
         if row.goal
     ),
-    Command("doctor", "backstay.cli_doctor", "doctor", LOOK),
     Command("simulator", "backstay.cli_daemon", "simulator", TRY),
     Command("demo", "backstay.cli_demo", "demo", TRY),
 )

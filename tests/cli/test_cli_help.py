@@ -6,6 +6,7 @@ import contextlib
 import inspect
 import subprocess
 import sys
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,11 @@ def test_a_mistake_is_told_with_code_2(command, arguments, told):
 
 
 @pytest.mark.checkout
+def test_what_belongs_under_one_heading_of_the_help_stands_together():
+    headings = [heading for heading, _ in groupby(row.panel for row in COMMANDS)]
+    assert len(headings) == len(set(headings))
+
+
 def test_the_reference_of_the_documentation_is_what_the_commands_declare():
     written = Path(__file__).parents[2] / "docs" / "commands.md"
     assert written.read_text(encoding="utf-8") == reference()  # python -m backstay.cli_reference
