@@ -10,6 +10,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from backstay import __version__
+from backstay.cli import COMMANDS, load
+from backstay.commands import parameters
 from backstay.config import Config
 from deploy import checks
 from deploy.packages import check
@@ -74,6 +76,14 @@ def test_all_that_the_image_installs_has_its_version_told():
     image = (DEPLOY / "docker" / "Dockerfile").read_text(encoding="utf-8")
     assert "--constraint deploy/docker/constraints.txt" in image
     assert "!deploy/docker/constraints.txt" in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+
+
+def test_systemd_leaves_a_reload_the_time_that_it_takes():
+    unit = (DEPLOY / "systemd" / "backstay.service").read_text(encoding="utf-8")
+    assert "ExecReload=/opt/backstay/bin/backstay reload\n" in unit
+    (row,) = [row for row in COMMANDS if row.name == "reload"]
+    (longest,) = [one.original.default for one in parameters(load(row)) if one.name == "timeout"]
+    assert longest < int(re.findall(r"^TimeoutStartSec=(\d+)$", unit, re.MULTILINE)[0])
 
 
 @pytest.mark.parametrize("one", check.CHECKS, ids=lambda one: one.name)
