@@ -253,7 +253,7 @@ class Connection:
         return self._requests.orders.exercise(asked)
 
     def preview(self, contract: Contract, order: Order, *, timeout: float = REQUEST_SECONDS) -> Preview:
-        """Ask what an order would cost in margin and commission, without placing it; see `Preview`."""
+        """Ask what an order would cost, without placing it; the answer is the event `Preview` of docs/requests.md."""
         self._desk.check_thread("preview", "use `submit_preview`")
         answer: Preview = self.submit_preview(contract, order, timeout=timeout).result(timeout + GRACE_SECONDS)
         return answer
