@@ -174,8 +174,8 @@ ALERTS: tuple[Alert, ...] = (
         f"and {CONNECTION} {UP}\n"
         f"unless {CONNECTION} min by (job, instance, connection) (last_over_time(backstay_farm_up[1m])) == 0",
         summary="{{ $value }} {{ $labels.kind }} subscriptions of {{ $labels.connection }} do not deliver.",
-        description="The connection is up, and these streams have shown nothing since they were put back, or were "
-        "refused. Whoever trades on them sees old prices.",
+        description="The connection is up, and these streams have shown nothing since they were asked for, or since "
+        "they may have stopped. Whoever trades on them sees old prices.",
     ),
     Alert(
         name="BackstayClientIdInUse",

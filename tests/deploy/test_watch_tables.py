@@ -1,5 +1,6 @@
 """Alerts, their tests, their pages and what is written from them agree. No tool of Prometheus is needed here."""
 
+import json
 import re
 import shlex
 from dataclasses import replace
@@ -14,7 +15,9 @@ from deploy import checks
 from deploy.watch import generate
 from deploy.watch.alerts import ALERTS, INHIBITIONS
 from deploy.watch.cases import CASES, uncovered
+from deploy.watch.dashboards import files
 from deploy.watch.model import REAL_TIME, Links, Pace
+from deploy.watch.panel_rules import panels
 from deploy.watch.records import RECORDS
 from deploy.watch.rule_files import alerts_file
 
@@ -26,6 +29,7 @@ GROUPED = re.compile(r"\bby \(([^)]*)\)")
 LABELS = re.compile(r"\{\{ \$labels\.(\w+)")
 FENCED = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`(backstay [^`\n]+)`")
+PANEL = re.compile(r"(?<!\*)\*([A-Z][^*]+)\*(?!\*)")
 
 
 def names_of_series() -> set[str]:
@@ -173,6 +177,21 @@ def test_a_runbook_says_what_it_means_costs_how_to_look_and_what_to_do(name):
     assert faults_of_commands(text) == []
     others = {one.name for one in ALERTS}
     assert set(re.findall(r"Backstay[A-Z]\w+", text)) <= others
+
+
+def unknown_panels(text: str) -> list[str]:
+    """What a runbook sets in italics and with a capital letter is a panel of a dashboard."""
+    titles = {panel["title"] for board in files().values() for panel in panels(json.loads(board))}
+    named = [" ".join(found.split()) for found in PANEL.findall(text)]
+    return [name for name in named if name not in titles]
+
+
+def test_panels_that_runbooks_send_one_to_exist():
+    texts = [path.read_text(encoding="utf-8") for path in sorted(RUNBOOKS.glob("*.md"))]
+    assert sum(len(PANEL.findall(text)) for text in texts) > 3
+    assert [name for text in texts for name in unknown_panels(text)] == []
+    assert unknown_panels("Is *Requests\nsent* at the limit?") == ["Requests sent"]
+    assert unknown_panels("**Do not** place it; *failed* is a word, and *Messages\nout* a panel") == []
 
 
 def test_no_two_runbooks_give_the_same_advice():
