@@ -101,6 +101,16 @@ def _files(config: Config) -> Iterator[Finding]:
             yield Finding(check, ok=True, text=f"{path} can be written")
         else:
             yield Finding(check, ok=False, text=found[0], todo=(found[1],))
+    if config.http.certificate is not None and config.http.key is not None:
+        yield _certificate(config.http.certificate, config.http.key)
+
+
+def _certificate(chain: Path, key: Path) -> Finding:
+    from backstay.metrics.server import Certificate  # noqa: PLC0415  # a server, of which nobody else here has need
+
+    trouble = Certificate(chain, key).problem()
+    todo = ("Name the files as they are, or renew them; without a certificate it is plain HTTP.",) if trouble else ()
+    return Finding("http.certificate", ok=not trouble, text=trouble or f"{chain} can be used", todo=todo)
 
 
 def _unwritable(path: Path) -> str:
@@ -132,7 +142,7 @@ def _daemon(client: ControlClient, seconds: float, config: Config | None = None)
     except UnreachableError as error:
         yield _away(Path(client.path), str(error))
         if config is not None:
-            yield from _ports(config)
+            yield from _doors(config)
         return
     except ControlError as error:
         yield Finding("daemon", ok=False, text=str(error), todo=("Look at its log; restart it if it hangs.",))
@@ -168,7 +178,12 @@ def _connection(client: ControlClient, row: Mapping[str, Any], seconds: float) -
     return Finding(check, ok=ok, text=f"{row['state']}: {told['why']}", todo=tuple(told["todo"]))
 
 
-def _ports(config: Config) -> Iterator[Finding]:
+def _doors(config: Config) -> Iterator[Finding]:
+    socket = config.control.socket
+    trouble = _unwritable(socket) if not is_there(socket) else ""
+    text = f"cannot be listened on: {trouble}" if trouble else f"{socket} can be listened on"
+    todo = ("Make its folder, or name another place: whoever gives orders to the daemon finds it there.",)
+    yield Finding("control.socket", ok=not trouble, text=text, todo=todo if trouble else ())
     doors = {f"relays.{name}.listen": relay.listen for name, relay in config.relays.items()}
     if config.http.enabled:
         doors["http.listen"] = config.http.listen

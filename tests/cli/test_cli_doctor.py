@@ -91,7 +91,8 @@ def test_all_is_well_with_a_gateway_that_answers(examine):
         code, found = examine(of(simulator))
         assert code == 0, found
         assert "answers, server version" in found["gateway g"]["text"]
-        assert {"configuration", "journal", "control.holds", "daemon", "http.listen", "gateway g"} == set(found)
+        doors = {"control.socket", "http.listen"}
+        assert {"configuration", "journal", "control.holds", "daemon", "gateway g", *doors} == set(found)
 
 
 @pytest.mark.parametrize(
@@ -157,6 +158,19 @@ def test_a_port_that_is_taken_and_a_journal_that_cannot_be_written_are_told(exam
     assert code == 1
     assert found["http.listen"]["text"] == f"{taken} is in use by another process"
     assert found["journal"]["text"] == f"{Path('nowhere')} is no folder"
+
+
+def test_what_would_refuse_a_start_is_told_before_it(examine, tmp_path):
+    more = 'certificate = "no.pem"\nkey = "no.key"\n[control]\nsocket = "nowhere/b.sock"\n'
+    with Simulator() as simulator:
+        code, found = examine(of(simulator), more=more)
+        assert code == 1
+        assert found["control.socket"]["text"] == f"cannot be listened on: {Path('nowhere')} is no folder"
+        assert found["http.certificate"]["text"] == f"{Path('no.pem')}: No such file or directory"
+        assert all(found[check]["todo"] for check in ("control.socket", "http.certificate"))
+        (tmp_path / "nowhere").mkdir()
+        code, found = examine(of(simulator), more='[control]\nsocket = "nowhere/b.sock"\n')
+        assert (code, found["control.socket"]["ok"], "http.certificate" in found) == (0, True, False)
 
 
 def test_a_stand_in_that_is_down_has_a_finding_of_its_own(examine):
