@@ -34,6 +34,7 @@ def reload(
         if as_json:
             return Answer(code, json.dumps(found))
         lines = [_change(change) for change in found["changes"]]
+        lines += _cut(found)
         lines += _stopped(stopped) if stopped else _concerned(found)
         return Answer(code, "\n".join(lines) or "nothing has changed", complains=bool(stopped))
 
@@ -41,6 +42,12 @@ def reload(
 
 
 described(reload, "reload")
+
+
+def _cut(found: Mapping[str, Any]) -> Sequence[str]:
+    """Whose sockets close. A daemon of an earlier version tells none."""
+    names = render.printable(", ".join(found.get("cut", ())))
+    return [f"{'cut off' if found['applied'] else 'to be cut off'}: {names}"] if names else []
 
 
 def _concerned(found: Mapping[str, Any]) -> Sequence[str]:

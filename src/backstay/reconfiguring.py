@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from backstay.errors import ConfigError
 from backstay.metrics.listening import ListenError, parse_address
 from backstay.names import Names
-from backstay.reloading import Change, difference, findings, move_endpoint, moved, take_over, with_client_id
+from backstay.reloading import Change, cut_off, difference, findings, move_endpoint, moved, take_over, with_client_id
 from backstay.status import Move
 from backstay.turns import Turns, replace_one, touched
 
@@ -68,17 +68,15 @@ class Reconfiguring:
     def look(self) -> Result:
         """What a reload would change and whom it concerns. Raises RefusedChange, where a reload would."""
         with self._turn():
-            new = self._judged()
-            return _told(difference(self._manager.config, new), touched(self._manager, new)[0], None)
+            return _told(self._ahead(self._judged()), None)
 
     def reload(self, tell: Callable[[], object]) -> Result:
         """Take over what has changed; `tell` is called before anything does. Raises RefusedChange."""
         with self._turn():
             try:
                 new = self._judged()
-                changes, concerned = difference(self._manager.config, new), touched(self._manager, new)[0]
-                turns = Turns()
-                if changes or concerned:
+                ahead, turns = self._ahead(new), Turns()
+                if ahead.changes or ahead.connections:
                     tell()
                     turns = take_over(self._manager, new)
             except (RefusedChange, ListenError) as error:
@@ -90,9 +88,14 @@ class Reconfiguring:
                 self._log("configuration_stopped", changed=turns.changed, failed=turns.failed, left=turns.left)
             else:
                 self._accounts.config_accepted(self._manager.config)
-                if changes or concerned:
-                    self._log("configuration_reloaded", changes=[one.key for one in changes], changed=turns.changed)
-            return _told(changes, concerned, turns)
+                if ahead.changes or ahead.connections:
+                    keys = [one.key for one in ahead.changes]
+                    self._log("configuration_reloaded", changes=keys, changed=turns.changed)
+            return _told(ahead, turns)
+
+    def _ahead(self, new: Config) -> _Ahead:
+        manager = self._manager
+        return _Ahead(difference(manager.config, new), touched(manager, new)[0], cut_off(manager, new))
 
     def move_endpoint(self, live: Live, endpoint: str, *, reason: str, tell: Callable[[], object]) -> None:
         """Let a connection dial another endpoint. Raises ValueError with the reason why it cannot."""
@@ -138,10 +141,19 @@ class Reconfiguring:
         return new
 
 
-def _told(changes: Sequence[Change], concerned: Sequence[str], turns: Turns | None) -> Result:
+class _Ahead(NamedTuple):
+    """What a configuration would change: keys, the connections it is brought to, and the clients that are cut off."""
+
+    changes: Sequence[Change]
+    connections: Sequence[str]
+    cut: Sequence[str]
+
+
+def _told(ahead: _Ahead, turns: Turns | None) -> Result:
     """`turns`: how far it went; None where it was only looked."""
     told: dict[str, object] = {"schema": SCHEMA, "applied": turns is not None, "complete": turns is not None}
-    told |= {"changes": [asdict(one) for one in changes], "connections": list(concerned)}
+    told |= {"changes": [asdict(one) for one in ahead.changes]}
+    told |= {"connections": list(ahead.connections), "cut": list(ahead.cut)}
     if turns is None or not turns.failed:
         return told
     stopped = {"failed": turns.failed, "why": turns.why, "changed": list(turns.changed), "left": list(turns.left)}

@@ -125,6 +125,12 @@ def _doors(old: Config, new: Config) -> tuple[set[str], list[str]]:
     return moved, [name for name in new.relays if name not in old.relays or name in moved]
 
 
+def cut_off(manager: Manager, new: Config) -> tuple[str, ...]:
+    """The clients that would lose their sockets, since their relay goes, or gets a door anew."""
+    gone, _ = _doors(manager.config, new)
+    return tuple(live.meter.name for live in manager._live.values() if live.relay in gone and live.named)
+
+
 def take_over(manager: Manager, new: Config) -> Turns:
     """Run with this configuration from here on. Raises ListenError, and then nothing has changed.
 

@@ -41,7 +41,7 @@ def test_nothing_changed_is_told_so(place):
     assert place.run("reload") == (0, "nothing has changed\n", "")
     code, told = place.json("reload", "--dry-run")
     assert code == 0
-    assert told == {"schema": 1, "applied": False, "complete": False, "changes": [], "connections": []}
+    assert told == {"schema": 1, "applied": False, "complete": False, "changes": [], "connections": [], "cut": []}
 
 
 def test_a_dry_run_prints_the_difference_and_does_nothing(place):
@@ -99,7 +99,9 @@ def test_a_relay_comes_and_another_goes_with_its_clients(place, client):
     config = place.configured[-1]
     second = RelayConfig(gateway="paper", listen=Address("127.0.0.1", 0))
     place.configured.append(changed(config, relays={"second": second}))
-    assert place.run("reload")[0] == 0
+    assert "to be cut off: door/3\n" in place.run("reload", "--dry-run")[1]
+    code, told = place.json("reload")
+    assert (code, told["cut"], told["connections"]) == (0, ["door/3"], [])
     assert client.wait_closed(PATIENCE)
     host, port = place.daemon.manager.address("second")
     again = QuoteClient((host, port), ("AAPL",), client_id=4)
