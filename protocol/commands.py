@@ -23,7 +23,7 @@ CURRENT_TIME = 49
 
 _OPEN_ORDERS, _ALL_OPEN_ORDERS, _EXECUTIONS, _COMPLETED_ORDERS = 5, 16, 7, 99
 _CANCEL_ORDER, _ACCOUNT_UPDATES, _MARKET_DEPTH = 4, 6, 10
-_IDS, _MANAGED_ACCOUNTS, _MARKET_DATA_TYPE = 8, 17, 59
+_IDS, _MANAGED_ACCOUNTS, _MARKET_DATA_TYPE, _CONFIGURATION = 8, 17, 59, 108
 
 _SMART_DEPTH_SINCE = 146
 _EXECUTION_DAYS_SINCE = 200
@@ -125,6 +125,11 @@ def executions(version: int, request_id: int) -> bytes:
         values += (_UNSET_INTEGER, 0)
     body = varint_field(1, request_id) + bytes_field(2, varint_field(1, client_id))
     return _utter(_EXECUTIONS, version, (values, body))
+
+
+def configuration(version: int, request_id: int) -> bytes:
+    """Return a request for the settings of the gateway itself (from version 219)."""
+    return _utter(_CONFIGURATION, version, ((request_id,), varint_field(1, request_id)))
 
 
 def cancel_frame(request_payload: bytes, version: int) -> bytes | None:

@@ -4,7 +4,9 @@ A client sends ``API`` NUL unframed, then one frame ``v100..226`` with connect o
 answers with one text frame of two fields, version and connection time, at every version; version -1 is a redirect.
 """
 
+import re
 from dataclasses import dataclass
+from datetime import datetime
 
 from backstay.protocol.framing import PREFIX_BYTES, frame, text
 
@@ -17,6 +19,7 @@ collect."""
 MAX_ANSWER_FIELD_BYTES = 300
 """Longest field of a version answer that is looked at; host names end at 253 bytes, connection times at about 60."""
 
+_CONNECTION_TIME = re.compile(rb"(\d{8})\s+(\d\d:\d\d:\d\d)\b")
 _PORTS = range(1, 65536)
 _REDIRECT = b"-1"
 
@@ -95,6 +98,20 @@ def read_answer(payload: bytes, offer: VersionRange) -> Hello | Redirect | BadAn
     if version not in offer:
         return BadAnswer(f"server version {version} is outside {offer}", version)
     return Hello(version, second)
+
+
+def local_seconds(hello: Hello) -> float | None:
+    """Return what the host's clock showed when it answered, in seconds since 1970 as if it showed UTC, or None.
+
+    The name of the zone behind it is in the host's own words, and ambiguous (`CST`): it is not looked at.
+    """
+    found = _CONNECTION_TIME.match(hello.time)
+    if found is None:
+        return None
+    try:
+        return datetime.strptime(b"".join(found.groups()).decode() + "Z", "%Y%m%d%H:%M:%S%z").timestamp()
+    except ValueError:
+        return None
 
 
 def _read_redirect(where: bytes) -> Redirect | BadAnswer:
