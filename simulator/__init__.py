@@ -12,11 +12,18 @@ if TYPE_CHECKING:
     from backstay.simulator.faults import Faults
     from backstay.simulator.records import Event
     from backstay.simulator.server import Simulator
-    from backstay.simulator.settings import Fills
+    from backstay.simulator.settings import Configuration, Fills
 
-_HOMES = {"Event": "records", "Faults": "faults", "Fills": "settings", "Instrument": "catalogue", "Simulator": "server"}
+_HOMES = {
+    "Configuration": "settings",
+    "Event": "records",
+    "Faults": "faults",
+    "Fills": "settings",
+    "Instrument": "catalogue",
+    "Simulator": "server",
+}
 
-__all__ = ["Event", "Faults", "Fills", "Instrument", "Simulator"]
+__all__ = ["Configuration", "Event", "Faults", "Fills", "Instrument", "Simulator"]
 
 
 def __getattr__(name: str) -> object:

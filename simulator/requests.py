@@ -9,6 +9,8 @@ from backstay.protocol.requests import REQUESTS
 from backstay.simulator.farms import DEFINITION_FARM, HISTORY_FARM
 from backstay.simulator.fields import Fields, Refused
 from backstay.simulator.requests_account import HANDLERS as ACCOUNT
+from backstay.simulator.requests_configuration import HANDLERS as CONFIGURATION
+from backstay.simulator.requests_configuration import check_read_only
 from backstay.simulator.requests_depth import HANDLERS as DEPTH
 from backstay.simulator.requests_history import HANDLERS as HISTORY
 from backstay.simulator.requests_market import HANDLERS as MARKET
@@ -26,6 +28,7 @@ Handler = Callable[["Session", Fields], None]
 
 HANDLERS: Mapping[int, Handler] = {
     **ACCOUNT,
+    **CONFIGURATION,
     **DEPTH,
     **HISTORY,
     **MARKET,
@@ -73,6 +76,7 @@ def handle(session: "Session", number: int, payload: bytes) -> None:
     request = REQUESTS.get(number)
     if handler is None or request is None or request.since > session.version:
         raise Refused(-1, 320, f"Error reading request. Unknown message id {number}")
+    check_read_only(session.world.settings, request, request_key(payload, session.version))
     fields = open_request(payload, session.version)
     farm = FARM_OF.get(number)
     if farm is None or session.world.reaches(farm):

@@ -79,7 +79,6 @@ def ignore(_session: "Session", _fields: Fields) -> None:
 
 _NOT_FA = "Error validating request. FA data operations ignored for non FA customers."
 _NO_NEWS_FEED = "News feed is not allowed."
-_NO_CONFIGURATION = "Error validating request. The configuration can not be read or changed over the API"
 _NOT_VERIFIED = "Error validating request. Verification is not enabled"
 
 HANDLERS: Mapping[int, Handler] = {
@@ -104,6 +103,4 @@ HANDLERS: Mapping[int, Handler] = {
     102: refuse_keyed(10276, _NO_NEWS_FEED),
     103: refuse_keyed(10284, "Failed to cancel WSH event data request"),
     106: ignore,
-    108: refuse_keyed(321, _NO_CONFIGURATION),
-    109: refuse_keyed(321, _NO_CONFIGURATION),
 }

@@ -104,6 +104,7 @@ _ANSWERS: Mapping[int, str] = {
     100: "1i 2i 3i",
     106: "1i 2s 3s 4s 5*(1s 2s 3s)",
     108: "1i 2s 3s",
+    110: "1i 2(1s 2s 3s) 3*(1i 2s 3s 4s 5b) 4(2(1b 8i 18i 26b 31b 35b 36s))",
 }
 
 _CONTRACT = """

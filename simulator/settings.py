@@ -1,5 +1,6 @@
 """What can be chosen about a simulator; all of it has a default that behaves like a paper account."""
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import TypedDict
@@ -20,6 +21,14 @@ class Fills(Enum):
     MARKET = "market"
     CROSSING = "crossing"
     NONE = "none"
+
+
+class Configuration(Enum):
+    """What becomes of a question for the gateway's own settings (reqConfig)."""
+
+    TOLD = "told"
+    REFUSED = "refused"
+    SILENT = "silent"
 
 
 class Options(TypedDict, total=False):
@@ -43,6 +52,10 @@ class Options(TypedDict, total=False):
     upstream_repeat_seconds: float
     historical_pacing: bool
     cash: float
+    exit_at: str
+    restarts: bool
+    read_only: bool
+    configuration: Configuration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +71,8 @@ class Settings:
     - ``delayed_symbols``: instruments without a live subscription (errors 354 and 10167, delayed ticks).
     - ``market_open``: when closed, market data types 2 and 4 give one frozen burst of ticks.
     - ``historical_pacing``: refuse identical and too many historical queries with 162, as TWS does.
+    - ``exit_at``: HH:MM in UTC, when it says that it ends by itself each day; ``restarts``: and comes back.
+    - ``read_only``: Read-Only API is ticked: whatever changes or lists orders is refused with 321.
     """
 
     server_version: int = USUAL_VERSION
@@ -78,6 +93,10 @@ class Settings:
     upstream_repeat_seconds: float = 5.0
     historical_pacing: bool = False
     cash: float = 100_000.0
+    exit_at: str = ""
+    restarts: bool = True
+    read_only: bool = False
+    configuration: Configuration = Configuration.TOLD
 
     def __post_init__(self) -> None:
         if not OLDEST_VERSION <= self.server_version <= NEWEST_VERSION:
@@ -87,3 +106,5 @@ class Settings:
         for name in ("tick_seconds", "bar_seconds", "pnl_seconds", "upstream_repeat_seconds"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive")
+        if self.exit_at and not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", self.exit_at):
+            raise ValueError(f"exit_at is HH:MM, not {self.exit_at}")

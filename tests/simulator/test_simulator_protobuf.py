@@ -18,7 +18,7 @@ from backstay.simulator.schema_bodies import ByName, InOrder, Named, Ordered, de
 from backstay.simulator.schema_tables import ANSWER_SCHEMAS, PLACED, RECORD_SCHEMAS, REQUEST_SCHEMAS
 
 VERSIONS = (201, 203, 206, 212, 213, 226)
-NEVER_SENT = {16, 18, 65, 66, 84, 91, 92, 103, 104, 105, 110, 111}
+NEVER_SENT = {16, 18, 65, 66, 84, 91, 92, 103, 104, 105, 111}
 """Answers a paper account without adviser, bonds and subscriptions does not give; nor are they there in text."""
 
 APPLE = (265598, "AAPL", "STK", "", 0, "", "", "SMART", "", "USD", "", "")
@@ -65,7 +65,7 @@ def test_a_session_above_200_that_speaks_text_is_understood(connect):
     [
         (555, b"", 320, -1),
         (72, b"", 320, -1),
-        (108, varint_field(1, 7), 321, 7),
+        (109, varint_field(1, 7), 321, 7),
         (107, varint_field(1, 7), 366, 7),
         (3, varint_field(1, 7) + bytes_field(4, varint_field(1, 8)), 321, 7),
         (1, varint_field(1, 7) + b"\xff", 320, 7),
