@@ -21,6 +21,7 @@ from backstay.session.intents import Intent
 from backstay.session.owed import Owed, View
 from backstay.session.own_words import OwnWord
 from backstay.session.settings import Settings
+from backstay.session.told import NOTHING_TOLD, Knowledge, Told
 from backstay.session.vocabulary import Deliver, Noted
 from backstay.supervisor.backoff import Backoff
 from backstay.supervisor.quarantine import Quarantine
@@ -61,6 +62,8 @@ class Outside:
     moves: Callable[[], Moves] = lambda: NO_MOVES  # what all connections of this gateway know together
     note_asked: Callable[[Sent], object] = _nothing
     asked: Callable[[], Asked] = lambda: ()  # historical queries of all connections of this gateway
+    note_told: Callable[[Told], object] = _nothing
+    told: Callable[[], Knowledge] = lambda: NOTHING_TOLD  # by this gateway, to any of its connections
     refund: Callable[[int], object] = _nothing
     present: Callable[[bool], object] = _nothing  # whether the session takes messages
     log: Callable[..., object] = _nothing

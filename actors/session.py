@@ -41,6 +41,7 @@ from backstay.session.order_words import AskOwner, LookedUp, LookUp, NotWrittenD
 from backstay.session.own_words import OwnWord
 from backstay.session.set_aside import word_of
 from backstay.session.sieve_words import Await, Conceal, Hush, Identify, Mute, PassClock, Swallow, Tune
+from backstay.session.told import Told
 from backstay.session.vocabulary import (
     Arm,
     BackOff,
@@ -118,6 +119,7 @@ class Session(Actor):
             Remember: self._remember,
             Moved: self._move,
             HistoricalAsked: self._note_asked,
+            Told: charge.outside.note_told,
             Count: self._count,
             Observe: self._observe,
             FarmChanged: self._farm_changed,
@@ -248,7 +250,8 @@ class Session(Actor):
         now = self.now()
         credit = self._charge.credit
         heard_at = now if credit.waiting else self._charge.traffic.heard_at
-        self._core.learn(self._charge.outside.moves(), self._charge.outside.asked())
+        outside = self._charge.outside
+        self._core.learn(outside.moves(), outside.asked(), outside.told())
         for effect in self._core.step(event, now, heard_at=heard_at, wall=time.time()):
             if self.abandoned:
                 return  # it hung in one of them, and a successor owns what the others are about

@@ -16,6 +16,8 @@ from backstay.protocol.framing import Splitter
 from backstay.protocol.handshake import Hello, VersionRange
 from backstay.session.endpoints import NO_MOVES, Moved, Moves, learn
 from backstay.session.historical import Asked, Sent, noted
+from backstay.session.told import NOTHING_TOLD, Knowledge, Told
+from backstay.session.told import learn as learn_told
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ class Lobby:
         """What TWS has said of its port (1300). Replaced as a whole."""
         self.asked: Asked = ()
         """Historical queries of all connections. Replaced as a whole."""
+        self.told: Knowledge = NOTHING_TOLD
+        """What it has told of itself. Replaced as a whole."""
 
     def claim(
         self,
@@ -149,6 +153,11 @@ class Lobby:
         """One connection has sent a historical query, which counts for all."""
         with self._lock:
             self.asked = noted(self.asked, sent)
+
+    def note_told(self, told: Told) -> None:
+        """TWS has told one connection of itself; others cannot ask."""
+        with self._lock:
+            self.told = learn_told(self.told, told)
 
     def hello_for(self, offer: VersionRange) -> Hello | None:
         """The answer this gateway would give to such an offer, as far as its last one tells; None if it does not.

@@ -18,6 +18,7 @@ from backstay.session.reasons import Reason
 from backstay.session.settings import capped
 from backstay.session.sieve_words import Hush, Tune
 from backstay.session.telling import tell_failed, tell_lost
+from backstay.session.told import ask
 from backstay.session.upstream import FIRST_PATIENCE_SECONDS, note_recovery
 from backstay.session.vocabulary import Arm, Count, Dial, HangUp, Leave, Observe, Settle, Timer
 
@@ -98,6 +99,7 @@ def _announce(core: Core) -> None:
     note_recovery(core)
     core.effects.append(Arm(Timer.STABLE, core.settings.stable_seconds))
     roll_call.begin(core)
+    ask(core)
 
 
 def _settle(core: Core) -> None:

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from enum import Enum, unique
-from zoneinfo import ZoneInfo
 
 CLOSING_SECONDS = 60.0
 """Before planned downtime no order is taken: what was sent in the last moment has been lost by others."""
@@ -27,7 +26,7 @@ class MaintenanceWindow:
 
     start: time
     end: time
-    zone: ZoneInfo
+    zone: tzinfo
 
     def covers(self, wall_seconds: float) -> bool:
         """Whether this moment (seconds since 1970) lies in it."""
@@ -43,7 +42,7 @@ class MaintenanceWindow:
             yield begins, ends if ends > begins else begins + (end - first).total_seconds()
 
     def __str__(self) -> str:
-        return f"{self.start:%H:%M}-{self.end:%H:%M} {self.zone.key}"
+        return f"{self.start:%H:%M}-{self.end:%H:%M} {self.zone}"
 
 
 def _latest(local: datetime) -> float:
@@ -98,7 +97,7 @@ def look_up(windows: tuple[MaintenanceWindow, ...], wall_seconds: float) -> Plan
         return Planned()
     begins, ends, window = coming[0]
     closes = begins - CLOSING_SECONDS
-    text = f"planned downtime from {_clock(begins, window.zone)} to {_clock(ends, window.zone)} {window.zone.key}"
+    text = f"planned downtime from {_clock(begins, window.zone)} to {_clock(ends, window.zone)} {window.zone}"
     if wall_seconds >= begins:
         return Planned(Downtime.NOW, begins, ends, begins, ends, text)
     if wall_seconds >= closes:
@@ -106,5 +105,5 @@ def look_up(windows: tuple[MaintenanceWindow, ...], wall_seconds: float) -> Plan
     return Planned(Downtime.NONE, wall_seconds, closes, begins, ends, text)
 
 
-def _clock(wall_seconds: float, zone: ZoneInfo) -> str:
+def _clock(wall_seconds: float, zone: tzinfo) -> str:
     return f"{datetime.fromtimestamp(wall_seconds, zone):%H:%M}"

@@ -39,6 +39,7 @@ from backstay.session.reasons import Reason
 from backstay.session.reconcile import Phase, Source
 from backstay.session.settings import Settings
 from backstay.session.sieve_words import Identify
+from backstay.session.told import Hearsay, Knowledge, heed, is_master
 from backstay.session.upstream import FIRST_PATIENCE_SECONDS
 from backstay.session.vocabulary import (
     Arm,
@@ -115,6 +116,9 @@ class Core:
         self.started: int | None = None  # the epoch in which startApi has been sent
         self.desk.orders = owed.orders
         self.upstream_patience_seconds = FIRST_PATIENCE_SECONDS
+        self.identity: Identify | None = None
+        self.hearsay = Hearsay()
+        self.windows = settings.maintenance
         self.planned = NOT_YET_LOOKED if settings.maintenance else Planned()
 
     # -- the outside -------------------------------------------------------------------------------------------------
@@ -125,9 +129,9 @@ class Core:
         assert self.owed.orders is not None  # noqa: S101  # the caller has looked
         return self.owed.orders
 
-    def learn(self, moves: Moves, asked: Asked) -> None:
+    def learn(self, moves: Moves, asked: Asked, told: Knowledge) -> None:
         """What the connections of this gateway know together, before a step."""
-        self.endpoints.moved = moves
+        self.endpoints.moved, self.hearsay.known = moves, told
         self.desk.historical.learn(asked)
 
     def step(self, event: SessionEvent, now: float, *, heard_at: float = 0.0, wall: float = 0.0) -> list[Effect]:
@@ -139,6 +143,7 @@ class Core:
         self.desk.now = self.desk.outbox.now = now
         self.desk.wall, self.desk.state = wall, self.state
         self.effects = self.desk.effects = []
+        heed(self)
         keep_calendar(self)
         epoch: int | None = getattr(event, "epoch", None)
         if epoch is not None and (epoch != self.owed.epoch or not self.live):
@@ -253,7 +258,9 @@ class Core:
             look_up(self)
             return
         floor = self.orders.table.floor(start.client_id)
-        self.effects.append(Identify(self.owed.epoch, start.client_id, floor))
+        self.orders.sees_others |= is_master(self)
+        self.identity = Identify(self.owed.epoch, start.client_id, floor, self.orders.sees_others)
+        self.effects.append(self.identity)
         if self.started == self.owed.epoch:
             return  # a journal that could not be read then can be read now: that does not start TWS's session anew
         self.started = self.owed.epoch

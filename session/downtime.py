@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from backstay.session.calendar import Downtime, Planned, look_up
 from backstay.session.causes import ON_PURPOSE, Cause
 from backstay.session.reasons import Reason
+from backstay.session.told import windows_of
 from backstay.session.vocabulary import Arm, Report, Timer
 
 if TYPE_CHECKING:
@@ -23,14 +25,19 @@ NOT_YET_LOOKED = Planned(until=float("-inf"))
 
 def keep_calendar(core: Core) -> None:
     """Notice when planned downtime is near, begins or ends. Called in every step, and at the latest by its timer."""
-    if core.planned.holds(core.desk.wall):
+    windows = windows_of(core)
+    if core.planned.holds(core.desk.wall) and windows == core.windows:
         return
-    before, core.planned = core.planned, look_up(core.settings.maintenance, core.desk.wall)
+    before, core.planned, core.windows = core.planned, look_up(windows, core.desk.wall), windows
+    is_told = bool(windows) and not core.settings.maintenance
+    if is_told:
+        core.planned = replace(core.planned, text=f"{core.planned.text}, told by the gateway")
     ring_calendar(core)
     phase = core.planned.phase
     if phase is not before.phase:
         core.desk.closed = "" if phase is Downtime.NONE else Reason.PLANNED.format(downtime=core.planned.text)
-        fields = (("phase", phase.value), ("begins", core.planned.begins), ("ends", core.planned.ends))
+        span = (core.planned.begins, core.planned.ends) if windows else (0.0, 0.0)
+        fields = (("phase", phase.value), ("begins", span[0]), ("ends", span[1]), ("told", is_told))
         core.effects.append(Report("maintenance", fields))
 
 

@@ -49,7 +49,7 @@ def hear_code(core: Core, payload: bytes, passed: bool) -> None:
     error = read_error(payload, core.desk.version)
     if error is None:
         return
-    if not is_good_news(error.code):
+    if not is_good_news(error.code) and (passed or error.id != core.hearsay.key):  # who is asked need not tell
         core.effects.append(Count("api_errors", metric_category(error.code)))
     handler = _CODES.get(error.code)
     if handler is not None:

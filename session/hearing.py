@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from backstay.protocol.commands import read_current_time
+from backstay.protocol.configuration import CONFIGURATION
 from backstay.protocol.errors import NO_REQUEST, read_error, read_next_valid_id, write_next_valid_id
 from backstay.protocol.handshake import BadAnswer, Hello, Redirect, VersionRange, read_answer
 from backstay.protocol.messages import execution_order_id, order_status_client, response_key, ticks_done
@@ -22,6 +23,7 @@ from backstay.session.own_words import TellHello
 from backstay.session.reconcile import Phase
 from backstay.session.settings import capped
 from backstay.session.tally import count_heard, count_word
+from backstay.session.told import hear_told, zone_of
 from backstay.session.unspoken import WORKING
 from backstay.session.vocabulary import (
     Answered,
@@ -87,6 +89,7 @@ def _on_answered(core: Core, event: Answered) -> None:
     hello = read_answer(event.payload, offer)
     if isinstance(hello, Hello):
         core.desk.version = core.owed.version = hello.version
+        core.hearsay.zone = zone_of(hello, core.desk.wall)
         core.effects.append(Remember(hello))
         if core.dialled in core.endpoints.moved:
             core.effects.append(Moved(core.dialled, core.dialled))
@@ -290,5 +293,6 @@ _NOTES: dict[int, Callable[[Core, bytes, bool], None]] = {
     OPEN_ORDER: _note_open_order,
     COMPLETED_ORDER: _note_open_order,
     COMMISSION: _note_commission,
+    CONFIGURATION: hear_told,
     **{number: _note_end(number) for number in (OPEN_ORDER_END, EXECUTION_END, COMPLETED_ORDER_END)},
 }

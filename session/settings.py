@@ -75,6 +75,7 @@ class Settings:
     pulse: PulseSettings = field(default_factory=PulseSettings)
     held: HeldSettings = field(default_factory=HeldSettings)
     maintenance: tuple[MaintenanceWindow, ...] = ()  # planned downtime of the gateway
+    master_client_id: int | None = None  # the client that is told of everybody's orders; None: it shows
     gateway: str = ""  # whose orders these are: with the client id, what TWS knows them by
     journal: bool = False  # whether orders are written down before they are sent
     time_zone: str = "UTC"  # in which the gateway's day begins: it lists executions and completed orders of the day

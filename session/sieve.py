@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from backstay.protocol.codes import is_pacing
+from backstay.protocol.configuration import CONFIGURATION
 from backstay.protocol.errors import read_error, read_next_valid_id
 from backstay.protocol.framing import LAST_TEXT_VERSION, PREFIX_BYTES, Chunk
 from backstay.protocol.handshake import Hello, VersionRange, read_answer
@@ -79,6 +80,7 @@ class Sieve:
     repeats: Repeats = field(default_factory=Repeats)
     own_ends: dict[int, int] = field(default_factory=dict[int, int])  # end -> answers to questions of ours to come
     own_keys: set[int] = field(default_factory=set[int])
+    own_reads: set[int] = field(default_factory=set[int])  # ids of questions of ours that one message answers
     client_id: int = 0
     sees_others: bool = False
     _heads: Heads = TEXT
@@ -96,16 +98,19 @@ class Sieve:
         self.mutes = {}
         self.awaited = {}
         self.repeats = Repeats()
-        self.own_ends, self.own_keys, self.floor = {}, set(), 0
+        self.own_ends, self.own_keys, self.own_reads, self.floor = {}, set(), set(), 0
 
     def identify(self, identify: Identify) -> None:
         """The client's id, and the lowest order id it may use, are known."""
         self.client_id, self.floor = identify.client_id, identify.floor
+        self.sees_others |= identify.sees_others
 
     def conceal(self, conceal: Conceal) -> None:
         """A question of our own is about to be asked."""
         if conceal.key is None:
             self.own_ends[conceal.end] = self.own_ends.get(conceal.end, 0) + 1
+        elif conceal.end == CONFIGURATION:
+            self.own_reads.add(conceal.key)
         else:
             self.own_keys.add(conceal.key)
 
@@ -278,6 +283,9 @@ class Sieve:
             self.own_keys.discard(key)
         return not own
 
+    def _configuration(self, payload: bytes) -> bool:
+        return response_key(payload, self.version or 0) not in self.own_reads
+
     def _commission(self, _payload: bytes) -> bool:
         return not self.own_keys  # the session tells old from new
 
@@ -285,7 +293,11 @@ class Sieve:
         error = read_error(payload, self.version or 0)
         if error is None:
             return True
-        if error.id in self.own_keys or (error.code == READ_ONLY_API and error.id < 0 and self.own_ends):
+        if (
+            error.id in self.own_reads
+            or error.id in self.own_keys
+            or (error.code == READ_ONLY_API and error.id < 0 and self.own_ends)
+        ):
             return False
         if error.code == PORT_CHANGED or (error.code == CLIENT_ID_TAKEN and not self.seen_next_id):
             return False
@@ -310,6 +322,7 @@ _DECISIONS: dict[int, Callable[[Sieve, bytes], bool]] = {
     EXECUTION: Sieve._execution,
     EXECUTION_END: Sieve._execution_end,
     COMMISSION: Sieve._commission,
+    CONFIGURATION: Sieve._configuration,
     ERROR: Sieve._error,
 }
 

@@ -69,11 +69,15 @@ class Hush:
 
 @dataclass(frozen=True, slots=True)
 class Identify:
-    """Whose session this is, and the lowest order id it may use: a nextValidId below it is not passed on."""
+    """Whose session this is, and the lowest order id it may use: a nextValidId below it is not passed on.
+
+    `sees_others`: it is the master client, and orders of others are for it as well.
+    """
 
     epoch: int
     client_id: int
     floor: int
+    sees_others: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,7 @@ class Conceal:
     """We are about to ask something of our own: the answer that `end` concludes is not for the client.
 
     `key`: the request id of ours, where the question has one. The client's own open orders are passed on.
+    Where the end is the whole answer, as a configuration is, nothing but that answer is concealed.
     """
 
     epoch: int

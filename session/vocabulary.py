@@ -30,6 +30,7 @@ from backstay.session.lifecycle import Event
 from backstay.session.order_words import AskOwner, LookedUp, LookUp, NotWrittenDown, OwnerSaid, WriteDown, WrittenDown
 from backstay.session.own_words import TellBack, TellGap, TellHello
 from backstay.session.sieve_words import Await, Conceal, Hush, Identify, Mute, PassClock, Swallow, Tune
+from backstay.session.told import Told
 
 
 @unique
@@ -317,6 +318,7 @@ Effect = (
     | Remember
     | Moved
     | HistoricalAsked
+    | Told
     | Count
     | Observe
     | FarmChanged

@@ -138,7 +138,9 @@ class GatewayConfig(Section):
     prefer_first_seconds: Number = Field(default=0.0, ge=0, le=86_400)
     """After so long on another endpoint, back to the first if nobody has a stream, a read or an order out; 0: never."""
     maintenance: Annotated[tuple[Window, ...], BeforeValidator(_listed)] = Field(default=(), max_length=32)
-    """Planned downtime as HH:MM-HH:MM ZONE: no alarm, no new orders shortly before."""
+    """Planned downtime as HH:MM-HH:MM ZONE: no alarm, no new orders shortly before. If not given: what it tells."""
+    master_client_id: ClientId | None = None
+    """The client that hears of everybody's orders, as set in the gateway. If not given: what it tells, or shows."""
     time_zone: Zone = "America/New_York"
     """In which its day begins: TWS lists executions and completed orders of the day."""
 

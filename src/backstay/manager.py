@@ -266,6 +266,8 @@ class Manager:
                 moves=lambda: lobby.moves,
                 note_asked=lobby.note_asked,
                 asked=lambda: lobby.asked,
+                note_told=lobby.note_told,
+                told=lambda: lobby.told,
                 log=self.log,
                 journal=self.keeping.send,
                 ask_owner=self._veto.ask,

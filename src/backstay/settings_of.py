@@ -29,6 +29,7 @@ def session_settings(config: Config, name: str, *, read_only: bool, asks_owner: 
         historical_limits=config.pacing.historical_limits,
         read_only=read_only,
         maintenance=gateway.maintenance,
+        master_client_id=gateway.master_client_id,
         gateway=name,
         journal=not read_only,
         time_zone=gateway.time_zone,

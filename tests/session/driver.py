@@ -46,6 +46,7 @@ from backstay.session.owed import Owed
 from backstay.session.settings import Settings
 from backstay.session.sieve import Sieve
 from backstay.session.sieve_words import Await, Conceal, Hush, Identify, Mute, PassClock, Swallow, Tune
+from backstay.session.told import Told
 from backstay.session.vocabulary import (
     Arm,
     BackOff,
@@ -509,6 +510,7 @@ _EFFECTS: dict[type, Callable[[World, Any], None]] = {
     Settle: World._settle,
     Remember: lambda _world, _effect: None,
     Moved: lambda _world, _effect: None,
+    Told: lambda _world, _effect: None,
     Count: World._count,
     Observe: World._observe,
     Report: World._report,

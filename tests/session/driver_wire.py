@@ -35,6 +35,7 @@ class Wire:
         self.identified: dict[int, set[int]] = {}
         self.verified: set[int] = set()
         self.sent_at: dict[int, deque[float]] = {}
+        self.told_in: set[int] = set()  # epochs in which the gateway was asked of itself
         self.clock_sent_at = float("-inf")
         self.ranks: dict[int, tuple[int, int]] = {}
         self.restored_at: dict[int, float] = {}
@@ -89,6 +90,9 @@ class Wire:
             return
         assert epoch in self.verified, "requests only after a probe was answered in this epoch"
         asked = self.world.client.by_payload.get(payload)
+        if asked is None and number == 108:
+            assert epoch not in self.told_in, "a gateway is asked of itself once an epoch"
+            self.told_in.add(epoch)
         if asked is None:
             if self._is_reconciliation(payload):
                 return

@@ -7,6 +7,7 @@ from typing import Any
 import speech
 
 from backstay.protocol.commands import all_open_orders, completed_orders, current_time, open_orders
+from backstay.protocol.configuration import CONFIGURATION
 from backstay.protocol.errors import ErrorMessage, read_error
 from backstay.protocol.framing import PREFIX_BYTES
 from backstay.protocol.handshake import VersionRange
@@ -95,7 +96,7 @@ class Script:
         """The gateway lists nothing, whatever it is asked for."""
         wanted, done = list(self.new), 0
         while done < len(wanted):
-            asked = [effect for effect in wanted[done:] if isinstance(effect, Conceal)]
+            asked = [one for one in wanted[done:] if isinstance(one, Conceal) and one.end != CONFIGURATION]
             done = len(wanted)
             for question in asked:
                 self.hear(speech.tell(self.version, question.end, question.key))

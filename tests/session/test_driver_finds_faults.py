@@ -122,7 +122,7 @@ SHOWN_BY = {
     "an order held while away": 17,
     "silence believed before things have settled": 1553,
     "sent again under a new id": 93,
-    "order ids that fall": 47,
+    "order ids that fall": 440,
     "an order that TWS dropped is not missed": 89,
     "a cancel that was lost with its socket": 49,
     "a cancel that TWS dropped": 1009,

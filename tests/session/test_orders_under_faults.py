@@ -21,18 +21,19 @@ from backstay.session.order_words import LookedUp, LookUp, NotWrittenDown, Writt
 from backstay.session.settings import Settings
 from backstay.session.sieve_words import Conceal
 from backstay.session.vocabulary import Deliver, DialFailed, Ordered, Timer
+from backstay.session.watched import EXECUTION_END
 
 ORDER = ask(V, 3, 500)
 FILLED = Told(500, 77, 1, 1, "Filled")
 
 
 def fills_told(script: Script) -> list[bytes]:
-    return [e.data for e in script.new if isinstance(e, Deliver) and message_id(e.data[4:], V) == 11]
+    return [e.data for e in script.new if isinstance(e, Deliver) and message_id(e.data[4:], script.version) == 11]
 
 
 def question(script: Script) -> int:
     """The request id under which executions have been asked for last."""
-    keys = [effect.key for effect in script.effects if isinstance(effect, Conceal) and effect.key is not None]
+    keys = [effect.key for effect in script.effects if isinstance(effect, Conceal) and effect.end == EXECUTION_END]
     assert keys
     return keys[-1]
 

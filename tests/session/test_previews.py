@@ -152,7 +152,7 @@ def waiting_repeat() -> Script:
     """The pace keeps a preview back that is to be asked once more."""
     script = with_settings(messages_per_second=1)
     script.version = V
-    script.ready().ask(preview(500), after=5.0)
+    script.ready().ring(Timer.RELEASE, after=2.0).ask(preview(500), after=3.0)
     script.ask(ask(V, 9, 4), after=5.9)
     assert look(script, 0.1, answers=True).written() == []
     assert len(script.core.desk.outbox) == 1
