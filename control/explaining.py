@@ -136,6 +136,10 @@ UNLISTED_HELP = (
     "cannot pass, and read_only = true for what uses this gateway says so at once."
 )
 
+UNPLANNED_HELP = (
+    "Let maintenance of this gateway cover that time, or take it out of the configuration: then what it tells counts."
+)
+
 SLACK_SECONDS = 1.0
 """A probe that is just out, and answered at once, is no silence to speak of."""
 
@@ -147,6 +151,7 @@ class Line:
     `idle_seconds`: so long without a byte, and it is asked; `patience_seconds`: so long, and it is given up.
     `clock_seconds`: the gateway's clock less ours. `stands_in_for`: the first endpoint, if it is on another one, and
     `prefer_first_seconds` how often it is looked whether it can go back, 0 for never.
+    `unplanned`: how the gateway ends by itself at a time that its `maintenance` does not name, if it does.
     """
 
     heard_wall: float
@@ -157,6 +162,7 @@ class Line:
     clock_seconds: float = 0.0
     stands_in_for: str = ""
     prefer_first_seconds: float = 0.0
+    unplanned: str = ""
 
 
 def explain(
@@ -269,6 +275,11 @@ def _trouble_explained(line: Line, *, now: float) -> Mapping[str, Any]:
         return {
             "why": f"It works, on a stand-in: {line.stands_in_for} did not answer when it had its turn.",
             "next": _way_back(line),
+        }
+    if line.unplanned:
+        return {
+            "why": f"It works. The gateway tells that it {line.unplanned}, which is outside its planned downtime.",
+            "todo": [UNPLANNED_HELP],
         }
     return {}
 

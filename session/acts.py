@@ -9,6 +9,7 @@ from backstay.protocol.handshake import VersionRange, greeting
 from backstay.session import roll_call
 from backstay.session.causes import ON_PURPOSE, Cause
 from backstay.session.failover import back_off, follow, park, plan_return, return_after_loss
+from backstay.session.hearsay import ask
 from backstay.session.lifecycle import Action, Link
 from backstay.session.notices import Notice
 from backstay.session.order_journal import keep_changes
@@ -18,7 +19,6 @@ from backstay.session.reasons import Reason
 from backstay.session.settings import capped
 from backstay.session.sieve_words import Hush, Tune
 from backstay.session.telling import tell_failed, tell_lost
-from backstay.session.told import ask
 from backstay.session.upstream import FIRST_PATIENCE_SECONDS, note_recovery
 from backstay.session.vocabulary import Arm, Count, Dial, HangUp, Leave, Observe, Settle, Timer
 

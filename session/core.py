@@ -24,6 +24,7 @@ from backstay.session.downtime import NOT_YET_LOOKED, keep_calendar, loss_detail
 from backstay.session.endpoints import Endpoints, Moves
 from backstay.session.firsts import NEVER_DUE
 from backstay.session.hearing import HEARINGS, hear_late
+from backstay.session.hearsay import Hearsay, heed, is_master
 from backstay.session.historical import Asked
 from backstay.session.ledger import Entry
 from backstay.session.lifecycle import SOCKET_STATES, Event, Link, State, public_state, step
@@ -39,7 +40,7 @@ from backstay.session.reasons import Reason
 from backstay.session.reconcile import Phase, Source
 from backstay.session.settings import Settings
 from backstay.session.sieve_words import Identify
-from backstay.session.told import Hearsay, Knowledge, heed, is_master
+from backstay.session.told import Knowledge
 from backstay.session.upstream import FIRST_PATIENCE_SECONDS
 from backstay.session.vocabulary import (
     Arm,

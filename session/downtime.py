@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from backstay.session.calendar import Downtime, Planned, look_up
 from backstay.session.causes import ON_PURPOSE, Cause
+from backstay.session.hearsay import windows_of
 from backstay.session.reasons import Reason
-from backstay.session.told import windows_of
 from backstay.session.vocabulary import Arm, Report, Timer
 
 if TYPE_CHECKING:

@@ -13,8 +13,10 @@ from backstay.protocol.messages import execution_order_id, order_status_client, 
 from backstay.protocol.order_fields import read_order
 from backstay.protocol.responses import HISTORICAL_TICKS
 from backstay.session.causes import Cause
+from backstay.session.downtime import keep_calendar
 from backstay.session.endpoints import Moved
 from backstay.session.error_news import hear_code, hear_error_on_key
+from backstay.session.hearsay import hear_told
 from backstay.session.lifecycle import HANDSHAKE_STATES, Event, Link, State
 from backstay.session.missed import keep, nobody_there
 from backstay.session.operated import is_cut
@@ -23,7 +25,7 @@ from backstay.session.own_words import TellHello
 from backstay.session.reconcile import Phase
 from backstay.session.settings import capped
 from backstay.session.tally import count_heard, count_word
-from backstay.session.told import hear_told, zone_of
+from backstay.session.told import zone_of
 from backstay.session.unspoken import WORKING
 from backstay.session.vocabulary import (
     Answered,
@@ -275,6 +277,11 @@ def _note_execution(core: Core, payload: bytes, passed: bool) -> None:
         count_word(core.desk, order_id)
 
 
+def _note_configuration(core: Core, payload: bytes, _passed: bool) -> None:
+    hear_told(core, payload)
+    keep_calendar(core)
+
+
 HEARINGS: dict[type, Callable[..., None]] = {
     Connected: _on_connected,
     DialFailed: _on_dial_failed,
@@ -293,6 +300,6 @@ _NOTES: dict[int, Callable[[Core, bytes, bool], None]] = {
     OPEN_ORDER: _note_open_order,
     COMPLETED_ORDER: _note_open_order,
     COMMISSION: _note_commission,
-    CONFIGURATION: hear_told,
+    CONFIGURATION: _note_configuration,
     **{number: _note_end(number) for number in (OPEN_ORDER_END, EXECUTION_END, COMPLETED_ORDER_END)},
 }

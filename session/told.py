@@ -1,28 +1,18 @@
 """What a gateway tells of itself: when it ends each day, which is planned downtime, and who is its master client.
 
-A session of server version 219 and up asks once a socket, when all is well; no answer and no error have any effect.
-What one endpoint told holds for all connections of its gateway, also for those that cannot ask.
+What one endpoint told holds for all connections of its gateway, also for those that cannot ask. Who asks: `hearsay`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
-from typing import TYPE_CHECKING
 
-from backstay.protocol import configuration
-from backstay.protocol.commands import configuration as question
-from backstay.protocol.configuration import Configuration, read_configuration
-from backstay.protocol.framing import PREFIX_BYTES
+from backstay.protocol.configuration import Configuration
 from backstay.protocol.handshake import Hello, local_seconds
 from backstay.session.calendar import MaintenanceWindow
 from backstay.session.endpoints import MAX_ENDPOINTS, Endpoint
-from backstay.session.pacing import Item, Lane
-from backstay.session.sieve_words import Conceal
-
-if TYPE_CHECKING:
-    from backstay.session.core import Core
 
 EARLY = timedelta(minutes=1)
 """Planned downtime begins so long before the time that was told: two machines' clocks differ."""
@@ -54,17 +44,6 @@ Knowledge = Mapping[Endpoint, Told]
 """What each endpoint of a gateway has told last."""
 
 NOTHING_TOLD: Knowledge = {}
-
-
-@dataclass(slots=True)
-class Hearsay:
-    """What a session knows by its gateway's own word. `key`: the id of its question, in the epoch `asked_in`."""
-
-    known: Knowledge = field(default_factory=lambda: NOTHING_TOLD)
-    heeded: Told | None = None
-    zone: tzinfo | None = None
-    asked_in: int = 0
-    key: int | None = None
 
 
 def learn(known: Knowledge, told: Told) -> Knowledge:
@@ -110,57 +89,3 @@ def uncovered(windows: tuple[MaintenanceWindow, ...], told: Told, wall: float) -
 
 def _covers(windows: tuple[MaintenanceWindow, ...], wall: float) -> bool:
     return any(window.covers(wall) for window in windows)
-
-
-# -- in a session ------------------------------------------------------------------------------------------------------
-
-
-def ask(core: Core) -> None:
-    """All is well on this socket: ask, if this was not done and can be."""
-    hearsay, orders, epoch = core.hearsay, core.owed.orders, core.owed.epoch
-    if core.desk.version < configuration.SINCE or orders is None or hearsay.asked_in == epoch:
-        return
-    hearsay.asked_in, hearsay.key = epoch, orders.next_question()
-    core.effects.append(Conceal(epoch, configuration.CONFIGURATION, hearsay.key))
-    core.desk.outbox.push(Lane.BULK, Item(question(core.desk.version, hearsay.key)[PREFIX_BYTES:]))
-    core.desk.release(core.now)
-
-
-def hear_told(core: Core, payload: bytes, _passed: bool) -> None:
-    """The gateway tells of itself, whoever has asked."""
-    said = read_configuration(payload, core.desk.version)
-    if said is not None:
-        told = tell(core.desk.endpoint, said, core.hearsay.zone)
-        core.hearsay.known = learn(core.hearsay.known, told)
-        core.effects.append(told)
-        heed(core)
-
-
-def heed(core: Core) -> None:
-    """Notice what the gateway has told, to this session or to another one. Called in every step."""
-    hearsay = core.hearsay
-    told = hearsay.known.get(core.desk.endpoint)
-    if told is hearsay.heeded:
-        return
-    hearsay.heeded = told
-    orders, identity = core.owed.orders, core.identity
-    if orders is not None and identity is not None and is_master(core) and not orders.sees_others:
-        orders.sees_others = True
-        core.effects.append(replace(identity, sees_others=True))
-
-
-def windows_of(core: Core) -> tuple[MaintenanceWindow, ...]:
-    """Planned downtime: that of the configuration, or, where it has none, what the gateway tells."""
-    heeded = core.hearsay.heeded
-    return core.settings.maintenance or (() if heeded is None else heeded.windows)
-
-
-def is_master(core: Core) -> bool:
-    """Whether this client is told of everybody's orders: by the configuration, or by the gateway's own word.
-
-    Of which 0 is none: that is how an unset one may be told.
-    """
-    master, told = core.settings.master_client_id, core.hearsay.known.get(core.desk.endpoint)
-    if master is None and told is not None:
-        master = told.configuration.master_client_id or None
-    return core.orders.client_id == master

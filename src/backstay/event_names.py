@@ -118,8 +118,13 @@ GROUPS: Mapping[str, Mapping[str, Row]] = {
             "The gateway has them back; `data` is lost (1101) or kept (1102).", "connection epoch data"
         ),
         "maintenance": Row(
-            "Planned downtime is near (orders are closed), has come (now) or is over (none); seconds since 1970.",
-            "connection phase begins ends",
+            "Planned downtime is near (orders are closed), has come (now) or is over (none); seconds since 1970. "
+            "`told`: the gateway has told of it, and the configuration names none.",
+            "connection phase begins ends told",
+        ),
+        "gateway_told": Row(
+            "The gateway has told of itself what it had not before: when it ends each day, and its master client.",
+            "connection endpoint ends master",
         ),
         "farm_changed": Row("A data farm broke or works again.", "connection farm of working"),
     },

@@ -19,6 +19,7 @@ from backstay.metrics.listening import Address, ListenError, open_listener
 from backstay.session.census import take_census
 from backstay.session.orders import Journal
 from backstay.session.owed import View
+from backstay.session.told import exit_in_words, uncovered
 from backstay.status import ConnectionStatus, Move
 
 UNREACHED = View(
@@ -203,7 +204,17 @@ def line_of(live: Live) -> Line:
         clock_seconds=live.view.clock_skew_seconds,
         stands_in_for=_stands_in_for(live),
         prefer_first_seconds=live.charge.settings.prefer_first_seconds,
+        unplanned=_unplanned(live),
     )
+
+
+def _unplanned(live: Live) -> str:
+    """When the gateway ends by itself outside of its configured downtime, in words; empty if it does not."""
+    settings, known = live.charge.settings, live.charge.outside.told()
+    told = known.get(live.view.endpoint)
+    if told is None or not settings.maintenance or not uncovered(settings.maintenance, told, time.time()):
+        return ""
+    return exit_in_words(told)
 
 
 def _stands_in_for(live: Live) -> str:

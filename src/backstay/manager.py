@@ -90,7 +90,7 @@ class Manager:
         self._lobbies = {name: Lobby() for name in self.config.gateways}
         self._doors: dict[str, Door] = {}
         self._live: dict[str, Live] = {}
-        self._meters = Meters(lambda gateway: planned_downtime(self.config, gateway))
+        self._meters = Meters(lambda gateway: planned_downtime(self.config, gateway, self._lobbies[gateway].told))
         self._library = Library(log)
         self._stopping = False
 

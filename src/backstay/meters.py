@@ -14,6 +14,7 @@ from backstay.live import Door, Live
 from backstay.metrics.blocks import ConnectionMeter
 from backstay.session.calendar import Downtime, look_up
 from backstay.session.causes import Cause
+from backstay.session.told import Knowledge
 
 WAITING, OTHER = "waiting", "other"
 """Behind a relay's name: those that no gateway has answered, and those that there are too many of. No client id."""
@@ -200,7 +201,11 @@ def client_of(config: Config, name: str) -> tuple[str, int] | None:
     return (gateway, int(client_id)) if gateway in config.gateways else None
 
 
-def planned_downtime(config: Config, gateway: str) -> bool:
-    """Whether this gateway is in planned downtime now."""
+def planned_downtime(config: Config, gateway: str, told: Knowledge) -> bool:
+    """Whether this gateway is in planned downtime now: of the configuration, or else of its first endpoint's word."""
     found = config.gateways.get(gateway)
-    return found is not None and look_up(found.maintenance, time.time()).phase is Downtime.NOW
+    if found is None:
+        return False
+    first = told.get((found.endpoints[0].host, found.endpoints[0].port))
+    windows = found.maintenance or (() if first is None else first.windows)
+    return look_up(windows, time.time()).phase is Downtime.NOW

@@ -32,11 +32,15 @@ LISTS = {b"5": text(53, 1), b"16": text(53, 1), b"99": text(102)}
 RAW_LISTS = {205: raw(253, b""), 216: raw(253, b""), 299: raw(302, b"")}
 """Lists of orders, and the end of each."""
 
+ASKED_OF_ITSELF = 308
+
 
 def list_end(payload: bytes) -> bytes | None:
-    """The answer to a question for orders that backstay asks on its own account: there are none."""
+    """The answer to what backstay asks on its own account: there are no orders."""
     if payload[0] == 0:
         number = int.from_bytes(payload[:4], "big")
+        if number == ASKED_OF_ITSELF:
+            return b""  # it says nothing
         key = find_varint(payload, 1, 4) if number == 207 else None
         if key is not None and key >= FIRST_RESERVED_ID:
             return raw(255, varint_field(1, key))
@@ -206,9 +210,10 @@ class ScriptedGateway:
 class House:
     """A manager under test and what it told."""
 
-    def __init__(self, manager: Manager, events: list[tuple[str, dict[str, Any]]]) -> None:
+    def __init__(self, manager: Manager, events: list[tuple[str, dict[str, Any]]], logged: threading.Condition) -> None:
         self.manager = manager
         self.events = events
+        self.logged = logged
         self.clients: list[RawClient] = []
         self.over: Callable[[Any], Any] = lambda sock: sock
 
@@ -223,6 +228,12 @@ class House:
 
     def wait_state(self, *states: str) -> None:
         self.wait(lambda status: [c.state for c in status.connections] == list(states))
+
+    def wait_told(self, event: str) -> dict[str, Any]:
+        """The first event of this name, once there is one."""
+        with self.logged:
+            assert self.logged.wait_for(lambda: any(name == event for name, _ in self.events), PATIENCE), event
+        return self.told(event)[0]
 
     def told(self, event: str) -> list[dict[str, Any]]:
         return [fields for name, fields in list(self.events) if name == event]
@@ -255,13 +266,14 @@ def build(tmp_path) -> Iterator[Callable[..., House]]:
                 "relays": {"paper": {"gateway": "paper", "listen": "127.0.0.1:0"}},
             }
             events: list[tuple[str, dict[str, Any]]] = []
-            lock = threading.Lock()
+            logged = threading.Condition()
 
             def log(event: str, /, **fields: Any) -> None:
-                with lock:
+                with logged:
                     events.append((event, fields))
+                    logged.notify_all()
 
-            house = House(Manager(Config.model_validate(merge(tree, over)), log=log), events)
+            house = House(Manager(Config.model_validate(merge(tree, over)), log=log), events, logged)
             stack.callback(lambda: [client.close() for client in house.clients])
             stack.enter_context(house.manager)
             return house

@@ -272,7 +272,7 @@ class Member(Script):
         self.release_at = float("inf")
 
     def step(self, event: Any, *, after: float = 0.0) -> list[Any]:
-        self.core.learn({}, self.login.asked)
+        self.core.learn({}, self.login.asked, {})
         new = super().step(event, after=after)
         for effect in new:
             if isinstance(effect, HistoricalAsked):

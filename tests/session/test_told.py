@@ -170,19 +170,23 @@ def test_what_one_endpoint_told_does_not_count_on_another():
     assert script.core.planned.phase is Downtime.NONE
 
 
+def test_what_was_told_is_reported_when_it_is_news():
+    script = at_noon()
+    script.hear(said(asked(script), master=5)).hear(said(asked(script), master=5)).hear(said(asked(script)))
+    news = [(one["endpoint"], one["ends"], one["master"]) for one in script.reports("gateway_told")]
+    assert news == [("gw0:4001", "restarts each day at 23:45 UTC-04:00", master) for master in (5, None)]
+
+
 def test_a_time_that_is_told_anew_counts_at_once_and_one_that_is_told_no_more_no_longer():
     script = at_noon()
     script.hear(said(asked(script)))
     at(script, 3, 45)
     assert script.core.planned.phase is Downtime.NOW
     script.hear(said(asked(script), clock=b"11:30"))
-    script.ring(Timer.CALENDAR)
     assert script.core.planned.phase is Downtime.NONE
     script.hear(said(asked(script)))
-    script.ring(Timer.CALENDAR)
     assert script.core.planned.phase is Downtime.NOW
     script.hear(said(asked(script), clock=b""))
-    script.ring(Timer.CALENDAR)
     assert script.reports("maintenance")[-1] == {"phase": "none", "begins": 0.0, "ends": 0.0, "told": False}
     assert script.core.desk.closed == ""
 
