@@ -136,10 +136,7 @@ UNLISTED_HELP = (
     "cannot pass, and read_only = true for what uses this gateway says so at once."
 )
 
-UNPLANNED_HELP = (
-    "Let maintenance of this gateway cover that time, or take it out of the configuration: then what it tells counts."
-)
-
+UNPLANNED_HELP = "Let the gateway's maintenance cover that time, or take it away: then what the gateway tells counts."
 SLACK_SECONDS = 1.0
 """A probe that is just out, and answered at once, is no silence to speak of."""
 
