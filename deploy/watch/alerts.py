@@ -135,6 +135,7 @@ ALERTS: tuple[Alert, ...] = (
         about=PER_CONNECTION,
         dashboard="connection",
         expr="max_over_time(backstay_upstream_connected[1m]) == 0\n"
+        f'and {CONNECTION} max_over_time(backstay_connection_state{{state="degraded"}}[1m]) == 1\n'
         f"and {CONNECTION} min_over_time(backstay_connection_expected[1m]) == 1",
         summary="The gateway of {{ $labels.connection }} has no link to IB's servers.",
         description="The socket to the gateway stands, and the gateway said 1100 or 2110 more than five minutes ago: "

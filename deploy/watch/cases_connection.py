@@ -190,34 +190,46 @@ _GATEWAY = (
     ),
 )
 
+
+def _cut_off(upstream: str, *, degraded: str) -> tuple[Course, Course]:
+    return course("upstream_connected", upstream), course("connection_state", degraded, state="degraded")
+
+
 _UPSTREAM = (
     Case(
         alert="BackstayUpstreamDisconnected",
         story="1100, and nothing after it; a scrape is missed meanwhile",
-        given=(EXPECTED, course("upstream_connected", f"1x8 0x6 {GAP} 0x60")),
+        given=(EXPECTED, *_cut_off(f"1x8 0x6 {GAP} 0x60", degraded=f"0x8 1x6 {GAP} 1x60")),
         at=("9m",),
         fires=(Firing(KEEPER),),
     ),
     Case(
         alert="BackstayUpstreamDisconnected",
         story="IB's nightly reset, in the maintenance window",
-        given=(course("connection_expected", LOST), course("upstream_connected", LOST)),
+        given=(course("connection_expected", LOST), *_cut_off(LOST, degraded="0x8 1x100")),
         at=minutes(20),
         quiet=Quiet.MAINTENANCE,
     ),
     Case(
         alert="BackstayUpstreamDisconnected",
         story="a process that has just begun and is not yet connected",
-        given=(EXPECTED, course("upstream_connected", "0x12 1x60")),
+        given=(EXPECTED, *_cut_off("0x12 1x60", degraded="0x73")),
         at=minutes(15),
         quiet=Quiet.YOUNG,
     ),
     Case(
         alert="BackstayUpstreamDisconnected",
         story="an interruption of three minutes",
-        given=(EXPECTED, course("upstream_connected", "1x8 0x12 1x60")),
+        given=(EXPECTED, *_cut_off("1x8 0x12 1x60", degraded="0x8 1x12 0x60")),
         at=minutes(15),
         quiet=Quiet.BELOW,
+    ),
+    Case(
+        alert="BackstayUpstreamDisconnected",
+        story="the gateway itself is gone, and says nothing of IB's servers",
+        given=(EXPECTED, *_cut_off(LOST, degraded="0x108")),
+        at=minutes(20),
+        quiet=Quiet.OTHER,
     ),
     Case(
         alert="BackstayFarmDown",
