@@ -13,7 +13,7 @@ from backstay.control.vocabulary import CONFIG_VARIABLE, Exit
 
 if TYPE_CHECKING:
     from backstay.control.client import ControlClient
-    from backstay.doctor import Finding
+    from backstay.finding import Finding
 
 CLIENT_ID = 2_147_400_000
 """Far from what anybody uses."""
@@ -36,8 +36,8 @@ def doctor(
     """Look for what is wrong: configuration, files, ports, the daemon, and each gateway as a client sees it.
 
     Works before the daemon runs and while it does; without it, it says so and looks at the rest. It connects to each
-    gateway for a moment, stand-ins too, under a client id that nobody uses; a gateway that does not trust this machine
-    may ask a person. Each finding says what to do about it.
+    gateway for a moment, stand-ins too, under a client id that nobody uses, and asks it of itself; a gateway that does
+    not trust this machine may ask a person. Each finding says what to do about it.
 
     Exit code 0 when all is well, 1 when something is not. A daemon that was not started, a gateway in its planned
     downtime and a connection that an operator holds are well.

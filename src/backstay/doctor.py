@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations, product
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,13 @@ from backstay.config import ClientIds, Config
 from backstay.control.client import ControlClient, ControlError, UnreachableError, is_there
 from backstay.control.explaining import CLOCK_HELP, CLOCK_SECONDS, HELP_BY_CAUSE, JOURNAL_HELP, READ_ONLY_HELP
 from backstay.doctor_probe import DEFAULT_PORTS, Probed, listening_ports, probe
+from backstay.doctor_told import findings as told_findings
 from backstay.errors import ConfigError, StartError
+from backstay.finding import Finding
 from backstay.holds import Holds
 from backstay.metrics.listening import Address, ListenError, open_listener
 from backstay.session.calendar import Downtime, Planned, look_up
+from backstay.session.told import Told
 
 ROOM_BYTES = 16 * 1024 * 1024
 """Less is a disk about to be full: the journal of a busy day has a few MiB, and SQLite needs as much again at times."""
@@ -28,16 +30,6 @@ ROOM_BYTES = 16 * 1024 * 1024
 CHECK_HELP = "Mend it (docs/configuration.md has all keys); backstay check FILE judges it again."
 
 DEGRADED_HELP = ("Look at IB's system status, and at the network of the gateway's machine.",)
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at."""
-
-    check: str
-    ok: bool
-    text: str
-    todo: tuple[str, ...] = ()
 
 
 def examine(
@@ -70,14 +62,16 @@ def examine(
 def _endpoints(config: Config, name: str, *, client_id: int, seconds: float) -> Iterator[Finding]:
     gateway, wall = config.gateways[name], time.time()
     planned = look_up(gateway.maintenance, wall)
-    look = functools.partial(_gateway, client_id=client_id, seconds=seconds, orders=_wants_orders(config, name))
-    first, *others = gateway.endpoints
-    yield _excused(look(f"gateway {name} {first}", first), planned)
-    for endpoint in others:
-        yield _excused(_stand_in(look(f"gateway {name} stand-in {endpoint}", endpoint), first), planned)
-    if gateway.maintenance:
-        when = "now" if planned.phase is Downtime.NOW else f"in {(planned.begins - wall) / 3600:.1f} h"
-        yield Finding(f"gateway {name} maintenance", ok=True, text=f"{when}: {planned.text}")
+    first, *_ = gateway.endpoints
+    answered: dict[Address, Told | None] = {}
+    for endpoint in gateway.endpoints:
+        look = probe(endpoint, client_id, seconds)
+        check = f"gateway {name} {endpoint}" if endpoint == first else f"gateway {name} stand-in {endpoint}"
+        found = _gateway(check, endpoint, look, orders=_wants_orders(config, name))
+        yield _excused(found if endpoint == first else _stand_in(found, first), planned)
+        if not look.cause:
+            answered[endpoint] = look.told
+    yield from told_findings(name, gateway, answered, wall=wall)
 
 
 def _excused(found: Finding, planned: Planned) -> Finding:
@@ -234,8 +228,7 @@ def _client_ids(config: Config, gateway: str) -> Iterator[ClientIds]:
             yield ClientIds((range(one.client_id, one.client_id + 1),))
 
 
-def _gateway(check: str, endpoint: Address, *, client_id: int, seconds: float, orders: bool) -> Finding:
-    found = probe(endpoint, client_id, seconds)
+def _gateway(check: str, endpoint: Address, found: Probed, *, orders: bool) -> Finding:
     if found.cause:
         return Finding(check, ok=False, text=found.text, todo=_help(found, endpoint))
     off = found.clock_seconds or 0.0

@@ -9,16 +9,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from backstay.metrics.listening import Address
-from backstay.protocol.commands import current_time, next_ids, start_api
+from backstay.protocol.commands import configuration, current_time, next_ids, read_current_time, start_api
+from backstay.protocol.configuration import CONFIGURATION, SINCE, Configuration, read_configuration
 from backstay.protocol.errors import read_error
 from backstay.protocol.framing import Splitter
 from backstay.protocol.handshake import BadAnswer, Hello, Redirect, VersionRange, greeting, read_answer
-from backstay.protocol.messages import body_fields, message_id
+from backstay.protocol.messages import message_id
 from backstay.protocol.responses import MANAGED_ACCOUNTS, NEXT_VALID_ID
+from backstay.protocol.vocabulary import HIGHEST_VERSION, LOWEST_VERSION
 from backstay.session.causes import Cause
+from backstay.session.told import Told, tell, zone_of
 
-OFFER = VersionRange(100, 200)
-"""All that can be read as text; which of it the gateway takes is told."""
+OFFER = VersionRange(LOWEST_VERSION, HIGHEST_VERSION)
+"""All that can be read; which of it the gateway takes is told. The newest can be asked of themselves."""
 
 RECEIVE_BYTES = 65_536
 CURRENT_TIME_ANSWER = 49
@@ -28,6 +31,9 @@ READ_ONLY_CODE = 321
 
 DEFAULT_PORTS = {7496: "TWS, live", 7497: "TWS, paper", 4001: "IB Gateway, live", 4002: "IB Gateway, paper"}
 KNOCK_SECONDS = 0.5
+
+QUESTION = 1
+"""The id of the one question that has one."""
 
 HALF_A_SECOND = 0.5
 """TWS tells whole seconds, of which half a second is over as a rule."""
@@ -44,6 +50,8 @@ class Probed:
     """Its clock less ours."""
     read_only: bool = False
     """Whether it takes no orders: Read-Only API is ticked."""
+    told: Told | None = None
+    """What it tells of itself, if it can be asked and does."""
 
 
 class _Found(Exception):  # noqa: N818  # how a look ends early
@@ -55,17 +63,20 @@ class _Found(Exception):  # noqa: N818  # how a look ends early
 def probe(address: Address, client_id: int, seconds: float) -> Probed:
     """Look at the gateway at this address; each step may take so many seconds."""
     version: int | None = None
-    read_only = False
+    read_only, told = False, None
     try:
         with contextlib.closing(_connect(address, seconds)) as sock:
             frames = _frames(sock)
             sock.sendall(greeting(OFFER))
             hello = _hello(frames)
+            zone = zone_of(hello, time.time())
             version = hello.version
             sock.sendall(start_api(version, client_id))
             upstream = _started(frames, version)
             clock = _clock(sock, frames, version)
             read_only = _is_read_only(sock, frames, version)
+            said = _configuration(sock, frames, version)
+            told = None if said is None else tell((address.host, address.port), said, zone)
     except _Found as found:
         if found.cause is Cause.DIALOG and _speaks_http(address, seconds):
             return Probed(Cause.NOT_TWS.value, f"{Cause.NOT_TWS.row.sentence} (it speaks HTTP)")
@@ -73,8 +84,8 @@ def probe(address: Address, client_id: int, seconds: float) -> Probed:
     except OSError as error:
         return Probed(Cause.RESET.value, f"the socket broke: {error}", version)
     if not upstream:
-        return Probed("degraded", "the gateway answers and has lost IB's servers", version, clock, read_only)
-    return Probed("", f"answers, server version {version}", version, clock, read_only)
+        return Probed("degraded", "the gateway answers and has lost IB's servers", version, clock, read_only, told)
+    return Probed("", f"answers, server version {version}", version, clock, read_only, told)
 
 
 def _connect(address: Address, seconds: float) -> socket.socket:
@@ -152,11 +163,12 @@ def _clock(sock: socket.socket, frames: Iterator[bytes], version: int) -> float:
     try:
         for payload in frames:
             if message_id(payload, version) == CURRENT_TIME_ANSWER:
-                return float(body_fields(payload, version)[-1]) + HALF_A_SECOND - time.time()
+                seconds = read_current_time(payload, version)
+                if seconds is None:
+                    raise _Found(Cause.NOT_TWS, "its time cannot be read")
+                return seconds + HALF_A_SECOND - time.time()
     except TimeoutError as error:
         raise _Found(Cause.UNRESPONSIVE) from error
-    except (ValueError, IndexError) as error:
-        raise _Found(Cause.NOT_TWS, "its time cannot be read") from error
     raise _Found(Cause.EOF, "when asked for the time")
 
 
@@ -173,6 +185,21 @@ def _is_read_only(sock: socket.socket, frames: Iterator[bytes], version: int) ->
     except TimeoutError:
         pass
     return False
+
+
+def _configuration(sock: socket.socket, frames: Iterator[bytes], version: int) -> Configuration | None:
+    """Ask it of itself, if its version can be. An error, a silence and what cannot be read tell nothing."""
+    if version < SINCE:
+        return None
+    sock.sendall(configuration(version, QUESTION))
+    try:
+        for payload in frames:
+            error = read_error(payload, version)
+            if message_id(payload, version) == CONFIGURATION or (error is not None and error.id == QUESTION):
+                return read_configuration(payload, version)
+    except TimeoutError:
+        pass
+    return None
 
 
 def listening_ports(host: str) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,7 +21,7 @@ from backstay.cli import main
 from backstay.protocol.errors import ErrorMessage, write_error, write_managed_accounts, write_next_valid_id
 from backstay.protocol.framing import text
 from backstay.protocol.handshake import Hello, answer
-from backstay.simulator import Simulator
+from backstay.simulator import Configuration, Simulator
 
 VERSION = 176
 QUICK = ("--timeout", "0.5")
@@ -92,7 +93,15 @@ def test_all_is_well_with_a_gateway_that_answers(examine):
         assert code == 0, found
         assert "answers, server version" in found["gateway g"]["text"]
         doors = {"control.socket", "http.listen"}
-        assert {"configuration", "journal", "control.holds", "daemon", "gateway g", *doors} == set(found)
+        assert {
+            "configuration",
+            "journal",
+            "control.holds",
+            "daemon",
+            "gateway g",
+            "gateway g maintenance",
+            *doors,
+        } == set(found)
 
 
 @pytest.mark.parametrize(
@@ -279,3 +288,70 @@ def test_what_a_running_daemon_knows_is_told_with_it(place, tmp_path, monkeypatc
     assert re.search("BAD connection lost: (waiting|connecting): refused: ", out), "it is dialled again and again"
     assert "      Is TWS or IB Gateway running there?" in out
     assert "ok  connection one: ready" in out
+
+
+# -- what a gateway tells of itself ------------------------------------------------------------------------------------
+
+
+def told_by(examine, *, gateway: str = "", **options) -> tuple[int, dict[str, dict]]:
+    with Simulator(server_version=226, **options) as simulator:
+        return examine(of(simulator), gateway=gateway)
+
+
+def soon(minutes: int) -> str:
+    return f"{datetime.now(UTC) + timedelta(minutes=minutes):%H:%M}"
+
+
+def test_the_time_of_the_next_restart_is_told(examine):
+    at = soon(90)
+    code, found = told_by(examine, exit_at=at)
+    assert code == 0, found
+    exits = found["gateway g exit"]
+    assert re.fullmatch(rf"restarts each day at {at} UTC, in 1\.[45] h", exits["text"])
+    assert exits["todo"] == []
+    assert "gateway g maintenance" not in found
+
+
+def test_a_gateway_that_logs_off_is_told_with_what_would_have_it_come_back(examine):
+    code, found = told_by(examine, exit_at="12:00", restarts=False)
+    assert code == 0
+    assert found["gateway g exit"]["text"].startswith("logs off each day at 12:00 UTC, in ")
+    assert "Auto restart" in found["gateway g exit"]["todo"][0]
+
+
+def test_a_restart_outside_the_configured_downtime_is_wrong(examine):
+    code, found = told_by(examine, exit_at="12:00", gateway='maintenance = ["03:00-03:30 UTC"]\n')
+    assert code == 1
+    assert "outside its maintenance" in found["gateway g exit"]["text"]
+    assert "maintenance" in found["gateway g exit"]["todo"][0]
+    code, found = told_by(examine, exit_at="03:10", gateway='maintenance = ["03:00-03:30 UTC"]\n')
+    assert code == 0
+    assert "planned downtime from 03:00" in found["gateway g maintenance"]["text"]
+
+
+@pytest.mark.parametrize("manner", [Configuration.REFUSED, Configuration.SILENT, Configuration.TOLD])
+def test_where_nothing_tells_of_a_restart_the_line_to_write_is_told(examine, manner):
+    code, found = told_by(examine, configuration=manner)
+    assert code == 0
+    assert found["gateway g maintenance"]["text"] == "no planned restart is known"
+    assert "[gateways.g]: maintenance = [" in found["gateway g maintenance"]["todo"][0]
+    assert ("gateway g settings" in found) is (manner is Configuration.TOLD)
+
+
+def test_settings_of_the_api_are_told(examine):
+    text = told_by(examine, master_client_id=5)[1]["gateway g settings"]["text"]
+    assert text == (
+        "master client id 5; connections from localhost only; trusts 127.0.0.1; messages above the rate are delayed"
+    )
+    code, found = told_by(examine, read_only=True)
+    assert code == 1
+    assert "Read-Only API is ticked; no master client id" in found["gateway g settings"]["text"]
+    assert "orders are refused" in found["gateway g"]["text"]
+
+
+def test_a_master_client_that_is_another_than_the_configured_one_is_wrong(examine):
+    code, found = told_by(examine, master_client_id=5, gateway="master_client_id = 6\n")
+    assert code == 1
+    assert "the configuration says that its master client id is 6" in found["gateway g settings"]["text"]
+    assert "be 5" in found["gateway g settings"]["todo"][0]
+    assert told_by(examine, master_client_id=5, gateway="master_client_id = 5\n")[0] == 0
