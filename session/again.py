@@ -162,8 +162,7 @@ class Again(Gate):
         for payload in self.ledger.take_cancels_out():
             self._hold_trade(Item(payload, since=now, repeats=1))
         if self.ledger.global_cancel_out is not None:
-            self.ledger.global_cancel_out = None
-            self.say(Notice.GLOBAL_CANCEL_IN_DOUBT, detail=detail)
+            self.doubt_global_cancel(detail)
 
     def end_halves(self, epoch: int) -> None:
         """Reads of which the client has a part cannot be asked again without giving it that part twice.

@@ -6,7 +6,7 @@ The lower half of the desk: it knows what waits and what has been said, and lets
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from backstay.protocol.errors import ErrorMessage, write_error
@@ -17,14 +17,14 @@ from backstay.session.ledger import Ledger
 from backstay.session.lifecycle import State
 from backstay.session.notices import NO_ID, Notice
 from backstay.session.orders import Journal, Orders
-from backstay.session.pacing import Item, Outbox, Waiting
+from backstay.session.pacing import Item, Lane, Outbox, Waiting
 from backstay.session.pulse import Pulse
 from backstay.session.reasons import Reason
 from backstay.session.settings import Settings
 from backstay.session.tally import count_expired
 from backstay.session.vocabulary import Arm, Count, Deliver, Effect, Refund, Report, Timer
 
-GLOBAL_CANCEL = 58
+CANCEL_ORDER, GLOBAL_CANCEL = 4, 58
 MAX_HELD_TRADES = 1_000
 """Orders and cancels kept until the gateway is back: more than a client has orders."""
 
@@ -118,6 +118,7 @@ class Counter:
         if self.client_gone and self._keep_cancel(item):
             self.refund += item.refund
             return True
+        self._settle_cancels(self.cancelled_by(item) - self.pending_cancels())
         notice = Notice.CANCEL_IN_DOUBT if item.repeats else Notice.CANCEL_NOT_SENT
         self._refuse(item, notice, request_key(item.payload, self.version), detail=detail)
         return False
@@ -126,12 +127,50 @@ class Counter:
         orders = self.orders
         if orders is None or orders.journal is not Journal.OPEN:
             return False  # nobody would find it
-        is_of_all = message_id(item.payload, self.version) == GLOBAL_CANCEL
-        order_id = None if is_of_all else request_key(item.payload, self.version)
-        kept = orders.table.owe_cancel(orders.client_id, order_id)
+        kept = self.want_cancels(item)
         if kept:
             self.effects.append(Report("cancels_kept", (("orders", kept),)))
         return kept > 0
+
+    # -- cancels that are owed: in the journal, until TWS has answered or the client is told -------------------------
+
+    def cancelled_by(self, item: Item) -> frozenset[int]:
+        """Ids of the orders that this is a cancel of; of a cancel of all, those of this client that are known."""
+        number = message_id(item.payload, self.version)
+        if number == GLOBAL_CANCEL and self.orders is not None:
+            mine = (one.key for one in self.orders.table.open_intents())
+            return frozenset(key.order_id for key in mine if key.client_id == self.orders.client_id)
+        key = request_key(item.payload, self.version) if number == CANCEL_ORDER else None
+        return frozenset() if key is None else frozenset((key,))
+
+    def want_cancels(self, item: Item) -> int:
+        """The client wants this cancel to arrive: have that kept. Of how many orders there is a record."""
+        orders = self.orders
+        if orders is None:
+            return 0
+        return sum(orders.table.want_cancel(orders.client_id, order_id) for order_id in self.cancelled_by(item))
+
+    def pending_cancels(self) -> frozenset[int]:
+        """Ids of the orders whose cancels wait somewhere here, or have been written and not answered."""
+        unkept = self.orders.unkept if self.orders is not None else ()
+        waiting = (*self.trades, *unkept, *self.outbox.lanes[Lane.ORDERS])
+        return frozenset(self.ledger.cancels_out).union(*(self.cancelled_by(item) for item in waiting))
+
+    def cancel_answered(self, order_id: int) -> None:
+        """TWS has said something about this order: a cancel of it that was out has arrived."""
+        if self.ledger.cancel_answered(order_id):
+            self._settle_cancels((order_id,))
+
+    def doubt_global_cancel(self, detail: str) -> None:
+        """Of a cancel of all that was written nothing more is heard; it is not repeated, and the client is told."""
+        out, self.ledger.global_cancel_out = self.ledger.global_cancel_out, None
+        self._settle_cancels((out or set()) - self.pending_cancels())
+        self.say(Notice.GLOBAL_CANCEL_IN_DOUBT, detail=detail)
+
+    def _settle_cancels(self, order_ids: Iterable[int]) -> None:
+        if self.orders is not None:
+            for order_id in order_ids:
+                self.orders.table.settle_cancel(self.orders.client_id, order_id)
 
     def refuse_orders(self) -> None:
         """The client has been told that the gateway is away: no order of before waits for it, its cancels do."""

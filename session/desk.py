@@ -168,10 +168,8 @@ class Desk(Again):
         orders = self.orders if self.open else None
         return orders is not None and orders.readiness(link_up=self.link_up)[0] is Readiness.YES
 
-    def _take_order_cancel(self, request: Request, item: Item) -> None:
-        if self.orders is not None:
-            order_id = None if request.id == GLOBAL_CANCEL else request_key(item.payload, self.version)
-            self.orders.table.want_cancel(self.orders.client_id, order_id)
+    def _take_order_cancel(self, _request: Request, item: Item) -> None:
+        self.want_cancels(item)
         self.offer_trade(item)
 
     def _take_command(self, request: Request, item: Item) -> None:

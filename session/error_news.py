@@ -65,7 +65,7 @@ def hear_code(core: Core, payload: bytes, passed: bool) -> None:
             core.desk.wait_no_more(entry)  # one that was repeated had arrived
             core.desk.firsts.heard(entry, core.now)
     elif error.code in CANCEL_TOO_LATE:
-        core.owed.ledger.cancel_answered(error.id)
+        core.desk.cancel_answered(error.id)
         hear_too_late(core, error)
 
 
@@ -88,7 +88,7 @@ def hear_error_on_key(core: Core, error: ErrorMessage) -> None:
             ledger.order_seen(error.id)
             hear_error(core, error.id, error.code)
             count_word(core.desk, error.id, error.code)
-        ledger.cancel_answered(error.id)
+        core.desk.cancel_answered(error.id)
     if error.code in CANCEL_TOO_LATE:
         hear_too_late(core, error)
     if means_order or (error.code in RENEW_SECONDS and renew_on(core, error)):

@@ -147,6 +147,11 @@ class Evidence:
         else:
             self._add_sighting((facts.client_id, facts.order_id), facts)
 
+    def shows_open(self, client_id: int, order_id: int) -> bool:
+        """Whether an order stands among the open ones."""
+        sighting = self.orders.get((client_id, order_id))
+        return sighting is not None and sighting.event not in _ENDINGS
+
     def add_execution(self, facts: ExecutionFacts) -> None:
         """Take in a fill; it also tells whose a permanent id is, which a completed order does not."""
         self.executions.add(facts)

@@ -13,7 +13,7 @@ from backstay.protocol.historical import LIMITED, historical_query
 from backstay.protocol.messages import message_id, request_key
 from backstay.protocol.requests import REQUESTS
 from backstay.protocol.vocabulary import Kind
-from backstay.session.counter import GLOBAL_CANCEL
+from backstay.session.counter import CANCEL_ORDER, GLOBAL_CANCEL
 from backstay.session.firsts import NEVER_DUE, Firsts
 from backstay.session.ledger import NEVER, REQ_CURRENT_TIME, UNSEEN, Entry
 from backstay.session.notices import Notice
@@ -29,7 +29,7 @@ ORDERS = frozenset(request.id for request in REQUESTS.values() if request.kind i
 SILENCE_SAYS_NOTHING = frozenset({REQ_CURRENT_TIME, 12})
 """The time, whose silence the pulse judges; news bulletins, of which there may be none for days."""
 
-CANCEL_ORDER, MARKET_DEPTH = 4, 10
+MARKET_DEPTH = 10
 
 _BEFORE_A_WRITE = (Await, Mute, Swallow, PassClock, Count, Observe, HistoricalAsked)
 """Effects that may come before a frame they are not about, or have to come before the one they are about."""

@@ -238,7 +238,7 @@ def _note_order(core: Core, payload: bytes, passed: bool) -> None:
         core.owed.ledger.order_seen(order_id)
         facts = read_order(payload, version)
         if facts is None or facts.status not in WORKING:  # or it answers what was written before the cancel
-            core.owed.ledger.cancel_answered(order_id)
+            core.desk.cancel_answered(order_id)
         count_word(core.desk, order_id)
     if passed and core.owed.orders is not None and client_id is not None and _is_unasked(core):
         core.orders.sees_others |= client_id != core.orders.client_id

@@ -180,25 +180,23 @@ class IntentTable:
         event = IntentEvent.CHANGE_LOST if intent.change_pending else IntentEvent.UNANSWERED
         return self._move(replace(intent, change_pending=False), event, at)
 
-    def want_cancel(self, client_id: int, order_id: int | None = None) -> None:
-        """The client wants this order cancelled (all of them without an id): it is never sent again."""
-        for key, intent in tuple(self._open.items()):
-            if key.client_id == client_id and order_id in (None, key.order_id) and not intent.cancel_wanted:
-                self._store(replace(intent, cancel_wanted=True))
-
-    def owe_cancel(self, client_id: int, order_id: int | None) -> int:
-        """The cancel of this order (of all without an id) has not left, and whoever wanted it is gone. How many."""
-        wanted = [i for i in self._open.values() if i.key.client_id == client_id and order_id in (None, i.key.order_id)]
-        for intent in wanted:
+    def want_cancel(self, client_id: int, order_id: int) -> bool:
+        """The client wants this order cancelled: it is never sent again, its cancel is owed. False if there is none."""
+        intent = self._open.get(IntentKey(self.connection, client_id, order_id))
+        if intent is not None and not intent.cancel_owed:
             self._store(replace(intent, cancel_wanted=True, cancel_owed=True))
-        return len(wanted)
+        return intent is not None
 
-    def take_owed_cancels(self, client_id: int) -> tuple[int, ...]:
-        """The order ids whose cancels are owed; they leave now, or are owed anew."""
-        owed = [i for i in self._open.values() if i.cancel_owed and i.key.client_id == client_id]
-        for intent in owed:
+    def settle_cancel(self, client_id: int, order_id: int) -> None:
+        """TWS has answered the cancel of this order, or the client has been told that nothing will come of it."""
+        intent = self._open.get(IntentKey(self.connection, client_id, order_id))
+        if intent is not None and intent.cancel_owed:
             self._store(replace(intent, cancel_owed=False))
-        return tuple(intent.key.order_id for intent in owed)
+
+    def owed_cancels(self, client_id: int) -> frozenset[int]:
+        """Ids of the orders whose cancels are owed."""
+        owed = (intent.key for intent in self._open.values() if intent.cancel_owed)
+        return frozenset(key.order_id for key in owed if key.client_id == client_id)
 
     def apply(self, key: IntentKey, event: IntentEvent, at: Moment, *, perm_id: int = 0) -> Moved | None:
         """An event that was concluded elsewhere: a verdict of a reconciliation, or a person's decision."""
@@ -252,7 +250,8 @@ class IntentTable:
     def take_page(self) -> JournalPage | None:
         """Everything that changed since the last page; None if nothing did."""
         changed = tuple(intent for key in self._unsaved if (intent := self._get(key)) is not None)
-        written = tuple(intent for intent in changed if intent.payload)  # of the others nothing was ever sent
+        # Of the others, which were placed elsewhere, nothing was ever sent.
+        written = tuple(intent for intent in changed if intent.payload or intent.cancel_wanted)
         intents = tuple(intent for intent in written if not (self.unheard and intent.is_concluded))
         marks = tuple(HighWater(self.connection, who, self._high[who]) for who in sorted(self._unsaved_high))
         self._unsaved = {intent.key: None for intent in written if self.unheard and intent.is_concluded}

@@ -192,7 +192,7 @@ class Intent:
     changes: int = 0
     change_pending: bool = False
     cancel_wanted: bool = False
-    cancel_owed: bool = False  # and it has not left: it waited when its client went
+    cancel_owed: bool = False  # and TWS has not answered it, as far as is known
     sent_wall: float = 0.0
     changed_wall: float = 0.0
     written_at: float = 0.0

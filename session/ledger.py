@@ -297,13 +297,15 @@ class Ledger:
         if len(self.cancels_out) > MAX_ORDERS:
             del self.cancels_out[next(iter(self.cancels_out))]
 
-    def cancel_answered(self, order_id: int) -> None:
-        """TWS has said something about this order since its cancel was written."""
-        self.cancels_out.pop(order_id, None)
+    def cancel_answered(self, order_id: int) -> bool:
+        """TWS has said something about this order. Whether a cancel of it was out."""
+        was_out = self.cancels_out.pop(order_id, None) is not None
         if self.global_cancel_out:
+            was_out |= order_id in self.global_cancel_out
             self.global_cancel_out.discard(order_id)
             if not self.global_cancel_out:
                 self.global_cancel_out = None
+        return was_out
 
     def take_cancels_out(self) -> list[bytes]:
         """Cancels that were written on a socket that is gone, and never answered; forgets them."""

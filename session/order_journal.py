@@ -38,6 +38,7 @@ def on_looked_up(core: Core, event: LookedUp) -> None:
         return
     was_broken = orders.journal is Journal.BROKEN
     orders.load(event.page, core.desk.at())
+    core.desk.want_held_cancels()
     core.book_is_open()
     if was_broken and core.desk.open:
         begin_round(core)

@@ -109,7 +109,9 @@ def hear_end(core: Core, number: int, key: int | None) -> None:
     """A list that we have asked for has ended; `key`: under this request id."""
     if core.owed.orders is None or (number == EXECUTION_END and key != core.own_key):
         return
-    carry_out(core, core.orders.reconciliation.ended(number, core.desk.at()))
+    orders = core.orders
+    carry_out(core, orders.reconciliation.ended(number, core.desk.at()))
+    core.desk.offer_owed_cancels(lambda order_id: orders.reconciliation.shows_open(orders.client_id, order_id))
 
 
 def hear_refusal(core: Core) -> None:

@@ -41,7 +41,6 @@ def begin_round(core: Core) -> None:
     orders, at = core.owed.orders, core.desk.at()
     if orders is None:
         return
-    core.desk.offer_owed_cancels()
     link_up = core.link is not Link.DOWN
     first = orders.rounds == 0
     orders.rounds += 1
@@ -87,6 +86,7 @@ def ring_reconcile(core: Core) -> None:
     core.reconcile_due = None
     if core.owed.orders is not None and core.desk.open:
         carry_out(core, core.orders.reconciliation.tick(core.desk.at()))
+        core.desk.offer_owed_cancels()  # lists that do not come are waited for no longer
 
 
 def plan_round(core: Core) -> None:

@@ -213,6 +213,10 @@ class Reconciliation:
         if self._round is not None:
             self._round.evidence.add_order(facts)
 
+    def shows_open(self, client_id: int, order_id: int) -> bool:
+        """Whether this round has shown an order to be open so far."""
+        return self._round is not None and self._round.evidence.shows_open(client_id, order_id)
+
     def hear_execution(self, facts: ExecutionFacts) -> bool:
         """A fill arrived, asked for or not. True if it says something that this process had not heard."""
         if self._round is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter as Counts
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from backstay.protocol.commands import cancel_order
@@ -49,7 +50,10 @@ class Trades(Counter):
         """Nothing will be sent any more: what has not left is refused or given up, and all credit given back."""
         unkept = self.orders.unkept if self.orders is not None else []
         kept_back: Counts[str] = Counts()
-        for item in (*self.outbox.clear(), *unkept, *self.trades):
+        waiting = (*self.outbox.clear(), *unkept, *self.trades)
+        for line in (unkept, self.trades):
+            line.clear()
+        for item in waiting:
             kind = None if item.entry is not None else self.kind_of_queued(item)
             if item.is_order or kind is Kind.ORDER:
                 kept_back["orders"] += 1
@@ -62,8 +66,7 @@ class Trades(Counter):
                 self.refund += item.refund
         for item in self.clocks:
             self.refund += item.refund
-        for line in (unkept, self.clocks, self.trades):
-            line.clear()
+        self.clocks.clear()
         self.historical.clear()
         if any(kept_back.values()):
             fields = (("orders", kept_back["orders"]), ("cancels", kept_back["cancels"]), ("reason", detail))
@@ -79,14 +82,20 @@ class Trades(Counter):
         if self.trades or not self._lets_out(item):
             self._hold_trade(item)
 
-    def offer_owed_cancels(self) -> None:
-        """Cancels that waited when a client of this id went: they go out like those that have waited until now."""
+    def offer_owed_cancels(self, is_due: Callable[[int], bool] = lambda _order_id: True) -> None:
+        """Cancels of before this client, or of before a crash, that TWS has not answered: send those that are due."""
         orders = self.orders
-        owed = orders.table.take_owed_cancels(orders.client_id) if orders is not None else ()
-        for order_id in owed:
+        owed = orders.table.owed_cancels(orders.client_id) if orders is not None else frozenset[int]()
+        due = [order_id for order_id in sorted(owed - self.pending_cancels() if owed else ()) if is_due(order_id)]
+        for order_id in due:
             self.offer_trade(Item(cancel_order(self.version, order_id)[PREFIX_BYTES:], since=self.now))
-        if owed:
-            self.effects.append(Report("kept_cancels_sent", (("epoch", self.epoch), ("orders", len(owed)))))
+        if due:
+            self.effects.append(Report("kept_cancels_sent", (("epoch", self.epoch), ("orders", len(due)))))
+
+    def want_held_cancels(self) -> None:
+        """The journal has been read, and has orders of which a cancel waits here already."""
+        for item in self.trades:
+            self.want_cancels(item)
 
     def _lets_out(self, item: Item) -> bool:
         """Let an order or cancel out, or refuse it; False if it has to wait."""
@@ -97,6 +106,7 @@ class Trades(Counter):
             self._refuse_order(item, self.closed)
             return True
         if not item.is_order or orders is None:
+            self.want_cancels(item)  # also of an order that was not known as it was given: it waited before it
             self.push_trade(item)
             return True
         ready, why = orders.readiness(link_up=self.link_up)

@@ -100,8 +100,7 @@ def look_after_trades(core: Core) -> None:
         if not healthy or core.heard_at <= sent.at:
             desk.unspoken.plan(replace(sent, due=now + LOOK_SECONDS))
         elif sent.order_id is None:
-            core.owed.ledger.global_cancel_out = None
-            desk.say(Notice.GLOBAL_CANCEL_IN_DOUBT, detail=Reason.SILENT)
+            desk.doubt_global_cancel(Reason.SILENT)
         elif sent.what is What.CANCEL:
             _repeat_cancel(core, sent.order_id, sent)
         elif sent.what is What.PREVIEW:
@@ -122,7 +121,7 @@ def _is_unanswered(core: Core, sent: Sent) -> bool:
 def _repeat_cancel(core: Core, order_id: int, sent: Sent) -> None:
     desk = core.desk
     if sent.repeats >= core.settings.verify.repeats:
-        core.owed.ledger.cancel_answered(order_id)
+        desk.cancel_answered(order_id)
         desk.say(Notice.CANCEL_IN_DOUBT, key=order_id, detail=Reason.SILENT)
         return
     core.effects += [Mute(core.owed.epoch, order_id, CANCEL_TOO_LATE), Count("requests_repeated")]

@@ -54,6 +54,7 @@ def take_verdicts(core: Core, judged: Judged) -> None:
     if judged.verdicts or judged.missing:
         core.effects.append(Report("orders_reconciled", fields))
     tell_doubts(core)
+    core.desk.offer_owed_cancels()  # of what ended none is owed any more
     core.desk.release_trades()
     _ask_owner(core)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -14,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from trader import ABSENT, LIVE, OVER, STATUSES, Trader
+from trader import ABSENT, CANCELLED, LIVE, OVER, STATUSES, Trader
 from translated import PROTOBUF, TEXT, Translated
 
 from backstay.simulator import Simulator
@@ -26,6 +27,8 @@ LIVES_A_PIECE = 40  # then a new journal and a new simulator: lists that grow fo
 MAX_DEEDS = 60
 QUICKEST_SECONDS = 0.5
 DURATIONS_SECONDS = (0.05, 0.2, 0.6)
+LOOK_SECONDS = 0.05
+OWED = "SELECT order_id FROM intents WHERE cancel_wanted = 2 AND outcome IS NULL"
 
 CONFIGURATION = """
 [gateways.simulated]
@@ -122,6 +125,7 @@ class Piece:
         self.writes: Counter[int | None] = Counter()  # placeOrder by order id, as they arrive
         self.on_written: Callable[[], object] = lambda: None
         self.highest = 0
+        self.owed: set[int] = set()  # cancels that the last life has left behind
         self.counts: Counter[str] = Counter()
         simulator.events.append(self._happened)
 
@@ -176,7 +180,8 @@ class Piece:
     def look(self) -> None:
         """What is at the simulator and in the journal once the daemon is dead."""
         state = self.simulator.wait_for(lambda state: not state["sockets"]["open"], PATIENCE)
-        records = self.records()
+        records, self.owed = self.records(), self.owed_cancels()
+        self.counts["owed cancels"] += len(self.owed)
         orders = {order["order_id"]: order for order in state["orders"]}
         assert len(orders) == len(state["orders"]), "an id twice"
         assert orders.keys() <= records.keys(), "an order without a record"
@@ -194,16 +199,29 @@ class Piece:
         self.counts["records"] = len(records)
 
     def records(self) -> dict[int, str]:
-        """References by order id, of a copy: the journal has to find its file as the kill has left it."""
+        """References by order id."""
+        with contextlib.closing(self._copy()) as db:
+            return dict(db.execute("SELECT order_id, order_ref FROM intents").fetchall()) if _has_orders(db) else {}
+
+    def _copy(self) -> sqlite3.Connection:
+        """The journal has to find its file as the kill has left it."""
         copy = self.folder / "copy.db"
         for ending in ("", "-wal"):
             part = self.folder / f"orders.db{ending}"
             copy.with_name(copy.name + ending).write_bytes(part.read_bytes() if part.exists() else b"")
-        with sqlite3.connect(copy) as db:
-            has_table = db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'intents'").fetchone()[0]
-            found = dict(db.execute("SELECT order_id, order_ref FROM intents").fetchall()) if has_table else {}
-        db.close()
-        return found
+        return sqlite3.connect(copy)
+
+    def owed_cancels(self) -> set[int]:
+        """Orders whose cancels the journal has as owed; also while it is being written."""
+        with contextlib.closing(self._copy()) as db:
+            return {order_id for (order_id,) in db.execute(OWED)} if _has_orders(db) else set()
+
+    def until(self, condition: Callable[[], object]) -> None:
+        """Look at what is on disk until it is so: nobody tells of that."""
+        deadline, pause = time.monotonic() + PATIENCE, threading.Event()
+        while not condition():
+            assert time.monotonic() < deadline
+            pause.wait(LOOK_SECONDS)
 
     def meddle(self) -> None:
         """While nobody looks orders fill, are cancelled, and ids are forgotten."""
@@ -224,8 +242,10 @@ class Piece:
             found = {}
             for order_id, one in asked.items():
                 fact = STATUSES[truth[order_id]["status"]] if order_id in truth else ABSENT
+                # Of a changed order nothing can prove that it never was.
                 never_was = fact is ABSENT and one.writes > 1 and one.believed is OVER
-                if one.believed != fact and not never_was:  # of a changed order nothing can prove that it never was
+                by_now = one.believed is CANCELLED and order_id in self.owed
+                if one.believed != fact and not never_was and not by_now:
                     found[order_id] = (one.believed, fact)
             return found
 
@@ -233,6 +253,18 @@ class Piece:
             self.trader.wait_for(lambda: not wrong() or self.trader.gone, "the fate of each order")
         except AssertionError:
             raise AssertionError(f"believed and true, by order id: {wrong()}") from None
+        live = ("Submitted", "PreSubmitted", "PendingSubmit")
+        self.simulator.wait_for(
+            lambda state: (
+                self.trader.gone
+                or not any(order["order_id"] in self.owed and order["status"] in live for order in state["orders"])
+            ),
+            PATIENCE,
+        )
+
+
+def _has_orders(db: sqlite3.Connection) -> bool:
+    return bool(db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'intents'").fetchone()[0])
 
 
 def settings(simulator: Simulator, chance: random.Random, durability: str) -> str:

@@ -57,6 +57,7 @@ class Trader:
         self.client_id = client_id
         self._over = over
         self.asked: dict[int, Asked] = {}
+        self.heard: dict[int, str] = {}  # of each order id, asked for by `trade` or not
         self.refs = 0
         self.next_id = 0
         self.changed = threading.Condition()
@@ -98,7 +99,7 @@ class Trader:
         for _ in range(count):
             known = [key for key, asked in self.asked.items() if asked.believed in (LIVE, "")]
             deed = chance.choices((self._place, self._change, self._cancel), (6, 2 * bool(known), 2 * bool(known)))[0]
-            if not self._send(deed(chance, known)):
+            if not self.send(deed(chance, known)):
                 return
 
     def _place(self, chance: random.Random, _known: list[int]) -> bytes:
@@ -117,7 +118,8 @@ class Trader:
     def _cancel(self, chance: random.Random, known: list[int]) -> bytes:
         return cancel(chance.choice(known[-20:]))
 
-    def _send(self, data: bytes) -> bool:
+    def send(self, data: bytes) -> bool:
+        """Whether the socket has taken it."""
         assert self._sock is not None
         try:
             self._sock.sendall(data)
@@ -140,7 +142,7 @@ class Trader:
                         self._hear(payload)
                     else:
                         greeted = True
-                        self._send(text(71, 2, self.client_id, ""))
+                        self.send(text(71, 2, self.client_id, ""))
                 self.gone |= not data
                 self.changed.notify_all()
             if not data:
@@ -166,6 +168,7 @@ class Trader:
             self.on_told()
 
     def _believe(self, order_id: int, what: str) -> None:
+        self.heard[order_id] = what
         if order_id in self.asked:
             self.asked[order_id].believed = what
 

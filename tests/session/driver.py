@@ -109,6 +109,7 @@ class World(Network):
         self.disk = Disk(self)
         self.lives = 1  # of the process
         self.survivors: set[int] = set()  # orders that the journal had as open when the process began
+        self.owed_cancels: set[int] = set()  # those of them whose cancels it had as owed
         self.trace: list[str] | None = None
         self.socket: Upstream | None = None
         self.sockets: list[Upstream] = []
@@ -277,8 +278,9 @@ class World(Network):
         self.lives += 1
         self.inbox.clear()
         self.disk.crash()
-        unended = (key.order_id for key, intent in self.disk.intents.items() if not intent.is_concluded)
+        unended = {key.order_id: intent for key, intent in self.disk.intents.items() if not intent.is_concluded}
         self.survivors = set(unended)
+        self.owed_cancels = {order_id for order_id, intent in unended.items() if intent.cancel_owed}
         self.log.clear()
         self.owed, self.backoff = Owed(), Backoff()
         self._drop_everything()

@@ -86,6 +86,10 @@ def check_orders(world: World) -> None:
             assert not world.book.exists(order_id), f"order {order_id} was cancelled, and works on"
     for order_id in world.survivors:
         check_fate(world, order_id)
+    for order_id in world.owed_cancels:
+        said = {*client.order_errors.get(order_id, ()), *client.refusals.get(order_id, ())}
+        if not said & {2163, 2166, NOT_FOUND} and not world.settings.read_only:
+            assert not world.book.exists(order_id), f"a cancel of order {order_id} was owed, and it works on"
 
 
 def check_fate(world: World, order_id: int) -> None:

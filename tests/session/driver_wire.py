@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PREFIX = 4
 TINY = 1e-6
 OURS_WHEN_IT_RETURNS = (8, 17, 59)
+CANCEL_ORDER = 4
 LIST_ENDS = (53, 55, 102)
 COMPLETED_SINCE = 150
 
@@ -97,10 +98,18 @@ class Wire:
             if self._is_reconciliation(payload):
                 return
             ours = OURS_WHEN_IT_RETURNS if self.world.client_returned else ()
-            allowed = speech.REQUESTS[number].kind is Kind.CANCEL or number in (6, *ours)
+            owed = number == CANCEL_ORDER and self._was_wanted_before(request_key(payload, version or 0))
+            allowed = speech.REQUESTS[number].kind is Kind.CANCEL or number in (6, *ours) or owed
             assert allowed, "only cancels are of our own making, and what a client that returns has to know"
             return
         self._check_request(epoch, asked)
+
+    def _was_wanted_before(self, order_id: int | None) -> bool:
+        """Whether a client that went, or that a crash has cut off, had cancelled this order."""
+        world = self.world
+        asked_for = world.client.by_payload.values()
+        cancels = (asked for asked in asked_for if asked.number == CANCEL_ORDER and asked.key == order_id)
+        return any(asked.life < world.lives or world.client_returned for asked in cancels)
 
     def _is_reconciliation(self, payload: bytes) -> bool:
         version = self.world.owed.version

@@ -113,6 +113,7 @@ SABOTAGE: dict[str, tuple[Any, str, Callable[..., Any] | property]] = {
     "a full disk asked without end": (Trades, "disk_rests", property(lambda _self: False, lambda _self, _rests: None)),
     "a cancel that was lost with its socket": (Ledger, "take_cancels_out", lambda _self: []),
     "a cancel that TWS dropped": (unspoken, "_repeat_cancel", lambda _core, _order_id, _sent: None),
+    "a cancel that an earlier life owed": (IntentTable, "owed_cancels", lambda _self, _client_id: frozenset()),
 }
 
 
@@ -126,6 +127,7 @@ SHOWN_BY = {
     "an order that TWS dropped is not missed": 89,
     "a cancel that was lost with its socket": 49,
     "a cancel that TWS dropped": 1009,
+    "a cancel that an earlier life owed": 310,
 }
 """Seeds that are looked at first, since those before them show nothing: time is all they save."""
 

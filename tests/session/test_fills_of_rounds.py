@@ -114,11 +114,16 @@ def test_old_fills_of_an_order_that_was_placed_elsewhere_are_not_told():
     assert fills_told(script) == []
 
 
-def test_an_order_that_was_placed_elsewhere_gets_a_record_when_it_is_changed():
+def test_an_order_that_was_placed_elsewhere_gets_a_record_when_a_cancel_of_it_is_owed():
     table = shown(ELSEWHERE).core.orders.table
-    table.take_page()
+    assert table.take_page().intents == ()
     table.want_cancel(7, 300)
-    assert table.take_page() is None
+    assert [one.cancel_owed for one in table.take_page().intents] == [True]
+    table.settle_cancel(7, 300)
+    assert [one.cancel_owed for one in table.take_page().intents] == [False], "or it would be owed for ever"
+
+
+def test_an_order_that_was_placed_elsewhere_gets_a_record_when_it_is_changed():
     script = shown(replace(ELSEWHERE, order_id=500)).ask(ask(V, 3, 500))
     page = script.core.orders.table.take_page()
     assert page is None or [one.changes for one in page.intents] == [1]

@@ -141,7 +141,8 @@ class Lives(RuleBasedStateMachine):
 
     @rule()
     def cancel_all(self):
-        self.table.want_cancel(ME)
+        for intent in self.table.open_intents():
+            self.table.want_cancel(ME, intent.key.order_id)
 
     @invariant()
     def the_floor_only_rises_and_is_above_all_that_was_used(self):

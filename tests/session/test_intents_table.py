@@ -367,9 +367,16 @@ def test_a_cancel_that_is_wanted_is_written_down(table):
     table.take_page()
     table.want_cancel(ME, 2)
     assert [intent.key.order_id for intent in table.take_page().intents] == [2]
-    table.want_cancel(ME)
-    assert [intent.key.order_id for intent in table.take_page().intents] == [1, 3]
-    table.want_cancel(8)
+    assert table.owed_cancels(ME) == {2}
+    assert table.want_cancel(ME, 2)
+    assert not table.want_cancel(8, 2)
+    assert table.owed_cancels(8) == set()
+    assert table.take_page() is None
+    for _ in range(2):
+        table.settle_cancel(ME, 2)
+    (answered,) = table.take_page().intents
+    assert (answered.cancel_wanted, answered.cancel_owed) == (True, False)
+    table.settle_cancel(ME, 9)
     assert table.take_page() is None
 
 
