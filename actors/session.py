@@ -338,6 +338,8 @@ class Session(Actor):
 
     def _disarm(self, effect: Disarm) -> None:
         self.cancel(effect.timer)
+        if effect.timer is Timer.RETRY:
+            self._meter.next_attempt_wall = 0.0
 
     def _back_off(self, effect: BackOff) -> None:
         charge = self._charge

@@ -154,6 +154,24 @@ def test_a_paused_connection_stays_down_until_it_is_resumed(place):
     assert (row.wanted, row.admin, row.state) == (True, "up", "ready")
 
 
+@pytest.mark.parametrize("hold", ["pause", "drain"])
+def test_one_that_is_held_while_it_waits_has_no_next_attempt(place, hold):
+    assert place.daemon.manager.wait_until(lambda _: place.row("lost").next_attempt_wall > 0.0, PATIENCE)
+    assert place.run(hold, "lost")[0] == 0
+    assert place.row("lost").next_attempt_wall == 0.0
+    assert place.run("status", "lost")[1].endswith("  operator: an operator asked for it\n")
+
+
+def test_what_holds_and_lets_go_tells_each_result_as_json(place):
+    for command, state in (("pause", "paused"), ("resume", "ready"), ("reset", "ready")):
+        code, told = place.json(command, "one", "--reason", "night")
+        (one,) = told["results"]
+        assert (code, told["schema"], told["command"]) == (0, 1, command)
+        assert (one["connection"], one["ok"], one["state"], one["code"], one["exit"]) == ("one", True, state, "", 0)
+        code, told = place.json(command, "nobody")
+        assert (code, told["results"][0]["code"], told["results"][0]["exit"]) == (1, "unknown_connection", 1)
+
+
 def test_the_status_shows_what_operators_want_apart_from_health(place):
     place.run("pause", "one")
     code, out, _ = place.run("status", "one", "two")
