@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,8 +13,10 @@ import pytest
 from backstay.actors.connector import Connector
 from backstay.actors.dispatcher import Dispatcher
 from backstay.actors.session import Session
+from backstay.control.client import ControlClient
 
 PATIENCE = 30.0
+ANSWER_SECONDS = 0.1
 HUNG = ("session", "dispatcher", "connector")
 
 
@@ -55,6 +60,25 @@ def test_every_question_is_answered_while_every_actor_of_a_connection_hangs(trap
     assert place.run("restart", "two")[0] == 0
     assert place.run("restart", "one", "--no-wait")[0] == 0
     trap.gate.set()
+
+
+def test_an_answer_takes_no_tenth_of_a_second_meanwhile(trap, place):
+    root, client = place.daemon.manager.root, ControlClient(place.configured[-1].control.socket)
+    for name in HUNG:
+        assert root.book.inner("one").urge(name, trap)
+        assert trap.reached.acquire(timeout=PATIENCE)
+    asking = (client.status, *(functools.partial(client.command, name, {}) for name in ("tree", "events", "dump")))
+    for name in ("explain", "requests", "orders"):
+        asking += (functools.partial(client.command, name, {"name": "one"}),)
+    for ask in asking:
+        assert any(seconds_of(ask) < ANSWER_SECONDS for _ in range(20)), ask  # one that hung would be late each time
+    trap.gate.set()
+
+
+def seconds_of(ask: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    ask()
+    return time.perf_counter() - began
 
 
 def budgets(node):

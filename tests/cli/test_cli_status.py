@@ -139,6 +139,9 @@ def test_the_exit_code_says_whether_what_is_wanted_is_ready(daemon, command, con
     health = command("health")
     assert health.returncode == code
     assert (health.stdout == "ok\n") == (code == 0)
+    told = json.loads(command("health", "--json").stdout)
+    assert (told["schema"], told.get("ok", False)) == (1, code == 0)
+    assert code == 0 or told["error"]["exit"] == code
     assert command("health", "--live").returncode == 0
 
 
