@@ -15,6 +15,7 @@ import pytest
 from backstay.config import load
 from backstay.control.client import ControlClient, ControlError
 from backstay.daemon import Daemon
+from backstay.demo_client import QuoteClient
 from backstay.logs import EventLog
 from backstay.metrics.events import EventRing
 from backstay.simulator import Simulator
@@ -92,6 +93,9 @@ class Staff:
         )
         self.client = ControlClient(config.control.socket)
         self.done: Counter[str] = Counter()
+        self.guest: QuoteClient | None = None  # of the relay that comes and goes
+        self.alone: dict[str, int] = {}  # the epochs of those that were left alone since all were ready
+        self.touched: set[str] = set()  # since then; what was ordered may have been heeded later than all were ready
 
     def write(self) -> None:
         side = SIDE if self.side else ""
@@ -111,6 +115,19 @@ class Staff:
             return all(states.get(name) == state for name in names)
 
         assert self.daemon.manager.wait_until(there, SETTLED_SECONDS), (state, names, self.daemon.manager.status())
+
+    def settle(self, names: list[str]) -> None:
+        """All are ready, and whoever was not touched is on the socket it had."""
+        self.until("ready", *names)
+        epochs = {one["name"]: one["epoch"] for one in self.client.status()["connections"]}
+        assert {name: epochs[name] for name in self.alone} == self.alone, "touched, and not asked for"
+        self.alone = {name: epochs[name] for name in names if name not in self.touched}
+        self.touched.clear()
+
+    def do(self, deed: Callable[["Staff", str], None], name: str) -> None:
+        self.touched |= {"door/7", "door/8", "keeper"} if deed is Staff.reload else {name}  # a reload is about all
+        self.alone = {key: epoch for key, epoch in self.alone.items() if key not in self.touched}
+        deed(self, name)
 
     # -- one method a thing that operators do ------------------------------------------------------------------------
 
@@ -152,13 +169,28 @@ class Staff:
                 self.until("ready", *names)
 
     def reload(self, _name: str) -> None:
-        """Another pace for all, one after the other, or a relay that comes or goes."""
+        """Another pace for all, one after the other, or a relay that comes, or goes with its client."""
         if self.source.random() < 0.5:
             self.side = not self.side
         else:
             self.pace = 1500 - self.pace
         self.write()
-        self.say("reload")
+        told = self.say("reload")
+        if self.side and self.guest is None:
+            self.guest = QuoteClient(self.daemon.manager.address("side"), ("AAPL",), client_id=20)
+            self.guest.start()
+            assert self.guest.wait_for_quotes(0.0, READY_SECONDS) == 1
+        elif self.guest is not None and self.side:
+            assert self.guest.closed is None
+        elif self.guest is not None:
+            assert told["cut"] == ["side/20"]
+            assert self.guest.wait_closed(READY_SECONDS)
+            self.say_goodbye()
+
+    def say_goodbye(self) -> None:
+        guest, self.guest = self.guest, None
+        if guest is not None:
+            guest.stop()
 
 
 DEEDS: tuple[Callable[[Staff, str], None], ...] = (
@@ -192,6 +224,7 @@ def staff(simulator, tmp_path, pytestconfig, monkeypatch) -> Iterator[Staff]:
     try:
         yield made
     finally:
+        made.say_goodbye()
         made.daemon.stop()
         made.log.close()
 
@@ -221,10 +254,10 @@ def test_nothing_that_operators_do_costs_a_client_its_socket_or_an_order(
                 orders[client.client_id] += 1
         deed, name = staff.source.choice(DEEDS), staff.source.choice([*names, "keeper"])
         print(f"{deed.__name__} {name}")  # noqa: T201
-        deed(staff, name)
+        staff.do(deed, name)
         if staff.source.random() < 0.5:
-            staff.until("ready", *names, "keeper")
-    staff.until("ready", *names, "keeper")
+            staff.settle([*names, "keeper"])
+    staff.settle([*names, "keeper"])
     staff.go_where_orders_were_sent(names, lambda: any(untold(one, orders[one.client_id]) for one in clients))
 
     for client in clients:
@@ -242,6 +275,7 @@ def test_nothing_that_operators_do_costs_a_client_its_socket_or_an_order(
         assert_streams(client, simulator)
     print(dict(staff.done), dict(orders), "sent", len(simulator.state()["orders"]))  # noqa: T201
 
+    staff.say_goodbye()
     if staff.side:
         staff.side = False
         staff.write()
