@@ -108,8 +108,12 @@ def status_as_dict(status: Status) -> dict[str, object]:
         "pid": status.pid,
         "started_wall": status.started_wall,
         "listeners": [asdict(listener) for listener in status.listeners],
-        "connections": [asdict(connection) for connection in status.connections],
-        "held": [asdict(one) for one in status.held],
-        "absent": [asdict(one) for one in status.absent],
+        "connections": [_row(one) for one in status.connections],
+        "held": [_row(one) for one in status.held],
+        "absent": [_row(one) for one in status.absent],
         "journal": status.journal,
     }
+
+
+def _row(one: ConnectionStatus) -> dict[str, object]:
+    return {**asdict(one), "operator_moves": [asdict(move) for move in one.operator_moves]}
