@@ -80,6 +80,10 @@ class NotPermittedError(ControlError):
     exit = Exit.NOT_PERMITTED
 
 
+class _ReaderLeftError(BrokenPipeError):
+    """Told apart from a daemon that hangs up."""
+
+
 _ERRORS: dict[Exit, type[ControlError]] = {
     kind.exit: kind
     for kind in (RefusedError, MisusedError, NotReadyError, UnreachableError, TimedOutError, NotPermittedError)
@@ -106,22 +110,27 @@ class ControlClient:
         """Have a command carried out and return what it says. `timeout` in seconds. Raises ControlError."""
         return self._ask("POST", f"/v1/commands/{name}", json.dumps(arguments or {}), timeout=timeout)
 
-    def events(self, *, since: int | None = None) -> Iterator[dict[str, Any]]:
+    def events(self, *, since: int | None = None, reader: int | None = None) -> Iterator[dict[str, Any]]:
         """The events after this number (None: from now on), until the daemon stops. Raises ControlError.
 
         Each has `event`, `number`, `wall` and fields of its own; `{"event": "gap", "missed": N}` stands for lost ones.
+        `reader`: the descriptor of a pipe that they are written to. BrokenPipeError when nobody reads it any more, also
+        if nothing happens that could be written.
         """
         query = "" if since is None else f"?since={since}"
-        with self._connect(ANSWER_SECONDS) as sock, sock.makefile("rb") as lines:
+        with self._connect(ANSWER_SECONDS) as sock:
+            lines = _lines(sock, reader)
             try:
                 sock.sendall(_request("GET", f"/v1/events{query}", token=self._token))
-                self._check_head(lines.readline(), lambda: lines.read(CHUNK_BYTES))
+                self._check_head(next(lines, b""), lambda: b"\n".join(lines))
                 sock.settimeout(None)  # events come when they come
                 for line in lines:
                     if line.startswith(b"data: "):
                         yield cast("dict[str, Any]", json.loads(line[6:]))
             except TimeoutError as error:
                 raise TimedOutError(f"no answer from the daemon at {self.path}", code="timed_out") from error
+            except _ReaderLeftError:
+                raise
             except OSError as error:
                 raise UnreachableError(f"the daemon at {self.path} went away", code="unreachable") from error
 
@@ -239,7 +248,7 @@ def locate_socket(config: str | None, control: str | None, environ: Mapping[str,
     """Where the daemon's socket is: as said, as the environment says, as the configuration says or beside it.
 
     The same answer as `backstay.config` gives, without the price of importing it. Raises MisusedError for a
-    configuration that was named and cannot be read.
+    configuration that was named and is not there, RefusedError for one that is no TOML.
     """
     if said := control or environ.get(SOCKET_VARIABLE):
         return Path(said)
@@ -251,8 +260,10 @@ def locate_socket(config: str | None, control: str | None, environ: Mapping[str,
 
     try:
         table = tomllib.loads(file.read_text(encoding="utf-8")).get("control", {})
-    except (OSError, ValueError) as error:
-        raise MisusedError(f"{file}: {getattr(error, 'strerror', None) or error}", code="bad_request") from error
+    except OSError as error:
+        raise MisusedError(f"{file}: {error.strerror or error}", code="bad_request") from error
+    except ValueError as error:
+        raise RefusedError(f"{file}: {error}") from error
     socket_path = cast("dict[str, object]", table).get("socket") if isinstance(table, dict) else None
     if isinstance(socket_path, str) and socket_path:
         return file.parent / socket_path
@@ -265,6 +276,35 @@ def _request(method: str, target: str, body: str = "", *, token: str = "") -> by
     if token:
         head += f"Authorization: Bearer {token}\r\n"
     return f"{head}Content-Type: application/json\r\n\r\n".encode() + payload
+
+
+def _lines(sock: socket.socket, reader: int | None) -> Iterator[bytes]:
+    """What arrives, without the ends of lines. Raises OSError; BrokenPipeError when the reader has left."""
+    rest = b""
+    while True:
+        if reader is not None:
+            _watch(sock, reader)
+        part = sock.recv(CHUNK_BYTES)
+        if not part:
+            break
+        *lines, rest = (rest + part).split(b"\n")
+        yield from lines
+    yield rest
+
+
+def _watch(sock: socket.socket, reader: int) -> None:
+    """Wait until something arrives, as long as somebody reads what comes of it."""
+    import select  # noqa: PLC0415  # nothing else needs it
+
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    poll.register(reader, 0)  # what is wrong with it is told unasked
+    timeout = sock.gettimeout()
+    found = dict(poll.poll(None if timeout is None else timeout * 1000.0))
+    if reader in found:
+        raise _ReaderLeftError
+    if not found:
+        raise TimeoutError
 
 
 def _read_all(sock: socket.socket, deadline: float) -> bytes:

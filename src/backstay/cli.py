@@ -83,10 +83,9 @@ def _main(given: Sequence[str]) -> int:
     if len(commands) == 1 and commands[0].quick:
         with suppress(NotPlainError):
             return _run(load(commands[0]), given[1:])
-    from backstay.cli_typer import build  # noqa: PLC0415  # costs more than all that a quick command does
+    from backstay.cli_typer import answer  # noqa: PLC0415  # costs more than all that a quick command does
 
-    build(commands)(args=given, prog_name="backstay")
-    return 0
+    return answer(commands, given)
 
 
 def load(command: Command) -> Callable[..., int]:

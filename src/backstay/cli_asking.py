@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-from backstay.commands import Option, complain, say
+from backstay.commands import Argument, Option, complain, say
 from backstay.control.client import (
     ControlClient,
     ControlError,
@@ -47,12 +47,16 @@ ControlOption = Annotated[
     str | None,
     Option("--control", metavar="SOCKET", text=f"The daemon's control socket. Also: ${SOCKET_VARIABLE}."),
 ]
+NamesArgument = Annotated[
+    list[str] | None, Argument(metavar="NAME", text="Connections, * and ? allowed.", offers="connection")
+]
+AllOption = Annotated[bool, Option("--all", text="All connections there are.")]
 JsonOption = Annotated[bool, Option("--json", text="JSON on stdout, errors too; keys are stable.")]
 TimeoutOption = Annotated[float, Option("--timeout", metavar="SECONDS", least=0.1, text="How long to wait for it.")]
 
 
 def client_of(config: str | None, control: str | None) -> ControlClient:
-    """The daemon meant by these options, or by the environment, or by where it was started. Raises MisusedError."""
+    """The daemon meant by these options, or by the environment, or by where it was started. Raises ControlError."""
     path = _located(config, control)
     nowhere_said = not (config or control or os.environ.get(SOCKET_VARIABLE) or os.environ.get(CONFIG_VARIABLE))
     if nowhere_said and not is_there(path):
@@ -65,11 +69,11 @@ def _located(config: str | None, control: str | None) -> Path:
     """Where the socket is; beside a file that cannot be read, where a daemon that was started before it broke has it.
 
     A slip of the pen in the file must not lock out whoever has to look at the daemon that still runs. Raises
-    MisusedError where there is no such file, or no socket either.
+    MisusedError where there is no such file, RefusedError where it cannot be read and there is no socket either.
     """
     try:
         return locate_socket(config, control, os.environ)
-    except MisusedError as error:
+    except (MisusedError, RefusedError) as error:
         file = Path(config or os.environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG)
         path = file.parent / DEFAULT_SOCKET
         if not file.is_file() or not is_there(path):
@@ -118,8 +122,13 @@ def ask(look: Callable[[], Answer], *, as_json: bool) -> Answer:
         if not as_json:
             more = LOOK_FURTHER if error.exit is Exit.UNREACHABLE else ""
             return Answer(error.exit, f"backstay: {error}{more}", complains=True)
-        problem = {"code": error.code, "message": str(error), "exit": error.exit}
-        return Answer(error.exit, json.dumps({"schema": SCHEMA, "error": problem}))
+        return told(str(error), error.code, error.exit)
+
+
+def told(message: str, code: str, ends: int) -> Answer:
+    """An error as JSON has it."""
+    problem = {"code": code, "message": message, "exit": ends}
+    return Answer(Exit(ends), json.dumps({"schema": SCHEMA, "error": problem}))
 
 
 def tell(answer: Answer) -> Exit:

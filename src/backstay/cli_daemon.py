@@ -64,6 +64,7 @@ def check(
     """
     from backstay.config import load  # noqa: PLC0415  # as above
     from backstay.errors import ConfigError  # noqa: PLC0415
+    from backstay.program import exit_of  # noqa: PLC0415
 
     try:
         config = load(file, os.environ)
@@ -75,7 +76,7 @@ def check(
             say(json.dumps({"schema": 1, "ok": False, "problems": problems}))
         else:
             complain(str(error))
-        return Exit.FAILED
+        return exit_of(error)
     if as_json:
         say(json.dumps({"schema": 1, "ok": True, "problems": []}))
     else:

@@ -64,10 +64,10 @@ def doctor(
 def _beside(config: Path | None) -> ControlClient | None:
     """The daemon that was started from this configuration before it broke, if one has its socket there."""
     from backstay.cli_asking import client_of  # noqa: PLC0415  # as above
-    from backstay.control.client import MisusedError, is_there  # noqa: PLC0415
+    from backstay.control.client import ControlError, is_there  # noqa: PLC0415
 
     try:
         client = client_of(None if config is None else str(config), None)
-    except MisusedError:
+    except ControlError:
         return None
     return client if is_there(Path(client.path)) else None

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import select
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import KW_ONLY, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 from backstay import render
 from backstay.cli_asking import (
     SCHEMA,
+    AllOption,
     Answer,
     ConfigOption,
     ControlOption,
     JsonOption,
+    NamesArgument,
     TimeoutOption,
     ask,
     chosen,
@@ -26,13 +31,11 @@ from backstay.cli_asking import (
     tell,
     with_absent,
 )
-from backstay.commands import Argument, Option, say
-from backstay.control.client import ControlClient, MisusedError, RefusedError
+from backstay.commands import Option, say
+from backstay.control.client import ControlClient, MisusedError, RefusedError, UnreachableError
 from backstay.control.vocabulary import COMMANDS, Exit
 
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-
-NameArgument = Annotated[list[str] | None, Argument(metavar="NAME", text="The connection.", offers="connection")]
 
 
 def _described(function: Callable[..., int]) -> Callable[..., int]:
@@ -76,11 +79,19 @@ def events(
 
 def _following(client: ControlClient, last: int, *, as_json: bool) -> Answer:
     def look() -> Answer:
-        for one in client.events(since=last):
+        for one in client.events(since=last, reader=_descriptor(sys.stdout)):
             say(_event(one, as_json=as_json))
-        raise RefusedError("the daemon has stopped", code="refused")
+        raise UnreachableError("the daemon has stopped", code="unreachable")
 
     return ask(look, as_json=as_json)
+
+
+def _descriptor(stream: TextIO) -> int | None:
+    """Of a stream that has one, on systems where it can be watched."""
+    try:
+        return stream.fileno() if hasattr(select, "poll") else None
+    except OSError:
+        return None
 
 
 def _tell_lines(answer: Answer) -> Exit:
@@ -111,8 +122,9 @@ def _event(one: Mapping[str, Any], *, as_json: bool) -> str:
 
 @_described
 def explain(
-    names: NameArgument = None,
+    names: NamesArgument = None,
     *,
+    everything: AllOption = False,
     as_json: JsonOption = False,
     config: ConfigOption = None,
     control: ControlOption = None,
@@ -122,9 +134,10 @@ def explain(
 
     def look() -> Answer:
         client = client_of(config, control)
-        found = [client.command("explain", {"name": name}, timeout=timeout) for name in _meant(client, names, timeout)]
+        meant = _meant(client, Asked(names, everything=everything, timeout=timeout))
+        found = [client.command("explain", {"name": name}, timeout=timeout) for name in meant]
         texts = [json.dumps(one) if as_json else "\n".join(_explanation(one)) for one in found]
-        return Answer(readiness([one["connection"] for one in found]), "\n".join(texts))
+        return Answer(readiness([one["connection"] for one in found]), "\n".join(texts) or NOBODY_THERE)
 
     return tell(ask(look, as_json=as_json))
 
@@ -132,13 +145,30 @@ def explain(
 NOBODY_THERE = "there is no connection: no client has come, and the configuration has none of its own"
 
 
-def _meant(client: ControlClient, names: list[str] | None, timeout: float) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which connections somebody has asked for."""
+
+    names: list[str] | None
+    _: KW_ONLY
+    everything: bool
+    timeout: float
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether names are said as they are."""
+        return bool(self.names) and not is_pattern(*self.names or ())
+
+
+def _meant(client: ControlClient, asked: Asked) -> list[str]:
     """Names as they are, patterns as what they match; the one connection there is where nothing is said."""
-    if names and not is_pattern(*names):
-        return names
-    rows = with_absent(client.status(timeout=timeout))
-    if names:
-        return [str(row["name"]) for row in chosen(rows, names)]
+    if asked.names and asked.everything:
+        raise MisusedError("name connections, or say --all", code="bad_request")
+    if asked.is_plain:
+        return list(asked.names or ())
+    rows = with_absent(client.status(timeout=asked.timeout))
+    if asked.names or asked.everything:
+        return [str(row["name"]) for row in chosen(rows, asked.names or ())]
     if len(rows) != 1:
         there = ", ".join(str(row["name"]) for row in rows)
         raise MisusedError(f"name one: {there}" if rows else NOBODY_THERE, code="bad_request")
@@ -198,8 +228,9 @@ def _branches(node: Mapping[str, Any], before: str = "", last: bool = True) -> I
 
 @_described
 def requests(
-    names: NameArgument = None,
+    names: NamesArgument = None,
     *,
+    everything: AllOption = False,
     as_json: JsonOption = False,
     config: ConfigOption = None,
     control: ControlOption = None,
@@ -208,31 +239,60 @@ def requests(
     """See its row."""
     columns = (("STATE", "state"), ("KIND", "kind"), ("REQUEST", "request"), ("ID", "id"), ("AGE", "age_seconds"))
 
+    def listing(found: Mapping[str, Any]) -> str:
+        return _listing(found["requests"], columns, "no requests")
+
     def look() -> Answer:
-        found = client_of(config, control).command("requests", {"name": _one(names)}, timeout=timeout)
-        return Answer(Exit.OK, json.dumps(found) if as_json else _listing(found["requests"], columns, "no requests"))
+        asked = Asked(names, everything=everything, timeout=timeout)
+        return _lists(client_of(config, control), "requests", listing, asked=asked, as_json=as_json)
 
     return tell(ask(look, as_json=as_json))
 
 
 @_described
 def orders(
-    names: NameArgument = None,
+    names: NamesArgument = None,
     *,
+    everything: AllOption = False,
     as_json: JsonOption = False,
     config: ConfigOption = None,
     control: ControlOption = None,
     timeout: TimeoutOption = 5.0,
 ) -> int:
     """See its row."""
+    columns = (("STATE", "state"), ("ID", "id"), ("ORDER", "what"), ("SENT", "sent"))
+
+    def listing(found: Mapping[str, Any]) -> str:
+        return _listing([_order(row) for row in found["orders"]], columns, "no orders")
 
     def look() -> Answer:
-        found = client_of(config, control).command("orders", {"name": _one(names)}, timeout=timeout)
-        columns = (("STATE", "state"), ("ID", "id"), ("ORDER", "what"), ("SENT", "sent"))
-        rows = [_order(row) for row in found["orders"]]
-        return Answer(Exit.OK, json.dumps(found) if as_json else _listing(rows, columns, "no orders"))
+        asked = Asked(names, everything=everything, timeout=timeout)
+        return _lists(client_of(config, control), "orders", listing, asked=asked, as_json=as_json)
 
     return tell(ask(look, as_json=as_json))
+
+
+def _lists(
+    client: ControlClient, command: str, listing: Callable[[Mapping[str, Any]], str], *, asked: Asked, as_json: bool
+) -> Answer:
+    """A list for each, with several under their names; as JSON a line for each.
+
+    What a pattern fits and nobody has now is passed over.
+    """
+    names = _meant(client, asked)
+    found: list[Mapping[str, Any]] = []
+    for name in names:
+        try:
+            found.append(client.command(command, {"name": name}, timeout=asked.timeout))
+        except RefusedError as error:
+            if asked.is_plain or error.code != "unknown_connection":
+                raise
+    if as_json:
+        return Answer(Exit.OK, "\n".join(json.dumps(one) for one in found))
+    parts = [listing(one) for one in found]
+    if len(names) > 1:
+        parts = [f"{render.printable(one['connection'])}:\n{part}" for one, part in zip(found, parts, strict=True)]
+    return Answer(Exit.OK, "\n\n".join(parts) or NOBODY_THERE)
 
 
 def _order(row: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -282,9 +342,3 @@ def dump(
         return Answer(Exit.OK, json.dumps(said) if as_json else f"written to {output}")
 
     return tell(ask(look, as_json=as_json))
-
-
-def _one(names: list[str] | None) -> str:
-    if names is None or len(names) != 1:
-        raise MisusedError("name one connection", code="bad_request")
-    return names[0]

@@ -17,10 +17,12 @@ from typing import Annotated, Any
 from backstay import render
 from backstay.cli_asking import (
     SCHEMA,
+    AllOption,
     Answer,
     ConfigOption,
     ControlOption,
     JsonOption,
+    NamesArgument,
     ask,
     chosen,
     client_of,
@@ -42,10 +44,6 @@ DRAIN_SECONDS = 30.0
 PART_SECONDS = 35.0
 """A part that hangs is given its grace before it is replaced, and so is all that depends on it."""
 
-NamesArgument = Annotated[
-    list[str] | None, Argument(metavar="NAME", text="Connections, * and ? allowed.", offers="connection")
-]
-AllOption = Annotated[bool, Option("--all", text="All connections there are.")]
 YesOption = Annotated[bool, Option("--yes", "-y", text="Do not ask before more than one live connection is down.")]
 TogetherOption = Annotated[bool, Option("--together", text="All at once instead of one after the other.")]
 NoWaitOption = Annotated[bool, Option("--no-wait", text="Give the order and leave.")]

@@ -22,6 +22,8 @@ Written by `python -m backstay.cli_reference`; `backstay COMMAND --help` says th
 | {interrupted} | Ctrl-C | |
 
 With `--json` an error is JSON on stdout: `{{"schema": 1, "error": {{"code": ..., "message": ..., "exit": ...}}}}`.
+Like mistakes end alike: 2 is for what was typed, an option, a value that is none of its kind, a file that is not there,
+and 1 for what was meant and cannot be: a name that no connection has, a host without an address, a file with a mistake.
 What each code says is in [HTTP](http.md#the-control-socket), but for `unreachable`, which the command line says itself.
 Without `--json` errors are one line on stderr, which begins with `backstay:`.
 """

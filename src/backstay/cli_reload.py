@@ -17,6 +17,7 @@ def reload(
     *,
     dry_run: Annotated[bool, Option("--dry-run", text="Only print what would change.")] = False,
     reason: ReasonOption = "",
+    no_wait: Annotated[bool, Option("--no-wait", text="Have it judged, give the order and leave.")] = False,
     as_json: JsonOption = False,
     config: ConfigOption = None,
     control: ControlOption = None,
@@ -27,7 +28,7 @@ def reload(
     """See its row."""
 
     def work() -> Answer:
-        arguments = {"dry_run": dry_run, "reason": reason}
+        arguments = {"dry_run": dry_run, "reason": reason, "wait": not no_wait}
         found = client_of(config, control).command("reload", arguments, timeout=timeout)
         stopped = found.get("stopped")
         code = Exit.TIMED_OUT if stopped else Exit.OK
@@ -54,7 +55,8 @@ def _concerned(found: Mapping[str, Any]) -> Sequence[str]:
     """Whom a reload touched, or would."""
     names = render.printable(", ".join(found["connections"]))
     took = "taken over by" if found["applied"] else "to be taken over, one after the other, by"
-    return [f"{took}: {names}"] if names else []
+    ordered = ["ordered; backstay events tells what comes of it"] if found.get("ordered") else []
+    return [*([f"{took}: {names}"] if names else []), *ordered]
 
 
 def _stopped(told: Mapping[str, Any]) -> Sequence[str]:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from backstay.cli_asking import ConfigOption, ControlOption, JsonOption, client_of
+from backstay.cli_asking import AllOption, ConfigOption, ControlOption, JsonOption, NamesArgument, client_of
 from backstay.cli_operate import (
-    AllOption,
-    NamesArgument,
     NoWaitOption,
     ReasonOption,
     Turn,

@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
 
 import typer
 
 from backstay._version import __version__
 from backstay.cli import Command, load
+from backstay.cli_asking import tell, told
 from backstay.commands import Argument, Option, UsageError, parameters
 from backstay.control.vocabulary import EXITS
 
+PROGRAM = "backstay"
+
 EPILOG = "Exit codes: " + ", ".join(f"{code.value} {meaning}" for code, meaning in EXITS.items()) + "."
+
+
+def answer(commands: Iterable[Command], given: Sequence[str]) -> int:
+    """Read this line and end the process with its code; a mistake in it is told as whoever asked wants it."""
+    app = build(commands)
+    if "--json" not in given:
+        app(args=given, prog_name=PROGRAM)
+    try:
+        sys.exit(app(args=given, prog_name=PROGRAM, standalone_mode=False))
+    except typer.TyperException as error:
+        sys.exit(tell(told(error.format_message(), "bad_request", error.exit_code)))
 
 
 def build(commands: Iterable[Command]) -> typer.Typer:

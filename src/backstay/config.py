@@ -39,7 +39,7 @@ from backstay.config_sections import (
     Section,
 )
 from backstay.config_values import ClientIds
-from backstay.errors import ConfigError, Problem
+from backstay.errors import ConfigError, NoConfigError, Problem
 from backstay.metrics.listening import Address
 
 __all__ = [
@@ -234,7 +234,7 @@ def _read_toml(file: Path) -> _Tree:
         text = file.read_bytes().decode("utf-8-sig")  # editors put a mark in front
         return tomllib.loads(text)
     except OSError as error:
-        raise ConfigError([Problem(str(file), "", f"cannot be read: {error.strerror or error}")]) from error
+        raise NoConfigError([Problem(str(file), "", f"cannot be read: {error.strerror or error}")]) from error
     except UnicodeDecodeError as error:
         raise ConfigError([Problem(str(file), "", f"is not UTF-8 (byte {error.start})")]) from error
     except tomllib.TOMLDecodeError as error:

@@ -3,6 +3,7 @@
     BackstayError
     ├ MisuseError            the caller: fix the program or the configuration
     │ └ ConfigError
+    │   └ NoConfigError
     ├ RemoteError            TWS: it answered, and said no or said nonsense
     │ └ OrderOverError       the order has ended, otherwise than was waited for, or before it could be changed
     ├ ConnectionLostError    the network: nothing to mend, it is being brought back
@@ -100,3 +101,7 @@ class ConfigError(MisuseError):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(map(str, self.problems)))
+
+
+class NoConfigError(ConfigError):
+    """The file that was named is not there, or may not be read."""

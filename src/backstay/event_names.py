@@ -89,6 +89,7 @@ GROUPS: Mapping[str, Mapping[str, Row]] = {
             "A changed configuration was taken over; `changed` are the connections that had to be touched.",
             "changes changed",
         ),
+        "configuration_unchanged": Row("It was read again, and there was nothing to take over."),
         "configuration_stopped": Row(
             "It was taken over up to the first connection that did not come back; those left go on as before.",
             "changed failed left",

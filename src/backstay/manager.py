@@ -191,7 +191,12 @@ class Manager:
         found = steady(self._meters.absent)
         return tuple(missed_status(meter) for meter in found if meter.name not in told)
 
-    def in_doubt(self, name: str) -> int:
+    def _let_go(self, name: str) -> None:
+        """Nobody holds this name any more, which no connection has now: what is shown of it says no longer why."""
+        with self._changed:
+            self._meters.let_go(name)
+
+    def _in_doubt(self, name: str) -> int:
         """How many orders are in doubt of a name that no connection has now, as of the last look at the meters."""
         return self._meters.in_doubt(name)
 

@@ -73,6 +73,11 @@ class Meters:
         """How many orders are in doubt of this name, which nobody has now."""
         return self._all[name].orders_in_doubt if name in self._absent else 0
 
+    def let_go(self, name: str) -> None:
+        """Forget why the last connection of this name was down."""
+        if (meter := self._all.get(name)) is not None:
+            meter.reason = ""
+
     def absent(self) -> tuple[ConnectionMeter, ...]:
         """Those that no connection has now and that somebody should know of."""
         relays = (meter for name, meter in self._all.items() if meter.expected and name.endswith(f"/{WAITING}"))

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from backstay.accounts import Accounts
 from backstay.commanding import PARTS, give, restart_part, resubscribe
 from backstay.config import Config
+from backstay.config_values import HIGHEST_CLIENT_ID
 from backstay.control.explaining import explain
 from backstay.control.goals import SERVING_STATES
 from backstay.holds import DRAINED, PAUSED, Hold, Holds
@@ -26,6 +27,7 @@ from backstay.logs import EventLog
 from backstay.manager import Manager
 from backstay.meters import client_of
 from backstay.metrics.events import EventRing
+from backstay.metrics.listening import Address, parse_address
 from backstay.outlook import bundle, in_doubt, owed_requests, placed_orders, tree_of, unlisted, written_orders
 from backstay.reconfiguring import Reconfiguring, RefusedChange
 from backstay.session.lifecycle import Event
@@ -139,6 +141,7 @@ class Operations:
             trouble = self._holds.put(name, None)
             if there:
                 return self._order(Event.RESUME, "resume", name, reason=reason, peer=peer, warning=trouble)
+        self._manager._let_go(name)
         self._tell("resume", name, reason=reason, peer=peer)
         return {"schema": SCHEMA, "command": "resume", "connection": name, "warning": trouble, "present": False}
 
@@ -171,11 +174,9 @@ class Operations:
         tell = functools.partial(self._tell, "move", name, to=to, reason=reason, peer=peer)
         try:
             if endpoint is not None:
-                self._changes.move_endpoint(live, str(endpoint), reason=reason, tell=tell)
-            elif isinstance(client_id, int) and not isinstance(client_id, bool):
-                self._changes.move_client_id(name, client_id, tell=tell)
+                self._changes.move_endpoint(live, _address(endpoint), reason=reason, tell=tell)
             else:
-                raise _error("bad_request", "client_id must be a number")
+                self._changes.move_client_id(name, _client_id(client_id), tell=tell)
         except (ValueError, RefusedChange) as error:
             raise _error(getattr(error, "code", "refused"), _sentence(error)) from error
         answer: dict[str, object] = {"schema": SCHEMA, "command": "move", "connection": name, "present": True}
@@ -184,14 +185,19 @@ class Operations:
 
     def reload(self, arguments: Arguments, peer: Peer | None) -> Result:
         """Take over what has changed in the configuration, or only tell it."""
-        _only(arguments, "dry_run", "reason")
-        dry_run, reason = arguments.get("dry_run", False), arguments.get("reason", "")
-        if not isinstance(dry_run, bool) or not isinstance(reason, str):
-            raise _error("bad_request", "dry_run must be true or false, reason text")
+        _only(arguments, "dry_run", "reason", "wait")
+        dry_run, reason, wait = (
+            arguments.get("dry_run", False),
+            arguments.get("reason", ""),
+            arguments.get("wait", True),
+        )
+        if not isinstance(dry_run, bool) or not isinstance(wait, bool) or not isinstance(reason, str):
+            raise _error("bad_request", "dry_run and wait must be true or false, reason text")
         try:
             if dry_run:
                 return self._changes.look()
-            return self._changes.reload(lambda: self._tell("reload", "", reason=reason, peer=peer))
+            take = self._changes.reload if wait else self._changes.begin
+            return take(lambda: self._tell("reload", "", reason=reason, peer=peer))
         except RefusedChange as error:
             raise _error(error.code, str(error)) from error
 
@@ -227,7 +233,7 @@ class Operations:
         held = None if hold is None else {**asdict(hold), "until_wall": until}
         line = line_of(live) if live is not None else None
         lists = unlisted(charge) if charge is not None else ("", 0.0)
-        doubts = self._manager.in_doubt(name) if charge is None else in_doubt(charge)
+        doubts = self._manager._in_doubt(name) if charge is None else in_doubt(charge)
         told = explain(asdict(one), held, now=time.time(), journal=journal, line=line, unlisted=lists, in_doubt=doubts)
         return {"schema": SCHEMA, "connection": asdict(one), **told}
 
@@ -304,6 +310,19 @@ def _name(arguments: Arguments, *others: str) -> str:
     if not isinstance(name, str) or not name:
         raise _error("bad_request", "name must be that of a connection")
     return name
+
+
+def _address(text: object) -> Address:
+    try:
+        return parse_address(str(text))
+    except ValueError as error:
+        raise _error("bad_request", f"endpoint: {error}") from error
+
+
+def _client_id(given: object) -> int:
+    if isinstance(given, int) and not isinstance(given, bool) and 0 <= given <= HIGHEST_CLIENT_ID:
+        return given
+    raise _error("bad_request", f"a client id is 0 to {HIGHEST_CLIENT_ID}")
 
 
 def _drain_seconds(arguments: Arguments) -> float:

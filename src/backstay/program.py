@@ -13,7 +13,7 @@ from backstay.commands import complain, say
 from backstay.config import Config, load
 from backstay.control.vocabulary import CONFIG_VARIABLE, DEFAULT_CONFIG, SOCKET_VARIABLE, Exit
 from backstay.daemon import Daemon
-from backstay.errors import ConfigError, Problem, StartError
+from backstay.errors import ConfigError, NoConfigError, Problem, StartError
 from backstay.event_store import EventStore
 from backstay.logs import EventLog, catch_strays
 from backstay.metrics.events import EventRing
@@ -41,7 +41,7 @@ def run(file: Path | None, *, simulate: bool, environ: Mapping[str, str]) -> Exi
             simulated = stack.enter_context(simulators(config)) if simulate else ()
         except ConfigError as error:
             complain(str(error))
-            return Exit.FAILED
+            return exit_of(error)
         except OSError as error:
             return _refused(f"the simulated gateway cannot start: {error}")
         sys.setswitchinterval(SWITCH_SECONDS)
@@ -82,6 +82,11 @@ def configuration(file: Path | None, *, simulate: bool, environ: Mapping[str, st
     except ConfigError as error:
         advice = f"no {path} here: name one with --config, or try `backstay run --simulator`"
         raise ConfigError([*error.problems, Problem("backstay", "", advice)]) from error
+
+
+def exit_of(error: ConfigError) -> Exit:
+    """A file that is not there was named wrongly, as any other word of a command; one that is there is wrong itself."""
+    return Exit.USAGE if isinstance(error, NoConfigError) else Exit.FAILED
 
 
 def _for_simulator(environ: Mapping[str, str]) -> Config:

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from backstay.errors import ConfigError
-from backstay.metrics.listening import ListenError, parse_address
+from backstay.metrics.listening import Address, ListenError
 from backstay.names import Names
 from backstay.reloading import Change, cut_off, difference, findings, move_endpoint, moved, take_over, with_client_id
 from backstay.status import Move
@@ -91,15 +91,30 @@ class Reconfiguring:
                 if ahead.changes or ahead.connections:
                     keys = [one.key for one in ahead.changes]
                     self._log("configuration_reloaded", changes=keys, changed=turns.changed)
+                else:
+                    self._log("configuration_unchanged")
             return _told(ahead, turns)
 
     def _ahead(self, new: Config) -> _Ahead:
         manager = self._manager
         return _Ahead(difference(manager.config, new), touched(manager, new)[0], cut_off(manager, new))
 
-    def move_endpoint(self, live: Live, endpoint: str, *, reason: str, tell: Callable[[], object]) -> None:
+    def begin(self, tell: Callable[[], object]) -> Result:
+        """What `look` says, with a thread at it that does what `reload` does: what comes of it is in the log."""
+        told = self.look()
+
+        def work() -> None:
+            try:
+                self.reload(tell)
+            except RefusedChange as error:
+                if error.code == "busy":  # the others have been told
+                    self._log("configuration_refused", reason=str(error))
+
+        threading.Thread(target=work, name="reload", daemon=True).start()
+        return {**told, "ordered": True}
+
+    def move_endpoint(self, live: Live, address: Address, *, reason: str, tell: Callable[[], object]) -> None:
         """Let a connection dial another endpoint. Raises ValueError with the reason why it cannot."""
-        address = parse_address(endpoint)
         if troubles := self._names.troubles([address.host]):
             raise ValueError(f"{address.host} has no address: {troubles[address.host]}")
         tell()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import json
 import subprocess
 import sys
 from itertools import groupby
@@ -89,6 +90,54 @@ def test_a_mistake_is_told_with_code_2(command, arguments, told):
     assert (ended.returncode, ended.stdout) == (2, "")
     assert told in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("statsu",), "No such command 'statsu'"),
+        (("status", "--jsn"), "No such option: --jsn"),
+        (("drain", "keepa", "--within", "-1"), "'--within'"),
+        (("status", "--timeout", "soon"), "'--timeout'"),
+        (("check",), "FILE"),
+        (("simulator", "--listen", "nowhere"), ""),
+    ],
+)
+def test_a_mistake_is_told_as_json_where_that_is_wanted(command, arguments, told):
+    ended = command(*arguments, "--json")
+    assert (ended.returncode, ended.stderr) == (2, "")
+    error = json.loads(ended.stdout)["error"]
+    assert (error["code"], error["exit"]) == ("bad_request", 2)
+    assert told in error["message"]
+
+
+def test_what_is_no_mistake_ends_as_ever_also_as_json(command, tmp_path):
+    (tmp_path / "bad.toml").write_text("[nothing]\n")
+    assert command("check", "bad.toml", "--json").returncode == 1
+    assert command("check", "--json", "--help").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("run", "--config", "nowhere.toml"), 2),
+        (("check", "nowhere.toml"), 2),
+        (("status", "--config", "nowhere.toml"), 2),
+        (("restart", "one", "--config", "nowhere.toml"), 2),
+        (("run", "--config", "bad.toml"), 1),
+        (("check", "bad.toml"), 1),
+        (("status", "--config", "bad.toml"), 1),
+        (("restart", "one", "--config", "bad.toml"), 1),
+        (("status",), 4),
+        (("restart", "one"), 4),
+        (("events", "-f"), 4),
+    ],
+)
+def test_like_mistakes_end_with_like_codes(command, tmp_path, arguments, code):
+    (tmp_path / "bad.toml").write_text("[\n")
+    ended = command(*arguments)
+    assert (ended.returncode, ended.stdout) == (code, "")
+    assert ended.stderr
 
 
 @pytest.mark.checkout

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import stat
+import subprocess
+import sys
 from decimal import Decimal
 from types import SimpleNamespace
 
@@ -65,8 +67,19 @@ def test_following_goes_on_until_the_daemon_stops(launch, tmp_path):
     first = json.loads(following.out.wait("started").string)
     assert first["event"] == "started"
     program.end(15)
-    assert following.end() in {1, 4}
+    assert following.end() == 4
     assert any(json.loads(line).get("event") == "stopping" for line in following.out.all)
+
+
+def test_following_ends_as_soon_as_nobody_reads_it(launch, tmp_path):
+    program = launch("run", "--simulator", BACKSTAY_RELAYS__SIMULATOR__LISTEN="127.0.0.1:0", BACKSTAY_HTTP__ENABLED="0")
+    path = re.search(r"control socket (\S+?),", program.ready())[1]
+    words = [sys.executable, "-m", "backstay", "events", "-f", "--control", path]
+    following = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE)
+    assert b" started " in following.stdout.readline()
+    following.stdout.close()  # nothing happens that would have to be written
+    assert following.wait(PATIENCE) == 1
+    assert program.end(15) == 0
 
 
 # -- explain ---------------------------------------------------------------------------------------------------------
@@ -180,6 +193,34 @@ def test_what_is_owed_to_a_client_is_listed(place, client):
     assert len(place.json("requests", "door/3")[1]["requests"]) == 2
     assert place.run("requests", "one") == (0, "no requests\n", "")
     assert place.run("requests", "nobody")[0] == 1
+
+
+def test_several_are_listed_under_their_names_by_name_by_pattern_or_all(place, client):
+    code, out, err = place.run("requests", "one", "door/*")
+    assert (code, err) == (0, "")
+    assert [line for line in out.splitlines() if line.endswith(":")] == ["one:", "door/3:"]
+    assert out.count("reqMktData") == 2
+    assert place.run("requests", "door/*")[1] == place.run("requests", "door/3")[1]
+    for words in (("requests",), ("orders",), ("explain",)):
+        code, out, err = place.run(*words, "--all", "--json")
+        told = [json.loads(line) for line in out.splitlines()]
+        names = [one["connection"]["name"] if words == ("explain",) else one["connection"] for one in told]
+        assert (names, err) == (["one", "two", "lost", "door/3"], "")
+        assert place.run(*words, "one", "--all")[0] == 2
+        assert place.run(*words)[0] == 2
+    assert place.run("orders", "one", "nobody")[::2] == (1, "backstay: no connection 'nobody'\n")
+    assert place.run("orders", "no*")[0] == 1
+
+
+def test_what_a_pattern_fits_and_has_left_nothing_is_passed_over(place):
+    place.run("pause", "two", "--no-wait")
+    place.daemon._holds.put("door/9", place.daemon._holds.get("two"))
+    assert place.run("orders", "door/*") == (
+        0,
+        "there is no connection: no client has come, and the configuration has none of its own\n",
+        "",
+    )
+    assert place.run("orders", "door/9")[0] == 1
 
 
 def test_orders_without_an_answer_come_first(place):

@@ -17,6 +17,7 @@ from backstay.demo_client import QuoteClient
 from backstay.logs import EventLog
 from backstay.manager import Manager
 from backstay.metrics.events import EventRing
+from backstay.metrics.exporter import readiness
 from backstay.operations import HANDLERS
 
 PATIENCE = 30.0
@@ -220,6 +221,11 @@ def test_a_hold_survives_the_process(place):
         log.close()
 
 
+def told_to_probes(place, name: str) -> str:
+    """What /readyz says of it."""
+    return next(readiness(meter).detail for meter in place.daemon.manager.meters() if meter.name == name)
+
+
 def test_a_name_that_is_held_and_not_there_is_shown_explained_and_let_go(place):
     client = QuoteClient(place.daemon.manager.address("door"), ("AAPL",), client_id=3)
     try:
@@ -237,7 +243,9 @@ def test_a_name_that_is_held_and_not_there_is_shown_explained_and_let_go(place):
     )
     assert out.endswith("next: Who comes under this name is held down.\n  todo: backstay resume door/3\n")
     assert place.run("pause", "door/*") == (1, "", "backstay: no connection 'door/*'\n")
+    assert told_to_probes(place, "door/3") == "stopped, not wanted now: operator: bad fills"
     assert place.run("resume", "door/*") == (0, "door/3: resumed (nobody is there under that name now)\n", "")
+    assert told_to_probes(place, "door/3") == "stopped, not wanted now"
     assert place.json("status")[1]["held"] == []
 
 

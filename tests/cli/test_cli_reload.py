@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -245,6 +246,48 @@ def test_what_needs_a_new_process_is_told_and_waits(place, tmp_path: Path):
     assert place.daemon.manager.config.control.socket == tmp_path / "b.sock"
 
 
+def test_a_reload_that_nobody_waits_for_is_judged_and_then_goes_on_by_itself(place):
+    config = place.configured[-1]
+    place.configured.append(changed(config, pacing=PacingConfig(messages_per_second=20)))
+    code, out, err = place.run("reload", "--no-wait", "--reason", "calm")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1] == "ordered; backstay events tells what comes of it"
+    found = wait_for_event(place, "configuration_reloaded")
+    assert found["changed"] == "one,two,lost"
+    assert wait_for_event(place, "operator_command")["reason"] == "calm"
+    assert place.daemon.manager.config.pacing.messages_per_second == 20
+    assert place.json("reload", "--no-wait")[1]["ordered"] is True
+    wait_for_event(place, "configuration_unchanged")
+    place.configured.clear()
+    code, _, err = place.run("reload", "--no-wait")
+    assert code == 1
+    assert "is a mistake" in err
+
+
+def test_a_reload_that_begins_while_another_one_is_at_it_says_so_later(place, monkeypatch):
+    changes = place.daemon._operations._changes
+    told = changes.look()
+    monkeypatch.setattr(changes, "look", lambda: told)
+    with changes._turn():
+        assert place.json("reload", "--no-wait")[0] == 0
+        assert "already" in wait_for_event(place, "configuration_refused")["reason"]
+
+
+def wait_for_event(place, name: str) -> dict:
+    """The first of this name, as soon as there is one."""
+    news, ring = threading.Event(), place.daemon._events
+    leave = ring.follow(news.set)
+    try:
+        while True:
+            found = next((one.fields for one in ring.since(0)[0] if one.name == name), None)
+            if found is not None:
+                return found
+            assert news.wait(PATIENCE), name
+            news.clear()
+    finally:
+        leave()
+
+
 def test_a_hangup_reloads(launch, tmp_path):
     file = tmp_path / "backstay.toml"
     text = (
@@ -260,6 +303,9 @@ def test_a_hangup_reloads(launch, tmp_path):
     file.write_text("nonsense")
     program.process.send_signal(signal.SIGHUP)
     program.err.wait("event=configuration_refused")
+    file.write_text(text + "[pacing]\nmessages_per_second = 20\n")
+    program.process.send_signal(signal.SIGHUP)
+    program.err.wait("event=configuration_unchanged")
     assert program.end(signal.SIGTERM) == 0
 
 
@@ -334,9 +380,9 @@ def test_a_move_carries_on_no_reload_that_has_stopped(place, client, monkeypatch
         (("one",), 2, "name one connection, and either --endpoint or --client-id"),
         ((), 2, "name one connection"),
         (("one", "two", "--client-id", "5"), 2, "name one connection"),
-        (("one", "--endpoint", "nowhere"), 1, "must be HOST:PORT"),
+        (("one", "--endpoint", "nowhere"), 2, "endpoint: must be HOST:PORT"),
         (("one", "--client-id", "902"), 1, "client id 902 on gateway paper belongs to connections.one.client_id"),
-        (("one", "--client-id", "99999999999"), 1, "a client id is 0 to 2147483647"),
+        (("one", "--client-id", "99999999999"), 2, "a client id is 0 to 2147483647"),
         (("nobody", "--client-id", "5"), 1, "no connection 'nobody'"),
     ],
 )

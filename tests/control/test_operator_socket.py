@@ -508,14 +508,14 @@ def test_the_socket_is_found_as_said_then_by_the_environment_then_by_the_file(tm
     assert locate_socket(str(other), "/run/said.sock", environ) == Path("/run/said.sock")
 
 
-def test_a_file_without_a_socket_means_the_one_beside_it_and_one_that_cannot_be_read_is_a_usage_error(tmp_path):
+def test_a_file_without_a_socket_means_the_one_beside_it_and_one_that_is_not_there_is_a_usage_error(tmp_path):
     file = tmp_path / "b.toml"
     with pytest.raises(MisusedError, match="No such file"):
         locate_socket(str(file), None, {})
     file.write_text("[http]\n")
     assert locate_socket(str(file), None, {}) == tmp_path / "backstay.sock"
     file.write_text("control = [")
-    with pytest.raises(MisusedError, match=r"b\.toml"):
+    with pytest.raises(RefusedError, match=r"b\.toml"):
         locate_socket(str(file), None, {})
 
 
