@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 from collections.abc import Iterator
@@ -10,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from backstay.claims import Claim
+from backstay.config import LogConfig
 from backstay.event_store import MAX_VALUE, EventStore
+from backstay.logs import EventLog
 from backstay.metrics.events import Event, EventRing
 
 PATIENCE = 30.0
@@ -97,6 +100,19 @@ def test_a_long_value_is_cut(journal, socket):
     store.close()
     assert json.loads((journal.parent / "b.db.events").read_text())["text"] == "x" * MAX_VALUE
     assert lived(journal, socket).of(0.0)[0].fields["count"] == 3
+
+
+def test_there_are_no_account_numbers_and_no_tracebacks_in_it(journal, socket):
+    store = EventStore(journal, socket)
+    log = EventLog(LogConfig(), io.StringIO(), follow=EventRing(keeper=store).publish)
+    log("operator_command", reason="of DU1234567", command="pause")
+    log("thread_died", thread="x", error="boom", traceback="in a file")
+    log.close()
+    store.close()
+    text = (journal.parent / "b.db.events").read_text()
+    assert "of DU***" in text
+    assert "boom" in text
+    assert not any(word in text for word in ("1234567", "traceback"))
 
 
 @pytest.fixture
