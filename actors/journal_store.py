@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import os
 import sqlite3
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import replace
@@ -21,6 +20,19 @@ from enum import Enum, unique
 from pathlib import Path
 from typing import Any
 
+from backstay.actors.journal_files import (
+    ASIDE,
+    FRESH,
+    INDEX,
+    LOG,
+    UNFINISHED,
+    Identity,
+    beside,
+    changed,
+    create,
+    identity,
+    sync,
+)
 from backstay.protocol.order_fields import PlacedOrder, read_placed
 from backstay.session.intents import HighWater, Intent, IntentKey, IntentState, JournalPage, Outcome
 
@@ -45,10 +57,6 @@ PRUNE_ROWS = 500
 
 RECALL_ROWS = 1_000
 """Concluded intents read at once, the latest: orders wait for this thread, and a person reads no more."""
-
-LOG, INDEX = "-wal", "-shm"
-FRESH, UNFINISHED, ASIDE = ".new", ".part", ".aside"
-"""What the names of the files beside a journal end with: SQLite's, and those of a rescue."""
 
 LOCK_BYTES = (510 + 2, 0x40000000)
 """How many, and from which on: the bytes of a file on which SQLite's locks lie."""
@@ -145,18 +153,16 @@ class JournalStore:
         self._durability = durability
         self._max_pages = max_pages
         self._db: sqlite3.Connection | None = None
-        self._files: dict[Path, _Identity | None] = {}  # by the path at which it has to be
+        self._files: dict[Path, Identity | None] = {}  # by the path at which it has to be
 
     def open(self) -> None:
         """Open the file, made if there is none (for this user alone), and take it for this process."""
         with _translated():
-            fresh = _beside(self.path, FRESH)
-            if fresh.exists() and not self.path.exists():
-                fresh.replace(self.path)  # somebody was killed in the middle of a rescue
-            _create(self.path)
+            self._end_rescue()
+            create(self.path)
             self._db = sqlite3.connect(self.path, timeout=0.0, isolation_level=None)
             self._set_up(self._db)
-            self._files = {path: _identity(path) for path in (self.path, _beside(self.path, LOG))}
+            self._files = {path: identity(path) for path in (self.path, beside(self.path, LOG))}
 
     def close(self) -> None:
         """Close the file; what the log holds goes into the main file."""
@@ -211,7 +217,7 @@ class JournalStore:
         """What has become of the open file if the next process would not find it: deleted, or replaced. A few us."""
         for path, known in self._files.items():
             try:
-                found = _identity(path)
+                found = identity(path)
             except OSError:
                 continue  # nobody can tell; it was there
             if found != known:
@@ -224,12 +230,12 @@ class JournalStore:
         A file that somebody else has put there is moved aside, under a name with this stamp, which is returned; one
         that another process uses is left alone, and that is an error.
         """
-        fresh, unfinished = _beside(self.path, FRESH), _beside(self.path, UNFINISHED)
+        fresh, unfinished = beside(self.path, FRESH), beside(self.path, UNFINISHED)
         with _translated():
             unfinished.unlink(missing_ok=True)
-            _create(unfinished)
+            create(unfinished)
             self._opened().execute("VACUUM INTO ?", (str(unfinished),))
-            _sync(unfinished)
+            sync(unfinished)
             unfinished.replace(fresh)
             try:
                 aside = self._make_room(f"{ASIDE}-{stamp}")
@@ -237,14 +243,23 @@ class JournalStore:
             except BaseException:
                 fresh.unlink(missing_ok=True)
                 raise
-            _sync(self.path.parent)
+            sync(self.path.parent)
         return aside
+
+    def _end_rescue(self) -> None:
+        """Whoever was killed in the middle of one has left a file that has all that was kept, as no other has."""
+        fresh = beside(self.path, FRESH)
+        written = changed(fresh)
+        if written and written >= max(changed(self.path), changed(beside(self.path, LOG))):
+            self._files = {}
+            self._make_room(f"{ASIDE}-{written // 10**9}")
+            fresh.replace(self.path)
 
     def _make_room(self, ending: str) -> str:
         aside = ""
         _refuse_to_rob(self.path, self._files.get(self.path))
-        for path in (self.path, _beside(self.path, LOG), _beside(self.path, INDEX)):
-            found = _identity(path)
+        for path in (self.path, beside(self.path, LOG), beside(self.path, INDEX)):
+            found = identity(path)
             if found is None:
                 continue
             if found != self._files.get(path):
@@ -291,45 +306,15 @@ class JournalStore:
             db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
-_Identity = tuple[int, int]
-
-
-def _identity(path: Path) -> _Identity | None:
-    """Which file this is, wherever else it may be; None if there is none."""
-    try:
-        status = os.stat(path)  # noqa: PTH116 - half the price of Path.stat, once a commit
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    return status.st_dev, status.st_ino
-
-
-def _beside(path: Path, ending: str) -> Path:
-    return path.with_name(path.name + ending)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _refuse_to_rob(path: Path, own: _Identity | None) -> None:
+def _refuse_to_rob(path: Path, own: Identity | None) -> None:
     """Raise if another process holds the file at this path. Ours is not touched: closing it would lose our lock."""
-    if _identity(path) in (None, own):
+    if identity(path) in (None, own):
         return
     with contextlib.suppress(PermissionError), path.open("r+b") as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, *LOCK_BYTES)
         except OSError as error:
             raise JournalError(Trouble.LOCKED, "another journal lies in its place") from error
-
-
-def _create(path: Path) -> None:
-    """Make the file if there is none. An existing one is not touched: closing it would let go of a neighbour's lock."""
-    with contextlib.suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
 
 
 def _check(db: sqlite3.Connection) -> int:

@@ -1,5 +1,6 @@
 """A journal whose file is deleted or replaced while it is in use: what was kept is where the next process looks."""
 
+import os
 import shutil
 import sqlite3
 import stat
@@ -8,10 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from journal_deeds import DEEDS, delete_with_log, replace_with_text
 from journal_orders import page
 
 from backstay.actors.journal import TEND_SECONDS, Keep, Kept, NotKept, Recall
-from backstay.actors.journal_store import FRESH, LOG, UNFINISHED, JournalError, JournalStore, Trouble
+from backstay.actors.journal_files import FRESH, LOG, UNFINISHED
+from backstay.actors.journal_store import JournalError, JournalStore, Trouble
 
 HOLD = """
 import sqlite3, sys
@@ -35,42 +38,6 @@ def held(path, tmp_path):
         process.stdout.readline()
         yield other
         process.stdin.close()
-
-
-def log_of(path: Path) -> Path:
-    return path.with_name(path.name + LOG)
-
-
-def delete(path: Path) -> None:
-    path.unlink()
-
-
-def delete_with_log(path: Path) -> None:
-    path.unlink()
-    log_of(path).unlink()
-
-
-def delete_log(path: Path) -> None:
-    log_of(path).unlink()
-
-
-def replace_by_copy(path: Path) -> None:
-    copy = path.with_name("copy")
-    shutil.copy(path, copy)
-    copy.replace(path)
-
-
-def replace_with_text(path: Path) -> None:
-    path.unlink()
-    path.write_text("a note\n", encoding="utf-8")
-
-
-def replace_log(path: Path) -> None:
-    log_of(path).unlink()
-    log_of(path).write_bytes(b"")
-
-
-DEEDS = (delete, delete_with_log, delete_log, replace_by_copy, replace_with_text, replace_log)
 
 
 def found_by_the_next(path: Path, tmp_path: Path) -> list[int]:
@@ -214,11 +181,13 @@ def test_a_rescue_that_was_cut_short_is_finished_by_the_next_process(path):
     store.close()
 
 
-def test_what_a_rescue_left_behind_does_not_take_the_place_of_a_journal(path):
+def test_what_an_older_rescue_left_behind_does_not_take_the_place_of_a_journal(path):
     store = JournalStore(path)
     store.open()
     store.write([page(1)])
-    path.with_name(path.name + FRESH).write_bytes(b"old")
+    left = path.with_name(path.name + FRESH)
+    left.write_bytes(b"of before what was written last")
+    os.utime(left, (0, path.stat().st_mtime - 1.0))
     store.close()
     store.open()
     assert [found.key.order_id for found in store.read().intents] == [1]
@@ -242,7 +211,7 @@ def test_a_rescue_for_which_there_is_no_room_leaves_nothing_half_written_in_plac
     store = JournalStore(path)
     store.open()
     path.unlink()
-    monkeypatch.setattr("backstay.actors.journal_store._sync", lambda _path: (_ for _ in ()).throw(OSError(28, "full")))
+    monkeypatch.setattr("backstay.actors.journal_store.sync", lambda _path: (_ for _ in ()).throw(OSError(28, "full")))
     with pytest.raises(JournalError, match="no room"):
         store.rescue("1")
     assert not path.exists()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from journal_orders import ME, PAYLOAD, intent, page
 
-from backstay.actors import journal_store
+from backstay.actors import journal_files, journal_store
 from backstay.actors.journal_store import APPLICATION_ID, Durability, JournalError, JournalStore, Trouble
 from backstay.protocol.order_fields import read_placed
 from backstay.session.intents import HighWater, IntentState, JournalPage, Outcome
@@ -277,7 +277,7 @@ def test_a_store_that_is_not_open_says_so(path, work):
 
 def test_a_file_system_without_a_log_is_denied(monkeypatch):
     memory = JournalStore(Path(":memory:"))
-    monkeypatch.setattr(journal_store, "_create", lambda _path: None)
+    monkeypatch.setattr(journal_store, "create", lambda _path: None)
     assert trouble_of(memory.open) is Trouble.DENIED
     memory.close()
 
@@ -286,7 +286,7 @@ def test_no_room_for_the_file_itself_is_full(path, monkeypatch):
     def no_room(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(journal_store.os, "open", no_room)
+    monkeypatch.setattr(journal_files.os, "open", no_room)
     assert trouble_of(JournalStore(path).open) is Trouble.FULL
 
 
