@@ -21,7 +21,7 @@ from typing import Any, Protocol, cast
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -192,23 +192,26 @@ class _Desk:
         try:
             result = await _in_thread(lambda: handler(arguments, peer))
         except CommandError as error:
-            _log.warning("command failed: command=%s code=%s peer=%s reason=%s", name, error.code, peer, error)
+            _log.debug("command failed: command=%s code=%s peer=%s reason=%s", name, error.code, peer, error)
             raise
         except Exception as error:
             _log.exception("command failed: command=%s peer=%s", name, peer)
             raise CommandError("internal", f"{name} failed: {error!r}") from error
         finally:
             self._under_way -= 1
-        _log.debug("command done: command=%s peer=%s", name, peer)  # what changes something has an event of its own
+        _log.debug("command done: command=%s peer=%s", name, peer)  # what changes something, or was to, has an event
         return JSONResponse(result)
 
 
 async def _arguments(request: Request) -> Arguments:
     body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise CommandError("bad_request", f"the body is larger than {MAX_BODY_BYTES} bytes")
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_BODY_BYTES:
+                raise CommandError("bad_request", f"the body is larger than {MAX_BODY_BYTES} bytes")
+    except ClientDisconnect as error:  # nobody reads the answer; it is no mistake of ours
+        raise CommandError("bad_request", "whoever asked has left before the end of the body") from error
     try:
         arguments = json.loads(body or b"{}")
     except ValueError as error:

@@ -83,6 +83,11 @@ GROUPS: Mapping[str, Mapping[str, Row]] = {
             "was moved.",
             "command connection to reason uid pid",
         ),
+        "operator_command_refused": Row(
+            "Somebody gave an order, and it was refused or failed, with this `code` of the control socket.",
+            "command connection code why uid pid",
+            "warning",
+        ),
         "dump_written": Row("What SIGUSR1 asked for lies there.", "path"),
         "dump_failed": Row("It could not be written.", "path reason", "error"),
         "configuration_reloaded": Row(

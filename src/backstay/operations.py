@@ -26,6 +26,7 @@ from backstay.live import drained_until, journal_trouble, line_of
 from backstay.logs import EventLog
 from backstay.manager import Manager
 from backstay.meters import client_of
+from backstay.metrics.blocks import OPERATOR_ACTIONS
 from backstay.metrics.events import EventRing
 from backstay.metrics.listening import Address, parse_address
 from backstay.outlook import bundle, in_doubt, owed_requests, placed_orders, tree_of, unlisted, written_orders
@@ -73,8 +74,14 @@ class Operations:
             return None
 
         def carry_out(arguments: Arguments, peer: Peer | None) -> Result:
-            with self.accounts.action("" if arguments.get("dry_run") else name):
-                return method(self, arguments, peer)
+            command = "" if arguments.get("dry_run") else name
+            try:
+                with self.accounts.action(command):
+                    return method(self, arguments, peer)
+            except Exception as error:
+                if command in OPERATOR_ACTIONS and command != "reload":  # which tells more of itself
+                    self._tell_refused(command, arguments, error, peer=peer)
+                raise
 
         return carry_out
 
@@ -214,6 +221,11 @@ class Operations:
     def _tell(self, command: str, name: str, *, reason: str, peer: Peer | None, to: str = "") -> None:
         uid, pid = (peer.uid, peer.pid) if peer is not None else (None, None)
         self._log("operator_command", command=command, connection=name, to=to, reason=reason, uid=uid, pid=pid)
+
+    def _tell_refused(self, command: str, arguments: Arguments, error: Exception, *, peer: Peer | None) -> None:
+        uid, pid = (peer.uid, peer.pid) if peer is not None else (None, None)
+        name, code, why = arguments.get("name"), getattr(error, "code", "internal"), str(error)
+        self._log("operator_command_refused", command=command, connection=name, code=code, why=why, uid=uid, pid=pid)
 
     # -- commands that tell --------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import os
 import re
 import threading
 from types import SimpleNamespace
@@ -99,6 +100,20 @@ def test_a_name_that_is_not_there_is_code_1(place):
     code, told = place.json("restart", "nobody")
     assert (code, told["results"][0]["code"]) == (1, "unknown_connection")
     assert place.run("restart", "no*")[0] == 1
+
+
+def test_a_refused_order_is_an_event_with_the_reason(place):
+    place.run("pause", "one")
+    assert place.run("restart", "one")[0] == 1
+    assert place.run("explain", "nobody")[0] == 1  # a question is none
+    (event,) = [e for e in place.json("events")[1]["events"] if e["event"] == "operator_command_refused"]
+    assert (event["command"], event["connection"], event["code"], event["uid"]) == (
+        "restart",
+        "one",
+        "refused",
+        os.getuid(),
+    )
+    assert event["why"] == "one is paused by an operator; backstay resume one"
 
 
 @pytest.mark.parametrize("words", [(), ("--all", "one")])

@@ -229,14 +229,30 @@ def test_the_kernel_says_who_asked_and_it_is_logged(path, caplog):
     assert "command=restart" in caplog.text
 
 
-def test_a_command_that_succeeds_is_no_message_of_level_info(path, caplog):
-    refuse = raising(CommandError("refused", "no"))
-    with caplog.at_level(logging.INFO, logger="backstay"), serving(path, explain=dict, pause=refuse) as client:
+def test_of_commands_only_a_mistake_of_ours_is_a_message(path, caplog):
+    refuse, fail = raising(CommandError("refused", "no")), raising(ZeroDivisionError("ours"))
+    with (
+        caplog.at_level(logging.INFO, logger="backstay"),
+        serving(path, explain=dict, pause=refuse, drain=fail) as client,
+    ):
         client.command("explain")
-        assert not caplog.records
         with pytest.raises(RefusedError):
-            client.command("pause")
-    assert [record.levelname for record in caplog.records] == ["WARNING"]
+            client.command("pause")  # whoever carries out commands tells of those that change something
+        assert not caplog.records
+        with pytest.raises(RefusedError, match="ours"):
+            client.command("drain")
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+
+def test_whoever_leaves_in_the_middle_of_a_request_is_no_mistake_of_ours(path, caplog):
+    with caplog.at_level(logging.INFO), serving(path, explain=dict) as client:
+        for _ in range(5):
+            with socket.socket(socket.AF_UNIX) as sock:
+                sock.connect(str(path))
+                sock.sendall(b"POST /v1/commands/explain HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+                client.command("explain")
+        client.command("explain")
+    assert not caplog.records
 
 
 def test_only_unix_sockets_have_peers():
