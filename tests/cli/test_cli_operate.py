@@ -236,6 +236,22 @@ def test_a_hold_survives_the_process(place):
         log.close()
 
 
+def test_holding_and_letting_go_are_told_as_json(place):
+    for command, state in (("pause", "paused"), ("resume", "ready"), ("reset", "ready")):
+        code, told = place.json(command, "one", "--reason", "gateway moves")
+        assert (code, told["schema"], told["command"]) == (0, 1, command)
+        (result,) = told["results"]
+        assert result.pop("seconds") >= 0.0
+        assert result == {"connection": "one", "ok": True, "state": state, "detail": "", "code": "", "exit": 0}
+
+
+def test_health_is_told_as_json(place):
+    code, told = place.json("health")
+    assert (code, told["error"]["code"], told["error"]["exit"]) == (3, "not_ready", 3)
+    assert "lost is waiting" in told["error"]["message"] or "lost is connecting" in told["error"]["message"]
+    assert place.json("health", "--live") == (0, {"schema": 1, "ok": True})
+
+
 def told_to_probes(place, name: str) -> str:
     """What /readyz says of it."""
     return next(readiness(meter).detail for meter in place.daemon.manager.meters() if meter.name == name)
