@@ -69,7 +69,7 @@ def hear_execution(core: Core, payload: bytes, passed: bool) -> None:
         return  # it is listed again once the journal can say whether it was missed
     is_ours = known is not None and bool(known.payload)  # of others, fills of before this session are no news
     of_this_round = known is not None and is_ours and any(ended.key == known.key for ended in orders.ended)
-    is_open = known is not None and is_ours and not known.is_concluded
+    is_open = known is not None and is_ours and (not known.is_concluded or known.key in orders.inherited)
     missed = of_this_round or is_open or (orders.rounds > 1 and _was_watched(core, facts))
     moved = orders.table.hear_execution(facts, core.desk.at())
     is_new = orders.reconciliation.hear_execution(facts)
@@ -110,6 +110,8 @@ def hear_end(core: Core, number: int, key: int | None) -> None:
     if core.owed.orders is None or (number == EXECUTION_END and key != core.own_key):
         return
     orders = core.orders
+    if number == EXECUTION_END:
+        orders.inherited.clear()
     carry_out(core, orders.reconciliation.ended(number, core.desk.at()))
     core.desk.offer_owed_cancels(lambda order_id: orders.reconciliation.shows_open(orders.client_id, order_id))
 

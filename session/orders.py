@@ -73,6 +73,7 @@ class Orders:
     to_ask_owner: dict[IntentKey, Verdict] = field(default_factory=dict[IntentKey, Verdict])  # the first is asked about
     asked_owner: int = 0  # the token of the question that is out
     told: set[IntentKey] = field(default_factory=set[IntentKey])  # the client knows that these are in doubt
+    inherited: set[IntentKey] = field(default_factory=set[IntentKey])  # open as it began, and no fills listed since
     sees_others: bool = False  # this client is the master: TWS tells it of everybody's orders
     commissions: dict[str, None] = field(default_factory=dict[str, None])
 
@@ -98,7 +99,9 @@ class Orders:
         self.journal = Journal.OPEN
         intents = tuple(intent for intent in page.intents if intent.key.client_id == self.client_id)
         marks = tuple(mark for mark in page.high_waters if mark.client_id == self.client_id)
-        return self.table.load(JournalPage(intents, marks), at)
+        moved = self.table.load(JournalPage(intents, marks), at)
+        self.inherited = {one.key for one in intents} & {one.key for one in self.table.open_intents()}
+        return moved
 
     def readiness(self, *, link_up: bool) -> tuple[Readiness, str]:
         """Whether an order may leave, and if not, why."""

@@ -8,14 +8,16 @@ import pytest
 from script import Script, lose, with_settings
 from speech import CLIENT_ID, ask, error, next_id, order_status, tell
 from speech_orders import Told, commission, execution, status
-from test_ordering import ORDER, OTHER, V
+from test_ordering import ORDER, OTHER, V, intent, journalled
 from test_orders_under_faults import FILLED, fills_told, question
 
 from backstay.protocol.handshake import VersionRange
 from backstay.protocol.order_fields import read_execution
 from backstay.session.client_words import ClientStarted
 from backstay.session.intent_table import HIGHEST_OF_OTHERS
+from backstay.session.intents import IntentState, JournalPage
 from backstay.session.lifecycle import Event
+from backstay.session.order_words import LookedUp
 from backstay.session.orders import moment_of
 from backstay.session.resend import ResendRule
 from backstay.session.vocabulary import Deliver, Ordered, Timer
@@ -75,6 +77,42 @@ def test_an_application_in_this_process_is_told_of_it_all_the_same_since_its_ans
 
 def test_a_fill_whose_time_can_not_be_read_may_have_been_missed():
     assert listed(Script().ready(), "yesterday") == 1
+
+
+HALF = Told(500, 77, 10, 4, "Cancelled")
+LONG_AGO = "19700101-00:00:00"
+
+
+def cancelled_at_once() -> Script:
+    """An order of an earlier session is cancelled before the lists have come that tell of its fills meanwhile."""
+    script = with_settings(gateway="paper", journal=True).greet().connect().hello().start()
+    page = JournalPage((intent(500, IntentState.LIVE), intent(501, IntentState.LIVE)))
+    script.step(LookedUp(script.core.orders.token, page))
+    return script.identify().hear(tell(V, 49)).hear(status(V, HALF), error(V, 500, 202))
+
+
+def fills_of_before(script: Script) -> int:
+    key = question(script.hear(tell(V, 53)).hear(tell(V, 53)))
+    script.hear(execution(V, HALF, "e.1.01", 4, key=key, time=LONG_AGO))
+    told = len(fills_told(script))
+    script.hear(tell(V, 102), tell(V, 55, key))
+    return told
+
+
+def test_a_fill_of_before_this_session_is_told_though_its_order_has_ended_when_the_list_comes():
+    assert fills_of_before(cancelled_at_once()) == 1
+
+
+def test_such_a_fill_is_told_as_well_behind_a_cut_of_the_first_round():
+    script = lose(cancelled_at_once()).ring(Timer.RETRY, after=1.2).connect().hello().identify().hear(tell(V, 49))
+    assert fills_of_before(script) == 1
+
+
+def test_once_fills_have_been_listed_those_of_before_are_no_news_of_an_order_that_has_ended():
+    script = journalled(JournalPage((intent(500, IntentState.LIVE), intent(501, IntentState.LIVE))))
+    script.hear(status(V, HALF), error(V, 500, 202))
+    script = lose(script).ring(Timer.RETRY, after=1.2).connect().hello().identify().hear(tell(V, 49))
+    assert fills_of_before(script) == 0
 
 
 @pytest.mark.parametrize(
