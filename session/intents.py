@@ -264,13 +264,14 @@ def end_of(status: str) -> IntentEvent:
 
 
 def error_event(intent: Intent, code: int) -> IntentEvent | None:
-    """What an error on the id of an order says of it; None for a warning, and for anything said of a change.
+    """What an error on the id of an order says of it; None for a warning.
 
-    An error that refuses without proving it (103, 321 ...) makes a new order one whose fate is not known.
+    An error that refuses without proving it (103, 321 ...) makes an order that TWS has not spoken of one whose fate is
+    not known. So does any refusal once a change of it is out as well: which of the two is meant nobody says.
     """
-    if intent.changes or is_warning(code):
+    if is_warning(code):
         return None
-    if code in REJECTIONS:
+    if code in REJECTIONS and not intent.changes:
         return IntentEvent.REFUSED
     return IntentEvent.UNANSWERED if code_info(code).group is CodeGroup.REJECTED else None
 

@@ -39,7 +39,7 @@ class Notice(Enum):
     GLOBAL_CANCEL_IN_DOUBT = NoticeRow(
         2167, "it is not known whether the global cancel arrived; it is not sent again by itself ({detail})"
     )
-    ORDER_IN_DOUBT = NoticeRow(2165, "order in doubt: it was sent, and there was no answer ({detail})")
+    ORDER_IN_DOUBT = NoticeRow(2165, "order in doubt: it was sent, and what became of it is not known ({detail})")
     HALF_ANSWER = NoticeRow(504, "the connection broke before the answer was complete; ask again")
     NO_ANSWER = NoticeRow(504, "sent more than once, and the gateway never answered; ask again if it still matters")
     PREVIEW_LOST = NoticeRow(504, "the connection broke before the preview of this order was answered; ask again")

@@ -40,5 +40,6 @@ class Reason(StrEnum):
     UNHEARD = "it came to be so while no client was here to be told"
     SESSION_ENDED = "the session that sent it has ended"
     SILENT = "the gateway answers, but has not said a word of it"
+    NOT_PROVED = "what TWS said of it does not prove that it has no such order"
     BROKE_TWICE = "it made a part of backstay fail twice"
     BAD_LENGTH = "length {length}, beginning with {head!r}"

@@ -19,6 +19,7 @@ from backstay.session.lifecycle import Link
 from backstay.session.notices import Notice
 from backstay.session.order_words import AskOwner, OwnerSaid
 from backstay.session.pacing import Item
+from backstay.session.reasons import Reason
 from backstay.session.reconcile import Judged, Phase
 from backstay.session.resend import OWNER_SECONDS, ResendCase, resend_refusal
 from backstay.session.vocabulary import Arm, Count, Deliver, Disarm, Report, Timer
@@ -53,7 +54,7 @@ def take_verdicts(core: Core, judged: Judged) -> None:
     )
     if judged.verdicts or judged.missing:
         core.effects.append(Report("orders_reconciled", fields))
-    tell_doubts(core)
+    core.desk.tell_doubts(Reason.NOT_PROVED)  # of a break they have been told before
     core.desk.offer_owed_cancels()  # of what ended none is owed any more
     core.desk.release_trades()
     _ask_owner(core)
@@ -216,11 +217,6 @@ def _prices(intent: Intent, fills: Sequence[ExecutionFacts]) -> tuple[Decimal, D
     if not shares or intent.order.look.sec_type == COMBINATION:
         return Decimal(0), Decimal(0)
     return sum((fill.shares * fill.price for fill in fills), Decimal(0)) / shares, fills[-1].price
-
-
-def tell_doubts(core: Core) -> None:
-    """Tell the client of orders that have come into doubt, once each."""
-    core.desk.tell_doubts(core.trouble[0].value)
 
 
 def alarm(core: Core, moved: Moved) -> None:

@@ -79,7 +79,8 @@ def test_every_contradiction_of_a_conclusion_is_an_alarm():
 @pytest.mark.parametrize("code", sorted(REJECTIONS))
 def test_codes_that_prove_a_rejection_end_a_new_order_and_never_a_change(code):
     assert error_event(intent(), code) is IntentEvent.REFUSED
-    assert error_event(intent(changes=1), code) is None
+    assert error_event(intent(changes=1), code) is IntentEvent.UNANSWERED
+    assert intent_step(IntentState.LIVE, IntentEvent.UNANSWERED).to is IntentState.LIVE
 
 
 @pytest.mark.parametrize("code", [103, 104, 105, 202, 321, 399, 10148, 504, 1100])

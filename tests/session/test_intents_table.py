@@ -187,7 +187,7 @@ def test_an_order_that_tws_has_from_elsewhere_counts_as_changed(table):
     assert table.hear_order(said(9), AT) is None
     placed = place(table, 9)
     assert placed.changes == 1
-    assert table.hear_error(ME, 9, 201, at=AT) is None
+    assert table.hear_error(ME, 9, 201, at=AT).after.state is IntentState.IN_DOUBT
 
 
 def test_strangers_are_remembered_up_to_a_limit(table, monkeypatch):

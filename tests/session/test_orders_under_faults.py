@@ -18,6 +18,7 @@ from backstay.session.intents import IntentState, JournalPage, Outcome
 from backstay.session.ledger import Ledger
 from backstay.session.lifecycle import Event
 from backstay.session.order_words import LookedUp, LookUp, NotWrittenDown, WrittenDown
+from backstay.session.reasons import Reason
 from backstay.session.settings import Settings
 from backstay.session.sieve_words import Conceal
 from backstay.session.vocabulary import Deliver, DialFailed, Ordered, Timer
@@ -191,6 +192,38 @@ def test_a_change_of_an_order_of_an_earlier_life_is_refused_as_a_change_while_th
     assert script.ask(ORDER).codes() == [(500, 2164)], "as long as the journal is not read it may be one"
     script.step(LookedUp(token, JournalPage((intent(500, IntentState.LIVE),))))
     assert script.ask(ORDER, ask(V, 3, 501)).codes() == [(500, 2164), (501, 201)]
+
+
+# -- answered by what proves nothing -----------------------------------------------------------------------------------
+
+DUPLICATE_ID = 103
+
+
+def over_in_time(script: Script) -> list[tuple[int, int]]:
+    """What is told once the lists are asked for, as they will be, and show nothing."""
+    return script.ring(Timer.RECONCILE, after=11.0).reconcile().codes()
+
+
+def test_an_order_that_tws_has_dropped_does_not_stay_sent_because_a_change_of_it_is_refused():
+    script = Script().ready().ask(ORDER, ORDER).hear(error(V, 500, DUPLICATE_ID))
+    assert script.core.orders.table.get(CLIENT_ID, 500).state is IntentState.IN_DOUBT
+    assert over_in_time(script) == [(500, 2162)], "its id was used twice, and one of the two may have been there"
+
+
+def test_a_refused_change_of_an_order_at_work_leaves_it_at_work():
+    script = Script().ready().ask(ORDER).hear(status(V, Told(500, 77, 1, 0, "Submitted")))
+    script.ask(ORDER).hear(error(V, 500, DUPLICATE_ID))
+    assert script.core.orders.table.get(CLIENT_ID, 500).state is IntentState.LIVE
+
+
+def test_an_order_in_doubt_for_what_tws_said_of_it_is_not_told_of_a_break_that_there_was_not():
+    script = Script().ready().ask(ORDER).hear(error(V, 500, DUPLICATE_ID))
+    script.now += 9.0
+    script.ask(ask(V, 3, 501)).hear(error(V, 501, DUPLICATE_ID))
+    script.ring(Timer.RECONCILE, after=2.0).reconcile()
+    doubts = [told for told in script.said() if told.code == 2165]
+    assert [told.id for told in doubts] == [501]
+    assert Reason.NOT_PROVED in doubts[0].text
 
 
 # -- waiting -----------------------------------------------------------------------------------------------------------
