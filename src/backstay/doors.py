@@ -110,3 +110,5 @@ def _open(key: str, bind: Callable[[], socket.socket]) -> socket.socket:
         return bind()
     except ListenError as error:
         raise StartError(f"{key}: {error}") from error
+    except OSError as error:  # its place cannot even be looked at
+        raise StartError(f"{key}: {error.filename}: {error.strerror}") from error

@@ -190,6 +190,19 @@ def test_a_port_in_use_is_one_sentence_and_nothing_stays_behind(command, tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == ["backstay.toml"]
 
 
+@pytest.mark.parametrize("transport", ["socket", "port"])
+def test_a_place_for_the_socket_that_cannot_be_looked_at_is_one_sentence(command, tmp_path, transport):
+    write_config(tmp_path)
+    place = {"BACKSTAY_CONTROL__SOCKET": "backstay.toml/backstay.sock", "BACKSTAY_CONTROL__TRANSPORT": transport}
+    ended = command("run", **place)
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert ended.stderr.startswith("backstay: control.socket: ")
+    assert ended.stderr.endswith(": Not a directory\n")
+    assert ended.stderr.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["backstay.toml"]
+
+
 def test_a_second_daemon_does_not_take_the_socket_of_the_first(launch, tmp_path, command):
     write_config(tmp_path)
     program = launch("run")
