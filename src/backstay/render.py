@@ -83,7 +83,7 @@ def colour_of(one: Connection) -> str:
 
 
 def table(status: Mapping[str, Any], connections: Sequence[Connection], *, colour: bool, now: float) -> str:
-    """Relays in a line each, then the connections. `now`: seconds since 1970."""
+    """Relays in a line each, then the connections by name: a new life moves no row. `now`: seconds since 1970."""
     lines = [f"backstay {status['version']}, pid {status['pid']}, up {duration(now - status['started_wall'])}"]
     for door in status["listeners"]:
         clients = f"{door['clients']} client{'' if door['clients'] == 1 else 's'}"
@@ -93,9 +93,16 @@ def table(status: Mapping[str, Any], connections: Sequence[Connection], *, colou
     lines.append("")
     if not connections:
         return "\n".join([*lines, "no connections"])
-    rows = [[title for title, _ in _COLUMNS], *([read(one, now) for _, read in _COLUMNS] for one in connections)]
-    colours = [PLAIN, *map(colour_of, connections)] if colour else None
+    shown = sorted(connections, key=lambda one: _in_order(str(one["name"])))
+    rows = [[title for title, _ in _COLUMNS], *([read(one, now) for _, read in _COLUMNS] for one in shown)]
+    colours = [PLAIN, *map(colour_of, shown)] if colour else None
     return "\n".join([*lines, *aligned(rows, colours)])
+
+
+def _in_order(name: str) -> tuple[str, int, str]:
+    """Clients of a relay by their ids, as numbers."""
+    relay, _, client = name.rpartition("/")
+    return (relay, int(client), "") if client.isdecimal() and relay else (name, -1, "")
 
 
 def aligned(rows: Sequence[Sequence[str]], colours: Sequence[str] | None = None) -> Iterable[str]:

@@ -1,10 +1,13 @@
 """Figures and text for people."""
 
+from dataclasses import asdict
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from backstay.render import duration, printable, round_trip, table
+from backstay.status import ConnectionStatus
 
 
 @pytest.mark.parametrize(
@@ -40,3 +43,11 @@ def test_text_from_elsewhere_cannot_command_a_terminal(text):
 def test_no_connection_is_said_in_words():
     status = {"version": "1", "pid": 1, "started_wall": 0.0, "listeners": []}
     assert table(status, [], colour=False, now=5.0).splitlines() == ["backstay 1, pid 1, up 5s", "", "no connections"]
+
+
+def test_rows_stand_by_name_and_clients_of_a_relay_by_number():
+    names = ("paper/10", "keeper", "paper/waiting", "paper/2", "a")
+    rows = [asdict(ConnectionStatus(name, "g", "", 1, True, "ready")) for name in names]
+    status = {"version": "1", "pid": 1, "started_wall": 0.0, "listeners": []}
+    shown = table(status, rows, colour=False, now=5.0).splitlines()[3:]
+    assert [line.split()[0] for line in shown] == ["a", "keeper", "paper/2", "paper/10", "paper/waiting"]

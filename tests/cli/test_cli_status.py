@@ -101,17 +101,17 @@ def test_the_table_has_a_row_for_each_connection(daemon, command):
     daemon.connections = (READY, WAITING, PAUSED, UNUSED)
     shown = command("status")
     assert shown.returncode == 3
-    head, door, empty, titles, *rows = shown.stdout.splitlines()
+    head, door, empty, titles, keeper, night, paper, spare = shown.stdout.splitlines()
     assert re.fullmatch(r"backstay 1\.2\.3, pid 42, up 1m3\ds", head)
     assert (door, empty) == ("relay paper on 127.0.0.1:7400 for paper: 1 client", "")
     assert re.sub(" +", " ", titles) == "NAME GATEWAY WANTED STATE SINCE RTT MSG/S STREAMS RESTARTS NEXT/REASON"
-    assert re.fullmatch(r"paper/1 +paper 127\.0\.0\.1:4002 +up +ready +2d02h +4\.2ms +3\.4 +12 +2 +-", rows[0])
+    assert re.fullmatch(r"paper/1 +paper 127\.0\.0\.1:4002 +up +ready +2d02h +4\.2ms +3\.4 +12 +2 +-", paper)
     assert re.fullmatch(
         r"keeper +paper \S+ +up +waiting +2d02h +- +- +12 +2 +in 1d01h: refused: nothing listens there",
-        rows[1],
+        keeper,
     )
-    assert re.fullmatch(r"night +paper \S+ +paused +paused .* by an operator", rows[2])
-    assert re.fullmatch(r"spare +paper \S+ +no +stopped .*", rows[3])
+    assert re.fullmatch(r"night +paper \S+ +paused +paused .* by an operator", night)
+    assert re.fullmatch(r"spare +paper \S+ +no +stopped .*", spare)
     assert "\x1b" not in shown.stdout
 
 
