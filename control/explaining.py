@@ -186,10 +186,10 @@ def explain(
 
 def _explain_doubt(row: Mapping[str, Any], told: Mapping[str, Any], in_doubt: int) -> Mapping[str, Any]:
     """Orders whose fate is open come before anything else that a person can do."""
-    what = "1 order is" if in_doubt == 1 else f"{in_doubt} orders are"
-    why = f"{told['why']}{'' if told['why'].endswith(('.', ':')) else '.'} {what} in doubt: TWS may have it, or not."
-    following = f"{told['next']} TWS is asked what became of that once the connection is up."
-    todo = f"See which: backstay orders {row['name']}; look in TWS whether that lives, and cancel there if need be."
+    what, them = ("1 order is", "it") if in_doubt == 1 else (f"{in_doubt} orders are", "them")
+    why = f"{told['why']}{'' if told['why'].endswith('.') else '.'} {what} in doubt: TWS may have {them}, or not."
+    following = f"{told['next']} TWS is asked what became of {them} once the connection is up."
+    todo = f"See which: backstay orders {row['name']}. In TWS you can look for {them}, and cancel what should not be."
     return {"why": why, "next": following, "todo": [todo, *told["todo"]]}
 
 

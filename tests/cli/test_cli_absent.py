@@ -92,7 +92,7 @@ def test_a_held_name_with_orders_in_doubt_says_both(place):
     _, told = place.json("explain", "door/31")
     assert "An operator has paused it" in told["why"]
     assert "1 order is in doubt" in told["why"]
-    assert told["todo"][0].startswith("See which: backstay orders door/31;")
+    assert told["todo"][0].startswith("See which: backstay orders door/31.")
 
 
 def test_names_that_a_reload_takes_out_are_shown_for_a_while_and_of_many_the_latest(place, monkeypatch):

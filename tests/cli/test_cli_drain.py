@@ -149,7 +149,7 @@ def test_an_order_in_doubt_is_what_is_told_first_of_a_connection_that_was_draine
     assert code == 0
     assert "An operator has drained it" in told["why"]
     assert "1 order is in doubt" in told["why"]
-    assert told["todo"][0].startswith("See which: backstay orders one;")
+    assert told["todo"][0].startswith("See which: backstay orders one.")
     assert told["todo"][1] == (
         "Not everything had finished when it was taken down: backstay requests one, backstay orders one"
     )
