@@ -14,6 +14,7 @@ from typing import Protocol, cast
 
 from backstay.protocol.requests import OPERATIONS
 from backstay.session.census import NO_SUBSCRIPTIONS, Census
+from backstay.session.request_life import ENDINGS
 
 PUBLIC_STATES = (
     "stopped",
@@ -205,6 +206,7 @@ class ConnectionMeter:
     upstream_interruptions: dict[str, int] = field(default_factory=lambda: _zeroes(INTERRUPTION_OUTCOMES))
     requests: dict[str, int] = field(default_factory=lambda: _zeroes(OPERATIONS))
     request_failures: dict[str, int] = field(default_factory=lambda: _zeroes(OPERATIONS))
+    requests_ended: dict[str, int] = field(default_factory=lambda: _zeroes(ENDINGS))
     subscriptions: dict[tuple[str, ...], int] = field(default_factory=lambda: dict(NO_SUBSCRIPTIONS))
     subscription_oldest_wall: dict[str, float] = field(default_factory=dict[str, float])
     farms: dict[str, bool] = field(default_factory=dict[str, bool])

@@ -26,6 +26,7 @@ from backstay.metrics.blocks import (
 )
 from backstay.protocol.requests import OPERATIONS, STREAM_KINDS
 from backstay.session.census import SUBSCRIPTION_STATES
+from backstay.session.request_life import ENDINGS
 
 
 @unique
@@ -247,6 +248,9 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("backstay_request_failures_total", _C, _NUMBER, _CONNECTION,
            "Requests that were sent and ended in an error or without an answer.", "request_failures",
            labels=("operation",), values=(OPERATIONS,)),
+    Metric("backstay_requests_ended_total", _C, _NUMBER, _CONNECTION,
+           "Streams and reads that are over, by how they ended: each in one way.", "requests_ended",
+           labels=("outcome",), values=(ENDINGS,)),
     Metric("backstay_request_duration_seconds", _H, _SECONDS, _CONNECTION,
            "From a client's request to its last answer; for streams and orders to the first. Of operations in use.",
            "request_duration",

@@ -16,6 +16,7 @@ from backstay.session.ledger import FORGOTTEN, MAX_PREVIEWS, REQ_CURRENT_TIME, E
 from backstay.session.notices import Notice
 from backstay.session.pacing import Item, Lane
 from backstay.session.reasons import Reason
+from backstay.session.request_life import Happening
 from backstay.session.sieve_words import Mute, Swallow
 from backstay.session.tally import count_failed
 from backstay.session.watched import OPEN_ORDER
@@ -79,6 +80,7 @@ class Again(Gate):
         for entry in list(self.ledger.entries.values()):
             if entry.epoch == self.epoch and entry.is_stream:  # a read may still be answered, and must not be twice
                 self._cancel_ourselves(entry, Lane.SETTINGS)
+                entry.happens(Happening.LET_GO)
                 entry.epoch = FORGOTTEN
         self.requeue()
 
@@ -100,6 +102,7 @@ class Again(Gate):
     def renew(self, entry: Entry) -> None:
         """TWS has let this stream go: cancel what may be left of it, and ask again."""
         self._cancel_ourselves(entry, Lane.BULK)  # the same lane: it has to be there first
+        entry.happens(Happening.LET_GO)
         entry.epoch, entry.queued = FORGOTTEN, True
         entry.renew_wanted, entry.flowed, entry.repeats = False, False, 0
         self.outbox.push(Lane.BULK, Item(entry.payload, entry=entry))
@@ -123,7 +126,7 @@ class Again(Gate):
         """The gateway has had its time: cancel the read, in case it is still at it."""
         count_failed(self, entry)
         self._cancel_ourselves(entry)
-        self.give_up(entry)
+        self.give_up(entry, Happening.TIMED_OUT)
 
     def _use_anew(self, key: int | None) -> None:
         """The client asks for something under an id: what TWS says on it from now on is for the client."""

@@ -160,7 +160,7 @@ class Core:
         plan_round(self)
         self._settle_queue()
         draining.look(self)
-        self.desk.settle_refund()
+        self.desk.settle()
         self.owed.clock_asked_at = self.pulse.clock_asked_at
         self.owed.told_down = self.desk.told_down
         return self.effects

@@ -20,6 +20,7 @@ from backstay.session.orders import Journal, Orders
 from backstay.session.pacing import Item, Lane, Outbox, Waiting
 from backstay.session.pulse import Pulse
 from backstay.session.reasons import Reason
+from backstay.session.request_life import Happening
 from backstay.session.settings import Settings
 from backstay.session.tally import count_expired
 from backstay.session.vocabulary import Arm, Count, Deliver, Effect, Refund, Report, Timer
@@ -198,7 +199,7 @@ class Counter:
         for entry in () if self.open else self.ledger.held():
             due = entry.asked_at + limits.age_seconds
             if due <= now:
-                self.ledger.drop(entry)
+                self.ledger.close(entry, Happening.TIMED_OUT)
                 count_expired(self, entry)
                 self.say(Notice.NOT_SENT, key=entry.key, detail=_waited(limits.age_seconds))
             else:
@@ -225,8 +226,11 @@ class Counter:
         else:
             self._refuse_cancel(item, Reason.TOO_MANY_CANCELS)
 
-    def settle_refund(self) -> None:
-        """Turn what came free in this step into one effect."""
+    def settle(self) -> None:
+        """Turn what came free in this step into one effect, and count what ended."""
+        if self.ledger.endings:
+            self.effects += [Count("requests_ended", ending.value) for ending in self.ledger.endings]
+            self.ledger.endings.clear()
         if self.refund:
             self.effects.append(Refund(self.refund))
             self.refund = 0

@@ -23,6 +23,7 @@ from backstay.session.notices import Notice
 from backstay.session.orders import Readiness
 from backstay.session.pacing import Item, Lane
 from backstay.session.reasons import Reason
+from backstay.session.request_life import Happening
 
 _NEW = frozenset({Kind.ONESHOT, Kind.SNAPSHOT, Kind.STREAM, Kind.COMMAND})
 """What a drain refuses besides orders: all that asks TWS to begin something."""
@@ -133,7 +134,7 @@ class Desk(Again):
         if len(summaries) >= MAX_SUMMARIES and same:
             if self.open and same[0].is_known_in(self.epoch):
                 self._cancel_ourselves(same[0])
-            self.ledger.drop(same[0])
+            self.ledger.close(same[0], Happening.TAKEN_BACK)
 
     def _held_is_full(self, size_bytes: int) -> bool:
         held = self.ledger.held()
@@ -146,7 +147,7 @@ class Desk(Again):
         entry = self.ledger.find(request.cancels if request.cancels is not None else request.id, key)
         known_to_tws = entry is None or entry.is_known_in(self.epoch)
         if entry is not None:
-            self.give_up(entry)
+            self.give_up(entry, Happening.TAKEN_BACK)
         if self.open and known_to_tws:
             self.outbox.push(Lane.INTERACTIVE, item)
         else:
@@ -189,7 +190,7 @@ class Desk(Again):
         self.client_gone = True
         self.ledger.take_previews()
         for entry in list(self.ledger.entries.values()):
-            self.ledger.drop(entry)
+            self.ledger.close(entry, Happening.TAKEN_BACK)
         for line in (*self.outbox.lanes, self.clocks):
             kept = [item for item in line if item.entry is None]
             self.refund += sum(item.refund for item in line if item.entry is not None)
@@ -207,7 +208,7 @@ class Desk(Again):
         for entry in list(self.ledger.entries.values()):
             if self.open and entry.is_known_in(self.epoch):
                 self._cancel_ourselves(entry)
-            self.ledger.drop(entry)
+            self.ledger.close(entry, Happening.TAKEN_BACK)
         if self.ledger.settings.pop(MARKET_DATA_TYPE, None) is not None and self.open:
             self.outbox.push(Lane.SETTINGS, Item(market_data_type(self.version, LIVE)[PREFIX_BYTES:]))
         self.ledger.settings.clear()

@@ -30,6 +30,7 @@ from backstay.session.repair import (
     renew_on,
     watch_streams,
 )
+from backstay.session.request_life import Happening
 from backstay.session.tally import count_failed, count_word
 from backstay.session.unspoken import CANCEL_TOO_LATE
 from backstay.session.upstream import upstream_lost, upstream_restored
@@ -95,7 +96,9 @@ def hear_error_on_key(core: Core, error: ErrorMessage) -> None:
         return
     for entry in ledger.note_error(error.id, error.code):
         core.desk.firsts.refused(entry)
-        if not ledger.has(entry):
+        if ledger.has(entry):
+            entry.happens(Happening.SHOWN)
+        else:
             count_failed(core.desk, entry)
 
 

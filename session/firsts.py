@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from enum import Enum, unique
 
 from backstay.session.ledger import Entry
+from backstay.session.request_life import Happening
 from backstay.session.settings import VerifySettings
 
 NEVER_DUE = float("inf")
@@ -85,6 +86,8 @@ class Firsts:
             took, kind = now - entry.sent_at, entry.request.id
             self._slowest[kind] = max(took, FORGETS * self._slowest.get(kind, 0.0))
             self.budget = min(FULL_BUDGET, self.budget + BUDGET_REFUND)
+        if not over:
+            entry.happens(Happening.SHOWN)
         entry.heard = True
         entry.flowed = True
         rows_deadline = entry.born_at + self.settings.rows_deadline_seconds
@@ -108,6 +111,7 @@ class Firsts:
 
     def watch(self, entry: Entry, now: float, seconds: float) -> None:
         """It should flow, and perhaps does not: give it so long to show."""
+        entry.happens(Happening.DOUBTED)
         entry.heard = False
         entry.sent_at = now
         self.plan(entry, now + seconds)

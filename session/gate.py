@@ -19,6 +19,7 @@ from backstay.session.ledger import NEVER, REQ_CURRENT_TIME, UNSEEN, Entry
 from backstay.session.notices import Notice
 from backstay.session.pacing import Item
 from backstay.session.reasons import Reason
+from backstay.session.request_life import Happening
 from backstay.session.sieve_words import Await, Mute, PassClock, Swallow
 from backstay.session.tally import ORDER, ORDER_CANCEL, count_order_sent, count_sent
 from backstay.session.trades import Trades
@@ -58,10 +59,10 @@ class Gate(Trades):
             for entry in self.ledger.entries.values()
         )
 
-    def give_up(self, entry: Entry) -> None:
-        """Nobody wants an answer to this any more."""
+    def give_up(self, entry: Entry, what: Happening) -> None:
+        """Nobody waits for an answer to this any more, for this."""
         self.wait_no_more(entry)
-        self.ledger.drop(entry)
+        self.ledger.close(entry, what)
 
     def await_first(self, entry: Entry) -> None:
         """Have the first sign of a stream noted, which is not watched otherwise."""
@@ -190,7 +191,7 @@ class Gate(Trades):
         if len(self.historical.shelf) >= self.settings.held.count:
             self.historical.purge(self._is_wanted)
         if len(self.historical.shelf) >= self.settings.held.count:
-            self.give_up(entry)
+            self.give_up(entry, Happening.REFUSED)
             self.effects.append(Count("requests_rejected", "queue_full"))
             self.say(Notice.NOT_SENT, key=entry.key, detail=Reason.TOO_MANY_QUERIES)
         else:
@@ -207,6 +208,7 @@ class Gate(Trades):
             if entry.request.id == MARKET_DEPTH and entry.epoch != NEVER:
                 self.say(Notice.DEPTH_RESET, key=entry.key)
             count_sent(self, entry)
+            entry.happens(Happening.WRITTEN)
             entry.epoch, entry.queued = self.epoch, False
             if entry.request.id not in SILENCE_SAYS_NOTHING:
                 self.await_first(entry)

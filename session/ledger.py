@@ -18,6 +18,7 @@ from backstay.protocol.codes import CodeGroup, code_info, is_warning
 from backstay.protocol.messages import ends, kind_of, request_key
 from backstay.protocol.requests import REQUESTS
 from backstay.protocol.vocabulary import Key, Kind, Request
+from backstay.session.request_life import Ending, Happening, Standing, follow
 from backstay.session.watched import WATCHED
 
 NEVER = 0
@@ -66,6 +67,7 @@ class Entry:
     sequence: int
     asked_at: float
     ends: frozenset[int] = frozenset()
+    stands: Standing | Ending = Standing.WAITING
     epoch: int = NEVER
     queued: bool = False
     rows: bool = False
@@ -85,6 +87,10 @@ class Entry:
     restored: bool = False  # asked for again after a loss, and not heard since
     given_up: bool = False  # has shown no sign, however often it was asked for
     seen_wall: float = 0.0  # when it was last seen to flow; it is not looked at all the time
+
+    def happens(self, what: Happening) -> None:
+        """Follow the table of its life. Raises ImpossibleTransitionError if it is over."""
+        self.stands = follow(self.stands, what)
 
     @property
     def slot(self) -> Slot:
@@ -131,6 +137,7 @@ class Ledger:
     first_order_id: int | None = None  # the first nextValidId of this client: lower ids are of an earlier life
     sequence: int = 0
     streams: int = 0  # how many of the entries are streams
+    endings: list[Ending] = field(default_factory=list[Ending])  # of what is over and was not counted yet
 
     def set(self, message_id: int, payload: bytes) -> None:
         """Remember a setting; the last one of its kind wins, and stands last."""
@@ -146,17 +153,18 @@ class Ledger:
             entry.copy = self._find_copy(entry)
         previous = self.entries.get(entry.slot)
         if previous is not None and previous.epoch != NEVER:
-            previous.shadowed = None
+            self._uncover(previous)
             entry.shadowed = previous
         elif previous is not None:
-            entry.shadowed = previous.shadowed
+            entry.shadowed, previous.shadowed = previous.shadowed, None
+            self._end(previous, Happening.TAKEN_BACK)
         self._replace(entry)
         if key is not None:
             self.by_key.setdefault(key, set()).add(entry.slot)
         if request.id in UNSEEN:
             self.unseen.append(entry)
             if len(self.unseen) > MAX_UNSEEN:
-                self.drop(self.unseen.popleft())
+                self.close(self.unseen.popleft(), Happening.ANSWER)
         return entry
 
     def _find_copy(self, entry: Entry) -> int:
@@ -167,10 +175,11 @@ class Ledger:
         """Whether this very entry is still wanted: neither dropped nor replaced."""
         return self.entries.get(entry.slot) is entry
 
-    def drop(self, entry: Entry) -> None:
-        """Forget an entry."""
+    def close(self, entry: Entry, what: Happening) -> None:
+        """An entry is over, for this: forget it. Nothing happens to one that is forgotten already."""
         if not self.has(entry):
             return
+        self._end(entry, what)
         entry.due = float("inf")
         del self.entries[entry.slot]
         self.streams -= entry.is_stream
@@ -180,6 +189,18 @@ class Ledger:
             slots.discard(entry.slot)
             if not slots:
                 del self.by_key[entry.key]
+
+    def _end(self, entry: Entry, what: Happening) -> None:
+        self._uncover(entry)
+        entry.happens(what)
+        assert isinstance(entry.stands, Ending)  # noqa: S101  # callers end what they close
+        self.endings.append(entry.stands)
+
+    def _uncover(self, entry: Entry) -> None:
+        """What held the slot before will not come back: the client has asked for this one instead."""
+        if entry.shadowed is not None:
+            self._end(entry.shadowed, Happening.TAKEN_BACK)
+            entry.shadowed = None
 
     def _replace(self, entry: Entry) -> None:
         previous = self.entries.get(entry.slot)
@@ -209,7 +230,7 @@ class Ledger:
             if entry.is_stream:
                 continue
             if final and message_id in entry.ends:
-                self.drop(entry)
+                self.close(entry, Happening.ANSWER if entry.request.end is None else Happening.END)
                 return answered
             entry.rows = True
         return answered
@@ -235,11 +256,12 @@ class Ledger:
         return code_info(code).group is CodeGroup.REJECTED and entry.key not in self.orders
 
     def _conclude(self, entry: Entry) -> None:
-        shadowed = entry.shadowed
-        if shadowed is not None:
-            self._replace(shadowed)
-        else:
-            self.drop(entry)
+        shadowed, entry.shadowed = entry.shadowed, None
+        if shadowed is None:
+            self.close(entry, Happening.REFUSED)
+            return
+        self._end(entry, Happening.REFUSED)
+        self._replace(shadowed)
 
     # -- orders ------------------------------------------------------------------------------------------------------
 
@@ -331,13 +353,14 @@ class Ledger:
         """The socket is gone: nothing is queued any more. True if there are reads, which wait from now on."""
         for entry in self.unseen:
             if entry.epoch != NEVER and entry.asked_at + UNSEEN_SECONDS <= now:
-                self.drop(entry)
+                self.close(entry, Happening.ANSWER)
         self.unseen = deque(entry for entry in self.unseen if self.has(entry))
         for entry in self.entries.values():
             if (entry.queued or entry.epoch != NEVER) and not entry.is_stream:
                 entry.asked_at = max(entry.asked_at, now)  # until now it waited for something else
             entry.queued = False
-            entry.shadowed = None
+            self._uncover(entry)
+            entry.happens(Happening.CUT)
         return len(self.entries) > self.streams
 
     def take_halves(self, epoch: int) -> list[Entry]:
@@ -349,7 +372,7 @@ class Ledger:
         halves: list[Entry] = []
         for entry in [entry for entry in self.entries.values() if entry.epoch <= epoch]:
             if entry.fail_fast or (entry.rows and entry.key is not None and not entry.is_stream):
-                self.drop(entry)
+                self.close(entry, Happening.HALVED)
                 halves.append(entry)
             entry.rows = False
         return halves

@@ -16,6 +16,7 @@ from backstay.session.firsts import Silence
 from backstay.session.ledger import Entry
 from backstay.session.lifecycle import Link, State
 from backstay.session.notices import Notice
+from backstay.session.request_life import Happening
 from backstay.session.roll_call import DEFINITIONS, FLOWS_FROM, HISTORICAL, MARKET
 from backstay.session.tally import count_failed, count_given_up
 from backstay.session.unspoken import look_after_trades
@@ -189,6 +190,7 @@ def pace(core: Core, error: ErrorMessage, payload: bytes) -> None:
         if not refused:
             core.effects.append(Deliver(frame(payload)))
     for entry in refused:
+        entry.happens(Happening.DOUBTED)
         entry.heard = entry.flowed = False
         desk.firsts.plan(entry, now + delay * 2**entry.repeats)
 
@@ -208,5 +210,5 @@ def refuse_unnamed(core: Core, error: ErrorMessage) -> None:
         if (
             asked[0].request.key is Key.NONE and not asked[0].is_stream
         ):  # what answers the next is no answer to this one
-            core.owed.ledger.drop(asked[0])
+            core.owed.ledger.close(asked[0], Happening.REFUSED)
             count_failed(core.desk, asked[0])

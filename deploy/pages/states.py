@@ -1,4 +1,4 @@
-"""The life of a connection as a page and a picture, both from the table of its transitions."""
+"""The lives of a connection and of a request as a page, that of a connection as a picture, from their tables."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from html import escape
 from math import hypot
 
+from backstay.session import request_life
 from backstay.session.lifecycle import BUSY_STATES, ROWS, TRANSITIONS, Action, Event, State
 
 HEAD = """# The life of a connection
@@ -23,6 +24,17 @@ and event that is not in the table is impossible, and a test walks all of them.
 
 | in | when | then | doing |
 |---|---|---|---|"""
+
+REQUESTS = """
+## The life of a request
+
+The same of a stream or read of a client, from the table in [`request_life.py`](../session/request_life.py). Each has
+exactly one ending; `backstay_requests_ended_total` counts them. `backstay requests` shows where those stand that are
+open. An order, which may also be in doubt, is followed by the table of [`intents.py`](../session/intents.py); settings
+last as long as their client.
+
+| is | when | then |
+|---|---|---|"""
 
 PLACES: dict[State, tuple[int, int]] = {
     State.CONNECTING: (560, 70),
@@ -59,8 +71,14 @@ rect { fill: #ddf4ff; stroke: #0969da } .frame { fill: none; stroke: #8c959f; st
 
 def page() -> str:
     """The page as Markdown."""
-    rows = "\n".join(_row(row) for row in ROWS)
-    return f"{HEAD}\n{rows}\n"
+    return "\n".join((HEAD, *map(_row, ROWS), REQUESTS, *_request_rows(), ""))
+
+
+def _request_rows() -> Iterator[str]:
+    for standings, what, to in request_life.ROWS:
+        where = "any" if set(standings) == set(request_life.Standing) else ", ".join(f"`{s.value}`" for s in standings)
+        then = f"over: **{to.value}**" if isinstance(to, request_life.Ending) else f"`{to.value}`"
+        yield f"| {where} | {what.value} | {then} |"
 
 
 def _row(row: tuple[tuple[State, ...], Event, State | None, tuple[Action, ...]]) -> str:

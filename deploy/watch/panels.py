@@ -299,6 +299,13 @@ REQUESTS = Row(
             stacked=True,
         ),
         lines(
+            "Endings",
+            "short",
+            "Streams and reads that are over, by how they ended.",
+            (_count("backstay_requests_ended_total", "outcome"), "{{outcome}}"),
+            stacked=True,
+        ),
+        lines(
             "Requests that failed",
             "reqps",
             "Those that ended in an error, or without an answer.",

@@ -67,18 +67,17 @@ def owed_requests(charge: Charge, now: float) -> Sequence[Mapping[str, object]]:
     """Streams and reads that are open, those that wait first. `now`: monotonic seconds."""
     owed = charge.owed
     entries = steady(lambda: list(owed.ledger.entries.values()))
-    rows = [_entry(entry, owed.epoch, now) for entry in entries]
+    rows = [_entry(entry, now) for entry in entries]
     return sorted(rows, key=lambda row: (row["state"] != "waiting", row["number"]))
 
 
-def _entry(entry: Entry, epoch: int, now: float) -> dict[str, Any]:
-    sent = entry.is_known_in(epoch)
+def _entry(entry: Entry, now: float) -> dict[str, Any]:
     return {
         "number": entry.sequence,
         "request": entry.request.name,
         "kind": "stream" if entry.is_stream else "read",
         "id": entry.key,
-        "state": ("answered" if entry.heard or entry.rows else "sent") if sent else "waiting",
+        "state": entry.stands.value,
         "age_seconds": max(0.0, now - entry.asked_at) if entry.asked_at < float("inf") else None,
     }
 

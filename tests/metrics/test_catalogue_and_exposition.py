@@ -192,7 +192,7 @@ def test_every_word_of_a_closed_set_is_exposed_from_the_start():
     registry.register(BackstayCollector(Source([meter], ACTORS)))
     found = samples(registry.collect())
     closed = [metric for metric in CATALOGUE if metric.values]
-    assert len(closed) == 14
+    assert len(closed) == 15
     names = {Scope.CONNECTION: "new", Scope.SUPERVISOR: "root/keeper", Scope.PROCESS: None}
     for metric in closed:
         suffix = "_count" if metric.kind is Kind.HISTOGRAM else ""

@@ -107,7 +107,7 @@ class World(Network):
         self.connector_life = 0
         self.book = Book(self)
         self.disk = Disk(self)
-        self.lives = 1  # of the process
+        self.lives, self.ended_before = 1, 0  # of the process, and what requests ended in earlier ones
         self.survivors: set[int] = set()  # orders that the journal had as open when the process began
         self.owed_cancels: set[int] = set()  # those of them whose cancels it had as owed
         self.trace: list[str] | None = None
@@ -282,6 +282,7 @@ class World(Network):
         self.survivors = set(unended)
         self.owed_cancels = {order_id for order_id, intent in unended.items() if intent.cancel_owed}
         self.log.clear()
+        self.ended_before = sum(self.meter.requests_ended.values())
         self.owed, self.backoff = Owed(), Backoff()
         self._drop_everything()
         self.wire = Wire(self)

@@ -126,6 +126,9 @@ def check_told(world: World) -> None:
 def check_books(world: World) -> None:
     assert world.taken == world.refunded
     assert len(world.core.desk.outbox) == 0
+    ledger, ended = world.owed.ledger, sum(world.meter.requests_ended.values()) - world.ended_before
+    still_open = len(ledger.entries) + sum(entry.shadowed is not None for entry in ledger.entries.values())
+    assert ended + still_open == ledger.sequence, "every request that was taken in is open, or has ended in one way"
     for number, last in world.last_settings().items():
         assert world.wire.settings_sent.get((world.owed.epoch, number)) is last, "the last setting of its kind holds"
 

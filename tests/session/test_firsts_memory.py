@@ -7,6 +7,7 @@ from speech import ask
 from backstay.protocol.requests import REQUESTS
 from backstay.session.firsts import HEAP_SLACK, Firsts
 from backstay.session.ledger import Ledger
+from backstay.session.request_life import Happening
 from backstay.session.settings import VerifySettings
 
 CONTRACT_DETAILS = REQUESTS[9]
@@ -23,6 +24,6 @@ def test_requests_that_are_over_leave_and_those_that_wait_stay():
         if key % 2:
             firsts.heard(entry, 0.0, over=True)
         else:
-            ledger.drop(entry)
+            ledger.close(entry, Happening.TAKEN_BACK)
     assert len(firsts._heap) <= 2 * len(waiting) + 2 * HEAP_SLACK
     assert firsts.take_due(VerifySettings().first_seconds) == waiting

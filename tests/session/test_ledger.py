@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ from backstay.protocol.requests import REQUESTS
 from backstay.protocol.vocabulary import Kind
 from backstay.session import ledger as ledger_module
 from backstay.session.ledger import FORGOTTEN, MAX_COPIES, MAX_ORDERS, NEVER, UNSEEN, Entry, Ledger
+from backstay.session.request_life import Ending, Happening, Standing
 
 V = 200
 
@@ -171,9 +174,9 @@ def test_a_duplicate_that_is_refused_leaves_what_was_there_before():
 def test_what_was_there_before_is_remembered_over_a_duplicate_that_was_not_even_sent():
     ledger = Ledger()
     first = enter(ledger, 1, 7, word="a", epoch=1)
-    second = enter(ledger, 1, 7, word="b")
+    enter(ledger, 1, 7, word="b")
     third = enter(ledger, 1, 7, word="c")
-    assert second.shadowed is third.shadowed is first
+    assert third.shadowed is first
     assert third.is_known_in(1)
     assert not third.is_known_in(2)
 
@@ -181,10 +184,10 @@ def test_what_was_there_before_is_remembered_over_a_duplicate_that_was_not_even_
 def test_to_drop_what_is_gone_does_nothing():
     ledger = Ledger()
     first, second = enter(ledger, 1, 7, epoch=1), enter(ledger, 1, 7, epoch=1)
-    ledger.drop(first)
+    ledger.close(first, Happening.TAKEN_BACK)
     assert ledger.has(second)
-    ledger.drop(second)
-    ledger.drop(second)
+    ledger.close(second, Happening.TAKEN_BACK)
+    ledger.close(second, Happening.TAKEN_BACK)
     assert (ledger.entries, ledger.streams) == ({}, 0)
 
 
@@ -194,7 +197,7 @@ def test_two_requests_under_one_id_do_not_disturb_each_other():
     ledger.note_answer(52, 7, final=True)
     assert ledger.has(stream)
     assert not ledger.has(read)
-    ledger.drop(stream)
+    ledger.close(stream, Happening.TAKEN_BACK)
     assert ledger.by_key == {}
 
 
@@ -285,7 +288,7 @@ def test_reads_without_an_answer_wait_from_the_loss_on_and_streams_do_not():
     assert (read.asked_at, stream.asked_at) == (50.0, 0.0)
     assert ledger.held() == [read, fresh]
     assert not fresh.queued
-    ledger.drop(read)
+    ledger.close(read, Happening.TAKEN_BACK)
     assert not ledger.break_off(60.0)
 
 
@@ -327,7 +330,7 @@ def test_the_indexes_always_agree_with_the_entries(steps):
         if what == "ask":
             known.append(enter(ledger, number, key, word=str(key), flag=True, epoch=key % 2))
         elif what == "drop" and known:
-            ledger.drop(known[key % len(known)])
+            ledger.close(known[key % len(known)], Happening.TAKEN_BACK)
         elif what == "answer" and end is not None:
             ledger.note_answer(end, key if REQUESTS[number].key.value != "none" else None, final=True)
         elif what == "error":
@@ -336,6 +339,16 @@ def test_the_indexes_always_agree_with_the_entries(steps):
             ledger.break_off(1.0)
             ledger.take_halves(1)
         check_indexes(ledger)
+        check_endings(ledger, known)
+
+
+def check_endings(ledger: Ledger, known: list[Entry]) -> None:
+    covered = [entry.shadowed for entry in ledger.entries.values() if entry.shadowed is not None]
+    open_ones = [*ledger.entries.values(), *covered]
+    over = [entry.stands for entry in known if isinstance(entry.stands, Ending)]
+    assert Counter(over) == Counter(ledger.endings), "each ending is noted once"
+    assert all(isinstance(entry.stands, Standing) for entry in open_ones)
+    assert len(over) + len(open_ones) == len(known), "what is not open has ended"
 
 
 def check_indexes(ledger: Ledger) -> None:
