@@ -7,7 +7,7 @@ that order in other clothes; otherwise it proves no more than that the order wor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import Enum, unique
@@ -192,6 +192,14 @@ class Ground:
     def settles(self, intent: Intent) -> bool:
         """Whether nothing of this order could still be on its way when the round was asked."""
         return self.settled and self.open_known and intent.written_at + self.settle_seconds <= self.asked_at
+
+
+def prices(sec_type: str, fills: Sequence[ExecutionFacts]) -> tuple[Decimal, Decimal]:
+    """Average and last, of the fills that are known. The legs of a combination have no price in common."""
+    shares = sum((fill.shares for fill in fills), Decimal(0))
+    if not shares or sec_type == COMBINATION:
+        return Decimal(0), Decimal(0)
+    return sum((fill.shares * fill.price for fill in fills), Decimal(0)) / shares, fills[-1].price
 
 
 def judge(intent: Intent, evidence: Evidence, ground: Ground) -> Verdict:

@@ -16,7 +16,7 @@ from backstay.session.causes import Cause
 from backstay.session.downtime import keep_calendar
 from backstay.session.endpoints import Moved
 from backstay.session.error_news import hear_code, hear_error_on_key
-from backstay.session.hearsay import hear_told
+from backstay.session.hearsay import hear_told, see_others
 from backstay.session.lifecycle import HANDSHAKE_STATES, Event, Link, State
 from backstay.session.missed import keep, nobody_there
 from backstay.session.operated import is_cut
@@ -240,8 +240,9 @@ def _note_order(core: Core, payload: bytes, passed: bool) -> None:
         if facts is None or facts.status not in WORKING:  # or it answers what was written before the cancel
             core.desk.cancel_answered(order_id)
         count_word(core.desk, order_id)
-    if passed and core.owed.orders is not None and client_id is not None and _is_unasked(core):
-        core.orders.sees_others |= client_id != core.orders.client_id
+    theirs = core.owed.orders is not None and client_id not in (None, core.orders.client_id)
+    if passed and theirs and _is_unasked(core):
+        see_others(core)
     hear_order(core, payload, passed)
 
 

@@ -66,10 +66,16 @@ def heed(core: Core) -> None:
     if told is hearsay.heeded:
         return
     hearsay.heeded = told
-    orders, identity = core.owed.orders, core.identity
-    if orders is not None and identity is not None and is_master(core) and not orders.sees_others:
-        orders.sees_others = True
-        core.effects.append(replace(identity, sees_others=True))
+    if core.owed.orders is not None and is_master(core):
+        see_others(core)
+
+
+def see_others(core: Core) -> None:
+    """This client turns out to be the master: orders of others are for it as well."""
+    if not core.orders.sees_others:
+        core.orders.sees_others = True
+        if core.identity is not None:
+            core.effects.append(replace(core.identity, sees_others=True))
 
 
 def windows_of(core: Core) -> tuple[MaintenanceWindow, ...]:

@@ -8,9 +8,11 @@ from backstay.protocol.codes import order_state
 from backstay.protocol.framing import frame
 from backstay.protocol.order_fields import ExecutionFacts, OrderFacts, read_execution, read_order
 from backstay.protocol.rewriting import commission_execution, with_request_id
+from backstay.session.hearsay import see_others
 from backstay.session.intents import ENDS, IntentKey, IntentState, end_of, order_event
 from backstay.session.ordering import carry_out
 from backstay.session.orders import Journal, Orders, moment_of
+from backstay.session.others import hear_other
 from backstay.session.reconcile import Phase, Source
 from backstay.session.verdicts import alarm, tell_ended
 from backstay.session.vocabulary import Deliver
@@ -30,6 +32,7 @@ def hear_order(core: Core, payload: bytes, passed: bool) -> None:
     if facts.what_if and facts.order_id is not None:
         core.owed.ledger.preview_answered(facts.order_id)
     orders.reconciliation.hear_order(facts)
+    hear_other(core, facts, passed)
     moved = orders.table.hear_order(facts, core.desk.at())
     if passed and _is_open_order_of(orders, facts) and orders.table.adopt(facts, core.desk.at()):
         orders.note_endpoint(
@@ -63,7 +66,8 @@ def hear_execution(core: Core, payload: bytes, passed: bool) -> None:
         if core.owed.has_client and not orders.table.unheard:
             orders.reconciliation.hear_execution(facts)
         return
-    orders.sees_others |= passed and facts.client_id != orders.client_id  # a fill as it happens, of somebody else
+    if passed and facts.client_id != orders.client_id:  # a fill as it happens, of somebody else
+        see_others(core)
     known = orders.table.get(facts.client_id, facts.order_id)
     if known is None and not passed and orders.journal in (Journal.ASKED, Journal.BROKEN):
         return  # it is listed again once the journal can say whether it was missed

@@ -103,6 +103,8 @@ def carry_out(core: Core, effects: Iterable[ReconcileEffect]) -> None:
     for effect in effects:
         if isinstance(effect, Ask):
             core.to_ask.append(effect.source)
+            if effect.source is Source.OPEN:
+                core.orders.others.begin()
         else:
             take_verdicts(core, effect)
     ask_what_may_be_asked(core)

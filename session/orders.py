@@ -15,6 +15,7 @@ from backstay.protocol.order_fields import read_placed
 from backstay.session.evidence import Verdict
 from backstay.session.intent_table import IntentTable
 from backstay.session.intents import AWAY, Intent, IntentEvent, IntentKey, JournalPage, Moment, Moved, PlaceRefusal
+from backstay.session.others import Others
 from backstay.session.pacing import Item
 from backstay.session.reasons import Reason
 from backstay.session.reconcile import Phase, ReconcileSettings, Reconciliation
@@ -75,6 +76,7 @@ class Orders:
     told: set[IntentKey] = field(default_factory=set[IntentKey])  # the client knows that these are in doubt
     inherited: set[IntentKey] = field(default_factory=set[IntentKey])  # open as it began, and no fills listed since
     sees_others: bool = False  # this client is the master: TWS tells it of everybody's orders
+    others: Others = field(default_factory=Others)
     commissions: dict[str, None] = field(default_factory=dict[str, None])
 
     def away(self) -> set[int]:

@@ -6,18 +6,16 @@ in doubt meanwhile; no answer in time is a no.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from backstay.protocol.order_fields import ExecutionFacts
-from backstay.protocol.order_layouts import COMBINATION
 from backstay.protocol.rewriting import Filling, write_order_status
-from backstay.session.evidence import VERDICT_EVENTS, Verdict, VerdictKind
+from backstay.session.evidence import VERDICT_EVENTS, Verdict, VerdictKind, prices
 from backstay.session.intents import Intent, IntentState, Moved, Outcome
 from backstay.session.lifecycle import Link
 from backstay.session.notices import Notice
 from backstay.session.order_words import AskOwner, OwnerSaid
+from backstay.session.others import tell_ends_of_others
 from backstay.session.pacing import Item
 from backstay.session.reasons import Reason
 from backstay.session.reconcile import Judged, Phase
@@ -46,6 +44,7 @@ def take_verdicts(core: Core, judged: Judged) -> None:
             _let_count(core, verdict)
     core.effects += [Count("order_mismatches")] * (len(orders.ended) + orders.take_mismatches())
     tell_ended(core)
+    tell_ends_of_others(core, judged)
     fields = (
         ("epoch", core.owed.epoch),
         ("settled", judged.settled),
@@ -205,18 +204,10 @@ def _status(core: Core, intent: Intent, status: str) -> bytes:
     if intent.outcome is Outcome.FILLED and total is not None:
         filled = total
     remaining = max(Decimal(0), total - filled) if total is not None else Decimal(0)
-    average, last = _prices(intent, fills)
+    average, last = prices(intent.order.look.sec_type, fills)
     filling = Filling(filled=filled, remaining=remaining, average_price=average, last_price=last)
     owner = (intent.key.client_id, intent.key.order_id)
     return write_order_status(owner, status, filling, perm_id=intent.perm_id, version=core.desk.version)
-
-
-def _prices(intent: Intent, fills: Sequence[ExecutionFacts]) -> tuple[Decimal, Decimal]:
-    """Average and last, of the fills that are known. The legs of a combination have no price in common."""
-    shares = sum((fill.shares for fill in fills), Decimal(0))
-    if not shares or intent.order.look.sec_type == COMBINATION:
-        return Decimal(0), Decimal(0)
-    return sum((fill.shares * fill.price for fill in fills), Decimal(0)) / shares, fills[-1].price
 
 
 def alarm(core: Core, moved: Moved) -> None:
