@@ -23,11 +23,12 @@ from backstay.protocol.messages import message_id, request_key
 from backstay.protocol.wire import bytes_field, varint_field
 from backstay.session.calendar import Downtime, MaintenanceWindow
 from backstay.session.endpoints import MAX_ENDPOINTS
+from backstay.session.lifecycle import Event
 from backstay.session.settings import Settings
 from backstay.session.sieve_words import Conceal, Identify
 from backstay.session.told import NOTHING_TOLD, Told, exit_in_words, learn, uncovered, zone_of
 from backstay.session.told import tell as conclude
-from backstay.session.vocabulary import BackOff, Count, Timer, Write
+from backstay.session.vocabulary import BackOff, Count, Ordered, Timer, Write
 
 V = 226
 NOON = datetime(2026, 4, 5, 12, 0, 0, tzinfo=UTC).timestamp()
@@ -315,3 +316,15 @@ def test_a_master_that_another_connection_was_told_of_is_known():
     script.core.hearsay.known = learn(NOTHING_TOLD, told)
     script.ring(Timer.CALENDAR)
     assert len(fills_told(lists(script, "e.1.01"))) == 1
+
+
+def test_a_session_that_begins_anew_knows_the_master_before_it_has_said_who_it_is():
+    first = Script().ready()
+    script = Script(owed=first.owed)
+    script.core.learn({}, (), learn(NOTHING_TOLD, conclude(ENDPOINTS[0], Configuration(master_client_id=7), None)))
+    script.step(Ordered(Event.START))
+    script.connect()
+    assert script.core.orders.sees_others
+    assert not [one for one in script.effects if isinstance(one, Identify)]
+    script.hello()
+    assert only(script.new, Identify).sees_others
