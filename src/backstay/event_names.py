@@ -267,6 +267,7 @@ INTRODUCTION = """# Events
 Written by `python -m backstay.event_names` from [`event_names.py`](../src/backstay/event_names.py).
 
 Each is one line in the log, with `time`, `level`, `event` and the fields below; those that are empty are left out.
+What is told of an actor of a connection has its name as well, as `connection`.
 Events of level info and above are also told by `backstay events` and by `/api/v1/events`, without tracebacks. Account
 numbers are masked in every field. These are kept in two files of 2 MiB beside the journal, `backstay.db.events` and
 `backstay.db.events.1`, and known again after a restart.

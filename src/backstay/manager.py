@@ -52,7 +52,7 @@ from backstay.supervisor.supervisor import start_root, supervisor_child
 from backstay.supervisor.tree import TreeNode
 from backstay.trunk import RELAYS, STOP_MARGIN_SECONDS, root_spec
 from backstay.veto import MayResend, Veto
-from backstay.watching import restarts_below
+from backstay.watching import connection_id, restarts_below
 
 
 class Manager:
@@ -103,7 +103,7 @@ class Manager:
         keepers = tuple(self._keeper(name, config) for name, config in self.config.connections.items())
         journal = (self.keeping.child(),) if Keeping.is_needed(self.config) else ()
         spec = root_spec(journal, keepers, tuple(map(self._listener, self._doors)))
-        self._root = start_root(spec, log=self.log, on_exit=self._ended, watch=True)
+        self._root = start_root(spec, log=self._tell_of_actors, on_exit=self._ended, watch=True)
         return self
 
     def stop(self, timeout: float | None = None) -> bool:
@@ -233,6 +233,12 @@ class Manager:
     def root(self) -> Root | None:
         """The running tree."""
         return self._root
+
+    def _tell_of_actors(self, event: str, /, **fields: Any) -> None:
+        """With the name of the connection: the tree knows clients by numbers, which say nothing to anybody."""
+        live = self._live.get(connection_id(str(fields.get("supervisor") or fields.get("path")), fields.get("id")))
+        of = {"connection": live.meter.name} if live is not None and live.named else {}
+        self.log(event, **of, **fields)
 
     def _find(self, name: str) -> Live | None:
         return self._live.get(name) or next((live for live in self._live.values() if live.meter.name == name), None)

@@ -54,6 +54,12 @@ def _journal(watched: Watched) -> dict[str, Any]:
     }
 
 
+def connection_id(path: str, child: object) -> str:
+    """The id of the connection that an actor at this path is of, or this child of it; else empty."""
+    parts = (*path.split("/"), str(child))
+    return parts[2] if parts[1] == CONNECTIONS and len(parts) > 2 else ""
+
+
 def restarts_below(tree: TreeNode | None) -> dict[str, int]:
     """Restarts of actors that nobody asked for, by the id of the connection they belong to."""
     tops = tree.children if tree is not None else ()

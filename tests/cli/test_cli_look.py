@@ -183,6 +183,18 @@ def test_the_tree_has_a_line_for_each_actor_and_the_budget_of_each_supervisor(pl
     assert told["tree"]["budget"]["restarts_left"] <= told["tree"]["budget"]["restarts_allowed"]
 
 
+def test_what_is_told_of_an_actor_names_the_client_that_it_is_of(place, client):
+    place.until("ready", "door/3")
+    for name in ("door/3", "one"):
+        assert place.run("restart", name, "--part", "link")[0] == 0
+        (event,) = [
+            e
+            for e in place.json("events")[1]["events"]
+            if e["event"] == "child_restarted" and e["id"] == "link" and e["connection"] == name
+        ]
+        assert event["cause"] == "operator"
+
+
 def test_what_is_owed_to_a_client_is_listed(place, client):
     code, out, _ = place.run("requests", "door/3")
     assert code == 0
