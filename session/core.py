@@ -119,7 +119,7 @@ class Core:
         self.upstream_patience_seconds = FIRST_PATIENCE_SECONDS
         self.identity: Identify | None = None
         self.hearsay = Hearsay()
-        self.windows = settings.maintenance
+        self.windows = settings.maintenance or ()
         self.planned = NOT_YET_LOOKED if settings.maintenance else Planned()
 
     # -- the outside -------------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ def keep_calendar(core: Core) -> None:
     if core.planned.holds(core.desk.wall) and windows == core.windows:
         return
     before, core.planned, core.windows = core.planned, look_up(windows, core.desk.wall), windows
-    is_told = bool(windows) and not core.settings.maintenance
+    is_told = bool(windows) and core.settings.maintenance is None
     if is_told:
         core.planned = replace(core.planned, text=f"{core.planned.text}, told by the gateway")
     ring_calendar(core)

@@ -81,7 +81,9 @@ def see_others(core: Core) -> None:
 def windows_of(core: Core) -> tuple[MaintenanceWindow, ...]:
     """Planned downtime: that of the configuration, or, where it has none, what the gateway tells."""
     heeded = core.hearsay.heeded
-    return core.settings.maintenance or (() if heeded is None else heeded.windows)
+    if core.settings.maintenance is not None:
+        return core.settings.maintenance
+    return () if heeded is None else heeded.windows
 
 
 def is_master(core: Core) -> bool:

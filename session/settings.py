@@ -74,7 +74,7 @@ class Settings:
     read_only: bool = False
     pulse: PulseSettings = field(default_factory=PulseSettings)
     held: HeldSettings = field(default_factory=HeldSettings)
-    maintenance: tuple[MaintenanceWindow, ...] = ()  # planned downtime of the gateway
+    maintenance: tuple[MaintenanceWindow, ...] | None = None  # planned downtime of the gateway; None: what it tells
     master_client_id: int | None = None  # the client that is told of everybody's orders; None: it shows
     gateway: str = ""  # whose orders these are: with the client id, what TWS knows them by
     journal: bool = False  # whether orders are written down before they are sent

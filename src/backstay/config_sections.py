@@ -137,8 +137,8 @@ class GatewayConfig(Section):
     """Whether all endpoints are the same login to IB: then each proves of every order whether TWS ever had it."""
     prefer_first_seconds: Number = Field(default=0.0, ge=0, le=86_400)
     """After so long on another endpoint, back to the first if nobody has a stream, a read or an order out; 0: never."""
-    maintenance: Annotated[tuple[Window, ...], BeforeValidator(_listed)] = Field(default=(), max_length=32)
-    """Planned downtime as HH:MM-HH:MM ZONE: no alarm, no new orders shortly before. If not given: what it tells."""
+    maintenance: Annotated[tuple[Window, ...] | None, BeforeValidator(_listed)] = Field(default=None, max_length=32)
+    """Planned downtime as HH:MM-HH:MM ZONE: no alarm, no new orders just before. Not given: as it tells; []: none."""
     master_client_id: ClientId | None = None
     """The client that hears of everybody's orders, as set in the gateway. If not given: what it tells, or shows."""
     time_zone: Zone = "America/New_York"

@@ -61,7 +61,7 @@ def examine(
 
 def _endpoints(config: Config, name: str, *, client_id: int, seconds: float) -> Iterator[Finding]:
     gateway, wall = config.gateways[name], time.time()
-    planned = look_up(gateway.maintenance, wall)
+    planned = look_up(gateway.maintenance or (), wall)
     first, *_ = gateway.endpoints
     answered: dict[Address, Told | None] = {}
     for endpoint in gateway.endpoints:

@@ -33,11 +33,11 @@ def findings(
     `answered`: the endpoints that work, and what they have told. `wall`: seconds since 1970.
     """
     told = {endpoint: one for endpoint, one in answered.items() if one is not None}
-    planned = look_up(gateway.maintenance, wall)
+    planned = look_up(gateway.maintenance or (), wall)
     if gateway.maintenance:
         when = "now" if planned.phase is Downtime.NOW else f"in {(planned.begins - wall) / HOUR:.1f} h"
         yield Finding(f"gateway {name} maintenance", ok=True, text=f"{when}: {planned.text}")
-    elif answered and not any(exit_in_words(one) for one in told.values()):
+    elif gateway.maintenance is None and answered and not any(exit_in_words(one) for one in told.values()):
         todo = tuple(line.format(name=name) for line in UNKNOWN_HELP)
         yield Finding(f"gateway {name} maintenance", ok=True, text="no planned restart is known", todo=todo)
     for endpoint, one in told.items():

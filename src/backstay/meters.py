@@ -212,5 +212,5 @@ def planned_downtime(config: Config, gateway: str, told: Knowledge) -> bool:
     if found is None:
         return False
     first = told.get((found.endpoints[0].host, found.endpoints[0].port))
-    windows = found.maintenance or (() if first is None else first.windows)
+    windows = found.maintenance if found.maintenance is not None else () if first is None else first.windows
     return look_up(windows, time.time()).phase is Downtime.NOW

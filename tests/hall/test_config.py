@@ -523,3 +523,10 @@ def test_a_mark_of_the_byte_order_in_front_is_no_part_of_the_file(tmp_path):
     relay = b'[relays.r]\ngateway = "g"\nlisten = "127.0.0.1:0"\n'
     file.write_bytes(b"\xef\xbb\xbf" + b'[gateways.g]\nendpoints = ["127.0.0.1:4002"]\n' + relay)
     assert list(load(file, {}).gateways) == ["g"]
+
+
+@pytest.mark.parametrize(("given", "maintenance"), [({}, None), ({"maintenance": []}, ()), ({"maintenance": ""}, ())])
+def test_no_downtime_is_another_thing_than_none_that_is_named(given, maintenance):
+    config = Config.model_validate({"gateways": {"g": {"endpoints": ["127.0.0.1:4002"], **given}}})
+    assert config.gateways["g"].maintenance == maintenance
+    assert session_settings(config, "g", read_only=False).maintenance == maintenance

@@ -155,6 +155,13 @@ def test_where_the_configuration_names_downtime_it_rules():
     assert script.core.view().downtime == "planned downtime from 03:00 to 03:10 UTC"
 
 
+def test_where_the_configuration_says_that_there_is_none_what_is_told_makes_none():
+    script = at_noon(maintenance=())
+    script.hear(said(asked(script)))
+    at(script, 3, 45)
+    assert (script.core.planned.phase, script.core.desk.closed) == (Downtime.NONE, "")
+
+
 def test_what_another_connection_was_told_counts_for_one_that_cannot_ask():
     script = at_noon(version=200)
     told = conclude(ENDPOINTS[0], Configuration(time(23, 45), restarts=True), NEW_YORK_NOW)
