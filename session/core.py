@@ -113,7 +113,7 @@ class Core:
         self.leaving = False  # the client has left, and orders or cancels of it wait
         self.reconcile_due: float | None = None
         self.to_ask: list[Source] = []
-        self.own_key: int | None = None
+        self.own_keys: set[int] = set()  # under which executions have been asked for in this round
         self.started: int | None = None  # the epoch in which startApi has been sent
         self.desk.orders = owed.orders
         self.upstream_patience_seconds = FIRST_PATIENCE_SECONDS

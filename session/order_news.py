@@ -111,7 +111,7 @@ def hear_commission(core: Core, payload: bytes, passed: bool) -> None:
 
 def hear_end(core: Core, number: int, key: int | None) -> None:
     """A list that we have asked for has ended; `key`: under this request id."""
-    if core.owed.orders is None or (number == EXECUTION_END and key != core.own_key):
+    if core.owed.orders is None or (number == EXECUTION_END and key not in core.own_keys):
         return
     orders = core.orders
     if number == EXECUTION_END:

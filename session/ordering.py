@@ -102,6 +102,8 @@ def carry_out(core: Core, effects: Iterable[ReconcileEffect]) -> None:
     """Ask what the reconciliation wants asked, and let what it has judged count."""
     for effect in effects:
         if isinstance(effect, Ask):
+            if effect.source is Source.OPEN:
+                core.own_keys.clear()  # with it a round begins
             core.to_ask.append(effect.source)
             if effect.source is Source.OPEN:
                 core.orders.others.begin()
@@ -121,11 +123,11 @@ def ask_what_may_be_asked(core: Core) -> None:
         version, key = core.desk.version, None
         if source is Source.EXECUTIONS:
             key = core.orders.next_question()
+            core.own_keys.add(key)
             data = executions(version, key)
         else:
             data = _ASKED[source](version)
         core.effects.append(Conceal(core.owed.epoch, end, key))
-        core.own_key = key if key is not None else core.own_key
         core.desk.outbox.push(Lane.SETTINGS, Item(data[PREFIX_BYTES:]))
 
 

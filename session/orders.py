@@ -114,7 +114,7 @@ class Orders:
         if not link_up:
             return Readiness.NO, Reason.NO_LINK
         if not self.reconciliation.reconciled:
-            asking = self.reconciliation.phase is Phase.ASKING
+            asking = self.reconciliation.phase is Phase.ASKING and not self.reconciliation.missing
             return (Readiness.SOON if asking else Readiness.NO), Reason.NOT_RECONCILED
         return Readiness.YES, ""
 

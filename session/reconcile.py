@@ -68,7 +68,8 @@ class ReconcileSettings:
     """Delays of a reconciliation."""
 
     settle_seconds: float = 10.0  # from a link that is up, or a write, to a list that has to show what came of it
-    ask_seconds: float = 10.0  # lists come within one; the end of the executions is known to stay away at times
+    ask_seconds: float = 5.0  # lists come within one; the end of the executions is known to stay away at times
+    longest_ask_seconds: float = 20.0  # what that grows to where lists have come only after they were asked for again
     asks: int = 3
     first_retry_seconds: float = 5.0  # after a round in which a list did not come: until one does, orders are refused
     retry_seconds: float = 60.0  # what that grows to, and the wait for what a whole round can not decide
@@ -107,6 +108,9 @@ class _Round:
     evidence: Evidence = field(default_factory=Evidence)
     waiting: dict[Source, _Question] = field(default_factory=dict[Source, _Question])
     missing: set[Source] = field(default_factory=set[Source])
+    silence: bool = False  # a question was given up
+    heard: bool = False  # a list has come
+    woken: bool = False  # and that behind a question that was given up
     repeated: bool = False  # an unkeyed list was asked twice: which of its ends is which can not be told
 
 
@@ -137,6 +141,7 @@ class Reconciliation:
         self.retry_wall = 0.0
         """When those are asked for again (seconds since 1970)."""
         self._retries = 0
+        self._patience = settings.ask_seconds
         self._intents = intents
         self._owner_of = owner_of
         self._epoch = 0
@@ -187,6 +192,7 @@ class Reconciliation:
         self.reconciled = False
         self.due = None
         self.missing, self._retries = frozenset(), 0
+        self._patience = self.settings.ask_seconds
         self._round = None
 
     def link(self, at: Moment, *, up: bool) -> list[ReconcileEffect]:
@@ -227,7 +233,13 @@ class Reconciliation:
         """An end marker arrived on the socket of this epoch; of executions, the one of the last request id."""
         waiting = {} if self._round is None else self._round.waiting
         source = next((source for source in ENDS.get(message_id, ()) if source in waiting), None)
-        return [] if source is None else self._close(source, at)
+        if source is None:
+            return []
+        assert self._round is not None  # noqa: S101  # it is waited for
+        self._round.heard, self._round.woken = True, self._round.silence
+        if waiting[source].asks > 1:  # it was dropped, or this gateway is slow
+            self._patience = min(2 * self._patience, self.settings.longest_ask_seconds)
+        return self._close(source, at)
 
     def refused(self, source: Source, at: Moment) -> list[ReconcileEffect]:
         """TWS refused this question (321 on a read-only API)."""
@@ -254,7 +266,7 @@ class Reconciliation:
     def _ask(self, sources: tuple[Source, ...], at: Moment) -> list[ReconcileEffect]:
         assert self._round is not None  # noqa: S101  # asked in a round only
         asked = [source for source in sources if self._has_completed or source is not Source.COMPLETED]
-        self._round.waiting.update((source, _Question(at.now + self.settings.ask_seconds)) for source in asked)
+        self._round.waiting.update((source, _Question(at.now + self._patience)) for source in asked)
         self._plan_asking()
         return [Ask(source) for source in asked]
 
@@ -262,9 +274,10 @@ class Reconciliation:
         assert self._round is not None  # noqa: S101  # nobody is waited for otherwise
         if question.asks >= self.settings.asks:
             self._round.missing.add(source)
+            self._round.silence = True
             return self._close(source, at)
         question.asks += 1
-        question.due = at.now + self.settings.ask_seconds
+        question.due = at.now + self._patience
         self._round.repeated |= source is not Source.EXECUTIONS
         self._plan_asking()
         return [Ask(source)]
@@ -288,7 +301,7 @@ class Reconciliation:
         verdicts = tuple(judge(intent, ended.evidence, ground) for intent in doubtful)
         self._remember(ended.evidence, at.now)
         self._retries = self._retries if missing else 0
-        self.due = self._ask_soon(at) if missing else self._next_round(verdicts, doubtful, ground=ground, at=at)
+        self.due = self._ask_soon(ended, at) if missing else self._next_round(verdicts, doubtful, ground=ground, at=at)
         return Judged(verdicts, missing, ground.settled)
 
     def _ground(self, ended: _Round, missing: frozenset[Source]) -> Ground:
@@ -306,11 +319,17 @@ class Reconciliation:
             first_listed=self._first_listed.get,
         )
 
-    def _ask_soon(self, at: Moment) -> float:
-        """A list did not come, and what depends on it waits: ask again soon, and less often the longer that lasts."""
+    def _ask_soon(self, ended: _Round, at: Moment) -> float:
+        """A list did not come, and what depends on it waits: ask again soon, and less often the longer that lasts.
+
+        At once where TWS is late in joining IB's servers, and drops what it is asked, or has done so until just now.
+        """
         limits = self.settings
         wait = min(limits.first_retry_seconds * 2.0 ** min(self._retries, MAX_DOUBLINGS), limits.retry_seconds)
-        self._retries += 1
+        drops = ended.silence and not ended.heard
+        if drops or (ended.woken and not self._retries):
+            wait = 0.0
+        self._retries += not drops
         self.retry_wall = at.wall + wait
         return at.now + wait
 

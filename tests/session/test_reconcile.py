@@ -184,15 +184,42 @@ def test_a_question_without_an_answer_is_repeated_and_then_given_up():
     bench.begin()
     for source in (Source.OPEN, Source.ALL_OPEN, Source.COMPLETED):
         bench.end(source)
-    assert bench.work.due == 110.0
+    assert bench.work.due == 105.0
+    assert bench.tick(105.0) == [Ask(Source.EXECUTIONS)]
+    assert bench.tick(108.0) == []
     assert bench.tick(110.0) == [Ask(Source.EXECUTIONS)]
-    assert bench.tick(115.0) == []
-    assert bench.tick(120.0) == [Ask(Source.EXECUTIONS)]
-    (judged,) = bench.tick(130.0)
+    (judged,) = bench.tick(115.0)
     assert judged.missing == frozenset({Source.EXECUTIONS})
     assert not bench.work.reconciled
-    assert bench.work.due == 135.0
-    assert bench.tick(135.0) == [Ask(Source.OPEN)]
+    assert bench.work.due == 120.0
+    assert bench.tick(120.0) == [Ask(Source.OPEN)]
+
+
+@pytest.mark.parametrize("drops", range(0, 125, 4))
+def test_orders_may_flow_five_seconds_after_tws_has_stopped_dropping_questions(drops):
+    bench = Bench()
+    asked = [effect.source for effect in bench.begin(now=0.0)]
+    while not bench.work.reconciled:
+        assert bench.now <= drops + 5.0
+        while asked and bench.now >= drops:
+            asked += [effect.source for effect in bench.end(asked.pop(0)) if isinstance(effect, Ask)]
+        if not bench.work.reconciled:
+            assert bench.work.due is not None
+            asked = [effect.source for effect in bench.tick(bench.work.due) if isinstance(effect, Ask)]
+
+
+def test_lists_that_come_only_after_they_were_asked_for_again_are_waited_for_longer():
+    bench = Bench()
+    bench.begin()
+    waits = []
+    for _ in range(4):
+        waits.append(bench.work.due - bench.now)
+        bench.tick(bench.work.due)
+        bench.finish_round()
+        bench.work.ask_anew(at(bench.now))
+    assert waits == [5.0, 10.0, 20.0, 20.0]
+    bench.begin(now=bench.now)
+    assert bench.work.due - bench.now == 5.0, "a new socket may lead to another gateway"
 
 
 def test_a_question_that_is_answered_is_not_repeated():
@@ -200,9 +227,9 @@ def test_a_question_that_is_answered_is_not_repeated():
     bench.begin()
     bench.end(Source.OPEN)
     bench.end(Source.ALL_OPEN)
-    bench.now = 105.0
+    bench.now = 103.0
     bench.end(Source.EXECUTIONS)
-    assert bench.tick(110.0) == [Ask(Source.COMPLETED)]
+    assert bench.tick(105.0) == [Ask(Source.COMPLETED)]
     bench.end(Source.COMPLETED)
     assert bench.work.phase is Phase.IDLE
 
