@@ -200,7 +200,10 @@ class ControlClient:
 
 def is_there(path: Path) -> bool:
     """Whether a daemon of this path has a door, by the look of it."""
-    return path.exists() or path.with_name(path.name + PORT_SUFFIX).exists()
+    try:
+        return path.exists() or path.with_name(path.name + PORT_SUFFIX).exists()
+    except PermissionError:
+        return False  # a folder that is closed to us has no door for us
 
 
 def _port_of(path: str) -> tuple[int, str]:

@@ -22,7 +22,7 @@ from backstay.control.client import (
     require_ready,
 )
 from backstay.control.vocabulary import CONFIG_VARIABLE, DEFAULT_CONFIG, DEFAULT_SOCKET, SOCKET_VARIABLE, Exit
-from backstay.places import runtime_folder, simulator_socket
+from backstay.places import SERVICE_SOCKET, runtime_folder, simulator_socket
 
 SCHEMA = 1
 """Of an error, and of an answer that the command line makes itself, as JSON."""
@@ -60,8 +60,8 @@ def client_of(config: str | None, control: str | None) -> ControlClient:
     path = _located(config, control)
     nowhere_said = not (config or control or os.environ.get(SOCKET_VARIABLE) or os.environ.get(CONFIG_VARIABLE))
     if nowhere_said and not is_there(path):
-        simulated = simulator_socket(runtime_folder(os.environ))
-        path = simulated if is_there(simulated) else path
+        elsewhere = (simulator_socket(runtime_folder(os.environ)), SERVICE_SOCKET)
+        path = next(filter(is_there, elsewhere), path)
     return ControlClient(Path(path))
 
 

@@ -12,6 +12,10 @@ SIMULATOR_PORT = 7400
 """Where the relay of `run --simulator` listens unless told otherwise; part of the name of its control socket."""
 
 
+SERVICE_SOCKET = Path("/run/backstay/backstay.sock")
+"""Where the unit and the image of deploy/ have the control socket: a command on such a machine needs no option."""
+
+
 def runtime_folder(environ: Mapping[str, str]) -> Path:
     """The folder for the sockets of this user: below XDG_RUNTIME_DIR if there is one, else in the temporary folder."""
     given = environ.get("XDG_RUNTIME_DIR", "")

@@ -4,10 +4,15 @@ import os
 import stat
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
+from backstay import cli_asking, places
+from backstay.cli_asking import client_of
 from backstay.config import Config
+from backstay.control.client import is_there
+from backstay.control.vocabulary import CONFIG_VARIABLE, SOCKET_VARIABLE
 from backstay.keeping import Keeping
 from backstay.places import make_runtime_folder, runtime_folder, simulator_socket
 from backstay.supervisor.actor import Actor
@@ -155,3 +160,37 @@ def test_without_a_runtime_directory_the_temporary_folder_will_do():
 def test_the_socket_of_a_simulation_is_named_after_its_port(tmp_path):
     assert simulator_socket(tmp_path).name == "simulator-7400.sock"
     assert simulator_socket(tmp_path, 0).name == f"simulator-pid{os.getpid()}.sock"
+
+
+def test_a_command_that_is_told_nothing_finds_a_simulation_and_else_the_service(tmp_path, monkeypatch):
+    for name in (SOCKET_VARIABLE, CONFIG_VARIABLE):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    service = tmp_path / "service" / "backstay.sock"
+    monkeypatch.setattr(cli_asking, "SERVICE_SOCKET", service)
+    assert client_of(None, None).path == "backstay.sock"
+    service.parent.mkdir()
+    service.touch()
+    assert client_of(None, None).path == str(service)
+    assert client_of(None, "else.sock").path == "else.sock"
+    simulated = simulator_socket(make_runtime_folder({"XDG_RUNTIME_DIR": str(tmp_path)}))
+    simulated.touch()
+    assert client_of(None, None).path == str(simulated)
+    (tmp_path / "backstay.sock").touch()
+    assert client_of(None, None).path == "backstay.sock"
+
+
+@pytest.mark.checkout
+def test_the_unit_and_the_image_have_their_socket_where_commands_look():
+    root = Path(__file__).parents[2]
+    for file in ("deploy/systemd/backstay.service", "deploy/docker/Dockerfile"):
+        assert f"BACKSTAY_CONTROL__SOCKET={places.SERVICE_SOCKET}" in (root / file).read_text(encoding="utf-8")
+
+
+def test_a_folder_that_is_closed_to_us_has_no_door(tmp_path, monkeypatch):
+    def closed(_: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", closed)
+    assert not is_there(tmp_path / "backstay.sock")
