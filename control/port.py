@@ -72,6 +72,12 @@ def claim_port(path: Path) -> tuple[socket.socket, str]:
     return listener, place.token
 
 
+def restore_port(path: Path, place: Place) -> None:
+    """Write the file of a listening socket once more. Raises OSError."""
+    with turn(path):
+        _write(port_file(path), place)
+
+
 def release_port(path: Path, token: str) -> None:
     """Remove the file if it is still that of this token, not a successor's."""
     file = port_file(path)

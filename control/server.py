@@ -7,6 +7,7 @@ its own, too: it may wait until it is done.
 from __future__ import annotations
 
 import asyncio
+import functools
 import hmac
 import json
 import logging
@@ -27,7 +28,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backstay.actors.turnstile import PROCESS_TURNSTILE
-from backstay.control.port import release_port
+from backstay.control.port import Place, port_file, release_port, restore_port
 from backstay.control.routes import ROUTES
 from backstay.control.unix_socket import Peer, claim, identity, peer_of, release
 from backstay.control.vocabulary import COMMANDS, FAILURES
@@ -77,7 +78,7 @@ class Commands(Protocol):
 
 
 class ControlServer:
-    """Serves the operator's socket at `path`. `start` and `stop` may be called from any thread, each once.
+    """Serves the operator's socket at `path`. `start` and `stop` may be called from any thread, each once; `keep`, too.
 
     `listener`: a socket that was claimed for the path before; it is taken over by `start`. `token`: it is that of a
     port, and every request has to bring this.
@@ -95,21 +96,41 @@ class ControlServer:
         self.path = Path(path)
         self._token = token
         self._listener = listener
-        self._app = create_control_app(commands, events or EventRing(), token)
+        self._app = functools.partial(create_control_app, commands, events or EventRing(), token)
         self._http: HttpServer | None = None
         self._identity = (0, 0)
+        self._changing = threading.Lock()
 
     def start(self) -> None:
         """Listen and answer. Raises ListenError, also when another daemon answers at the path."""
-        listener = self._listener or claim(self.path)
+        self._serve(self._listener or claim(self.path))
+
+    def keep(self) -> bool:
+        """Be found again where somebody has removed the file, as who tidies a folder does. Returns whether that was so.
+
+        Raises ListenError, or another OSError, if it can not be. To be called now and then.
+        """
+        with self._changing:
+            http = self._http
+            if http is None or (self.path if self._token is None else port_file(self.path)).exists():
+                return False
+            if self._token is not None and http.address is not None:
+                restore_port(self.path, Place(http.address.port, self._token))
+            else:
+                self._serve(claim(self.path))
+                threading.Thread(target=http.stop, name="control", daemon=True).start()  # nobody can reach it any more
+            return True
+
+    def _serve(self, listener: socket.socket) -> None:
         if self._token is None:
             self._identity = identity(self.path)
-        self._http = HttpServer(listener, self._app, protocol=_PeerProtocol, courtesy=PROCESS_TURNSTILE)
+        self._http = HttpServer(listener, self._app(), protocol=_PeerProtocol, courtesy=PROCESS_TURNSTILE)
         self._http.start()
 
     def stop(self) -> bool:
         """Stop answering and remove the socket; False if the thread had to be left behind. May be called twice."""
-        http, self._http = self._http, None
+        with self._changing:
+            http, self._http = self._http, None
         if http is None:
             return True
         ended = http.stop()

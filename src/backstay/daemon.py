@@ -31,7 +31,7 @@ from backstay.status import standing, status_as_dict
 from backstay.watching import Source
 
 if TYPE_CHECKING:
-    from backstay.control.server import Handler
+    from backstay.control.server import ControlServer, Handler
     from backstay.metrics.exporter import Check
     from backstay.metrics.server import Certificate
 
@@ -74,6 +74,8 @@ class Daemon:
         self._on_end = on_end
         self._timer_lag = Histogram(LAG_BOUNDS)
         self._draining = threading.Event()
+        self._operators: ControlServer | None = None
+        self._unreachable = ""
         self._stops = ExitStack()
         self._doors = Doors(
             config.control.socket,
@@ -96,7 +98,7 @@ class Daemon:
                 self._service,
                 trouble=self.trouble,
                 standing=lambda: standing(self.manager.status()),
-                also=(self._count,),
+                also=(self._count, self._keep_door),
                 failed=lambda error: self.log("beat_failed", error=error),
             )
             beat.start()
@@ -169,6 +171,18 @@ class Daemon:
             return f"the supervisor at the top has not moved for {quiet:.0f} s"
         return ""
 
+    def _keep_door(self) -> None:
+        """A file that was removed must not leave operators without a way to what they have to put right."""
+        path = self.config.control.socket
+        try:
+            if self._operators is not None and self._operators.keep():
+                self._unreachable = ""
+                self.log("control_restored", path=path)
+        except OSError as error:
+            if str(error) != self._unreachable:
+                self._unreachable = str(error)
+                self.log("control_lost", path=path, reason=self._unreachable)
+
     def _count(self) -> None:
         meters = self.manager.meters()
         self._rates.look(time.monotonic(), {meter.name: meter.messages_received for meter in meters})
@@ -185,6 +199,7 @@ class Daemon:
             self.config.control.socket, self, self._events, listener=control, token=self._doors.token
         )
         operators.start()
+        self._operators = operators
         if http is None:
             return (operators,)
         views = Views(

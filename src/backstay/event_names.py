@@ -88,6 +88,16 @@ GROUPS: Mapping[str, Mapping[str, Row]] = {
             "command connection code why uid pid",
             "warning",
         ),
+        "control_restored": Row(
+            "The file of the control socket had been removed, and is there again: commands find the daemon.",
+            "path",
+            "warning",
+        ),
+        "control_lost": Row(
+            "It has been removed, and cannot be had again; SIGHUP and SIGUSR1 still do what they do.",
+            "path reason",
+            "error",
+        ),
         "dump_written": Row("What SIGUSR1 asked for lies there.", "path"),
         "dump_failed": Row("It could not be written.", "path reason", "error"),
         "configuration_reloaded": Row(

@@ -102,6 +102,17 @@ def test_a_name_that_is_not_there_is_code_1(place):
     assert place.run("restart", "no*")[0] == 1
 
 
+def test_a_daemon_whose_socket_was_removed_is_found_again(place):
+    place.configured[-1].control.socket.unlink()
+    pause = threading.Event()  # never set
+    for _ in range(int(PATIENCE / 0.1)):
+        if place.run("status")[0] == 3:
+            break
+        pause.wait(0.1)
+    told = [e for e in place.json("events")[1]["events"] if e["event"] == "control_restored"]
+    assert len(told) == 1
+
+
 def test_a_refused_order_is_an_event_with_the_reason(place):
     place.run("pause", "one")
     assert place.run("restart", "one")[0] == 1

@@ -65,6 +65,21 @@ def test_a_client_finds_port_and_token_beside_the_path_of_the_socket(path):
         assert desk.asked == ["status", "restart"]
 
 
+def test_a_file_that_somebody_has_removed_is_there_again_with_the_same_token(path):
+    listener, token = claim_port(path)
+    server = ControlServer(path, Desk(), listener=listener, token=token)
+    server.start()
+    file = port_file(path)
+    before = file.read_bytes()
+    file.unlink()
+    assert server.keep()
+    assert not server.keep()
+    assert (file.read_bytes(), stat.S_IMODE(file.stat().st_mode)) == (before, 0o600)
+    assert ControlClient(path).status() == {"schema": 1}
+    assert server.stop()
+    assert not file.exists()
+
+
 def test_events_are_followed_over_a_port_as_well(path):
     ring = EventRing()
     with serving(path, ring):

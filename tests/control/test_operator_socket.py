@@ -296,6 +296,38 @@ def test_the_socket_of_a_dead_daemon_is_replaced(path):
         assert client.status() == STATUS
 
 
+def test_a_socket_whose_file_somebody_has_removed_is_there_again(path):
+    server = ControlServer(path, Desk())
+    server.start()
+    assert not server.keep()
+    path.unlink()
+    assert server.keep()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert ControlClient(path).status() == STATUS
+    assert not server.keep()
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(path))
+        other.listen()
+        assert not server.keep()  # somebody else's now
+    assert server.stop()
+    assert path.exists()
+    assert not server.keep()
+
+
+def test_a_socket_that_cannot_be_there_again_says_why(path):
+    server = ControlServer(path, Desk())
+    server.start()
+    path.unlink()
+    path.parent.rmdir()
+    with pytest.raises(ListenError, match="cannot listen on"):
+        server.keep()
+    path.parent.mkdir()
+    assert server.keep()
+    assert server.stop()
+    assert not path.exists()
+
+
 def test_a_living_daemon_keeps_its_socket(path):
     with serving(path) as client:
         second = ControlServer(path, Desk())
