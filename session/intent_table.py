@@ -160,6 +160,9 @@ class IntentTable:
         event = IntentEvent.CHANGE_UNSENT
         is_change = intent.changes > 0 if change is None else change
         if intent.state is IntentState.INTENT or (intent.state is IntentState.SENT and not is_change):
+            if intent.former is not None and intent.attempt == 1:
+                self._store(intent.former)  # of which TWS goes on to tell
+                return None
             event = IntentEvent.UNSENT if intent.attempt == 1 else IntentEvent.LOST  # what is resent stays in doubt
         return self._move(replace(intent, change_pending=False), event, at)
 
@@ -201,9 +204,7 @@ class IntentTable:
     def apply(self, key: IntentKey, event: IntentEvent, at: Moment, *, perm_id: int = 0) -> Moved | None:
         """An event that was concluded elsewhere: a verdict of a reconciliation, or a person's decision."""
         intent = self._get(key)
-        if intent is None:
-            return None
-        return self._move(replace(intent, perm_id=perm_id or intent.perm_id), event, at)
+        return None if intent is None else self._move(replace(intent, perm_id=perm_id or intent.perm_id), event, at)
 
     # -- what TWS says -----------------------------------------------------------------------------------------------
 
@@ -302,6 +303,7 @@ class IntentTable:
                 sent_wall=at.wall,
                 cancel_wanted=False,
                 cancel_owed=False,
+                former=replace(known, former=None),
             )
         else:
             written = replace(written, changes=known.changes + 1, change_pending=True)
@@ -380,9 +382,8 @@ class IntentTable:
 
 
 def _says_nothing_new(intent: Intent, event: IntentEvent) -> bool:
-    transition = intent_step(intent.state, event)
-    same = transition.to is intent.state and transition.outcome in (None, intent.outcome)
-    return same and not transition.alarm
+    to = intent_step(intent.state, event)
+    return to.to is intent.state and to.outcome in (None, intent.outcome) and not to.alarm
 
 
 def is_another_order(intent: Intent, order_ref: str) -> bool:

@@ -176,7 +176,8 @@ class Intent:
     `payload` is the frame as last written, in the layout of server version `version`. `changes` counts the changes
     written since it was placed, `attempt` how often it was placed (1, and one more for each resend), `life` how often
     its id was put to use again after it had ended. `perm_id` is 0 until TWS has named one. Times that end in `_wall`
-    are seconds since the epoch; `written_at` is monotonic, and 0 for what this process has not written.
+    are seconds since the epoch; `written_at` is monotonic, and 0 for what this process has not written. `former` is the
+    life before this one, as it ended.
     """
 
     key: IntentKey
@@ -196,6 +197,7 @@ class Intent:
     sent_wall: float = 0.0
     changed_wall: float = 0.0
     written_at: float = 0.0
+    former: Intent | None = None
 
     @property
     def is_concluded(self) -> bool:

@@ -207,7 +207,8 @@ def _status(core: Core, intent: Intent, status: str) -> bytes:
     average, last = prices(intent.order.look.sec_type, fills)
     filling = Filling(filled=filled, remaining=remaining, average_price=average, last_price=last)
     owner = (intent.key.client_id, intent.key.order_id)
-    return write_order_status(owner, status, filling, perm_id=intent.perm_id, version=core.desk.version)
+    ids = {"perm_id": intent.perm_id, "parent_id": intent.order.parent_id}
+    return write_order_status(owner, status, filling, **ids, version=core.desk.version)
 
 
 def alarm(core: Core, moved: Moved) -> None:

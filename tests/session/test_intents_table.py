@@ -183,6 +183,28 @@ def test_the_id_of_an_ended_order_begins_another_life(table, status):
     assert again.sent_wall == LATER.wall
 
 
+def test_an_ended_order_whose_change_never_left_stands_as_it_had_ended(table):
+    place(table)
+    table.hear_order(said(status="Filled"), AT)
+    ended = table.get(ME, 5)
+    place(table, at=LATER)
+    assert table.unsent(key(), LATER) is None
+    assert table.get(ME, 5) == ended
+    assert table.hear_order(said(status="Filled"), LATER) is None, "which TWS may say again without contradiction"
+    (page,) = (table.take_page(),)
+    assert [kept.outcome for kept in page.intents] == [Outcome.FILLED]
+
+
+def test_another_life_that_was_sent_and_comes_into_doubt_does_not_give_way_to_the_one_before(table):
+    place(table)
+    table.hear_order(said(status="Cancelled"), AT)
+    place(table, at=LATER)
+    table.lost(LATER)
+    table.send(key(), 3, LATER)
+    table.unsent(key(), LATER)
+    assert table.get(ME, 5).state is IntentState.IN_DOUBT
+
+
 def test_an_order_that_tws_has_from_elsewhere_counts_as_changed(table):
     assert table.hear_order(said(9), AT) is None
     placed = place(table, 9)
