@@ -68,8 +68,13 @@ class Filling:
     last_price: Decimal = Decimal(0)
 
 
-def write_order_status(owner: tuple[int, int], status: str, filling: Filling, *, perm_id: int, version: int) -> bytes:
-    """Return the frame of an orderStatus (3). `owner`: client id and order id."""
+def write_order_status(
+    owner: tuple[int, int], status: str, filling: Filling, *, perm_id: int, version: int, parent_id: int = 0
+) -> bytes:
+    """Return the frame of an orderStatus (3). `owner`: client id and order id. `parent_id`: 0 for no child of another.
+
+    Every field is written: what is left out in protobuf, applications on ibapi are given as its greatest number.
+    """
     client_id, order_id = owner
     filled, remaining = (format(quantity, "f") for quantity in (filling.filled, filling.remaining))
     average, last = float(filling.average_price), float(filling.last_price)
@@ -77,9 +82,11 @@ def write_order_status(owner: tuple[int, int], status: str, filling: Filling, *,
     if row.protobuf_from is not None and version >= row.protobuf_from:
         body = varint_field(1, order_id % _UINT64) + bytes_field(2, status.encode())
         body += bytes_field(3, filled.encode()) + bytes_field(4, remaining.encode())
-        body += double_field(5, average) + varint_field(6, perm_id) + double_field(8, last) + varint_field(9, client_id)
+        body += double_field(5, average) + varint_field(6, perm_id) + varint_field(7, parent_id % _UINT64)
+        body += double_field(8, last) + varint_field(9, client_id) + bytes_field(10, b"") + double_field(11, 0.0)
         return raw(ORDER_STATUS + PROTOBUF_OFFSET, body)
-    values: tuple[object, ...] = (order_id, status, filled, remaining, average, perm_id, 0, last, client_id, "")
+    values: tuple[object, ...] = (order_id, status, filled, remaining, average, perm_id, parent_id, last)
+    values += (client_id, "")
     if version >= _MARKET_CAP_SINCE:
         values += ("0.0",)
     if row.version_field is not None and version <= row.version_field[1]:

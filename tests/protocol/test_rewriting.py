@@ -90,4 +90,16 @@ def test_an_order_status_of_ours_tells_the_prices():
     assert told.split(b"\0")[3:9] == [b"3", b"0", b"1.25", b"99", b"0", b"1.5"]
     body = write_order_status((7, 101), "Filled", filling, perm_id=99, version=226)[PREFIX_BYTES + 4 :]
     doubles = {field: value for field, kind, value in scan(body) if kind == DOUBLE}
-    assert doubles == {5: pack("<d", 1.25), 8: pack("<d", 1.5)}
+    assert doubles == {5: pack("<d", 1.25), 8: pack("<d", 1.5), 11: pack("<d", 0.0)}
+
+
+@pytest.mark.parametrize("parent_id", [0, 100])
+def test_an_order_status_of_ours_names_the_parent_and_leaves_nothing_out(parent_id):
+    filling = Filling(filled=Decimal(0), remaining=Decimal(3))
+    ids = {"perm_id": 99, "parent_id": parent_id}
+    told = write_order_status((7, 101), "Inactive", filling, **ids, version=200)[PREFIX_BYTES:]
+    assert told.split(b"\0")[6:8] == [b"99", b"%d" % parent_id]
+    body = write_order_status((7, 101), "Inactive", filling, **ids, version=226)[PREFIX_BYTES + 4 :]
+    values = {field: value for field, _, value in scan(body)}
+    assert set(values) == set(range(1, 12))
+    assert values[7] == parent_id
