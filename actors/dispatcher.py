@@ -129,6 +129,7 @@ class Dispatcher(Actor):
         self._meter = charge.outside.meter
         self._deadly = charge.deadly_frames
         self._sieve = Sieve()
+        self._given: Noted | None = None  # what the client has, and the session has yet to hear of
         sink.recount()
         self._handlers: dict[type, Callable[[Any], None]] = {
             Arrived: self._move,
@@ -183,13 +184,15 @@ class Dispatcher(Actor):
             heard = self._sink.put(data, chunk.starts if data is chunk.data else None)
             if self.abandoned:
                 return  # it hung there; the rest belongs to a socket that is gone
+        self._given = Noted(arrived.epoch, sifted.notes, heard) if sifted.notes else None
         if kept_back:
             self._credit.give(kept_back)
         meter.delivery_delay.observe(self.now() - arrived.at)
         if sifted.answer is not None:
             self._tell(Answered(arrived.epoch, sifted.answer))
-        if sifted.notes:
-            self._note(Noted(arrived.epoch, sifted.notes, heard))
+        if self._given is not None:
+            self._note(self._given)
+            self._given = None
 
     def _sift(self, chunk: Chunk) -> Sifted:
         """As a whole; frame by frame once one of them may have killed a life before this one."""
@@ -216,9 +219,11 @@ class Dispatcher(Actor):
         return whole
 
     def end(self, reason: ExitReason) -> None:
-        """If it was a frame that killed it, that is remembered."""
+        """If it was a frame that killed it, that is remembered; what the client has been given is told later."""
         if reason.kind is ExitKind.CRASH:
             self.let_go()
+            if self._given is not None:
+                self._charge.unheard.append(self._given)
 
     def let_go(self) -> None:
         """See `Actor`."""

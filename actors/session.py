@@ -152,13 +152,13 @@ class Session(Actor):
 
     def _link_started(self) -> None:
         self._say_unsaid()
-        if not self._early:
-            self._step(LinkRenewed())
-            return
+        charge, begins = self._charge, self._early
         self._early = False
-        charge = self._charge
         while charge.unheard:
             self._handle(charge.unheard.popleft())
+        if not begins:
+            self._step(LinkRenewed())
+            return
         if charge.over:
             self._step(Ordered(Event.STOP, "the session died while it ended"))
             return

@@ -51,6 +51,7 @@ class ResendRefusal(Enum):
     OLD_PROOF = "what was proved before it was last sent, or on an earlier socket, has to be proved again"
     LINK_DOWN = "the gateway has no link to IB"
     KNOWN = "TWS has had it, or its id was used more than once"
+    OF_ANOTHER_LIFE = "an earlier life of backstay has sent it, and may have told its client what became of it"
     PASSED = "TWS has seen this id or a later one of this client, and takes none below"
     IN_GROUP = "it belongs with other orders, and alone it would be another decision"
     CANCEL_WANTED = "the client has asked to cancel it"
@@ -84,6 +85,7 @@ RESEND_ROWS: tuple[tuple[ResendRefusal, Test], ...] = (
         ResendRefusal.KNOWN,
         lambda intent, _c, _r: intent.was_acknowledged or intent.changes > 0 or intent.life > 1,
     ),
+    (ResendRefusal.OF_ANOTHER_LIFE, lambda intent, _c, _r: not intent.written_at),
     (ResendRefusal.PASSED, lambda intent, case, _r: intent.key.order_id <= case.highest_seen),
     (ResendRefusal.IN_GROUP, lambda _i, case, _r: case.in_group),
     (ResendRefusal.CANCEL_WANTED, lambda intent, _c, _r: intent.cancel_wanted),

@@ -60,7 +60,7 @@ class World:
     table: IntentTable = field(init=False)
     work: Reconciliation = field(init=False)
     disk: dict[IntentKey, Intent] = field(default_factory=dict)
-    now: float = 0.0
+    now: float = 100.0  # what is 0 was never written by this process
     epoch: int = 1
     connected: bool = True
     to_write: int = 0  # order id that is in the journal and not yet on the wire

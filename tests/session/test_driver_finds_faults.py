@@ -121,7 +121,7 @@ SHOWN_BY = {
     "half answers asked again": 40,
     "what was dropped not asked again": 29,
     "an order held while away": 17,
-    "silence believed before things have settled": 1553,
+    "silence believed before things have settled": 6760,
     "sent again under a new id": 93,
     "order ids that fall": 440,
     "an order that TWS dropped is not missed": 89,

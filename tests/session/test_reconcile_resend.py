@@ -17,6 +17,7 @@ INTENT = Intent(
     version=200,
     state=IntentState.IN_DOUBT,
     sent_wall=1_000.0,
+    written_at=10.0,
 )
 RULE = ResendRule(enabled=True)
 CASE = ResendCase(
@@ -44,6 +45,7 @@ ROWS = [
     ({"perm_id": 77}, {}, ResendRefusal.KNOWN),
     ({"changes": 1}, {}, ResendRefusal.KNOWN),
     ({"life": 2}, {}, ResendRefusal.KNOWN),
+    ({"written_at": 0.0}, {}, ResendRefusal.OF_ANOTHER_LIFE),
     ({}, {"highest_seen": KEY.order_id}, ResendRefusal.PASSED),
     ({}, {"highest_seen": KEY.order_id + 1}, ResendRefusal.PASSED),
     ({}, {"in_group": True}, ResendRefusal.IN_GROUP),
