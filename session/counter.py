@@ -75,7 +75,8 @@ class Counter:
 
     def say(self, notice: Notice, *, key: int | None = None, detail: str = "") -> None:
         """Tell the client."""
-        message = ErrorMessage(NO_ID if key is None else key, notice.value.code, notice.text(detail), "", 0)
+        number, now_ms = NO_ID if key is None else key, round(self.wall * 1000)
+        message = ErrorMessage(number, notice.value.code, notice.text(detail), time_ms=now_ms)
         self.effects.append(Deliver(write_error(message, self.version)))
 
     @property

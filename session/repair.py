@@ -187,8 +187,8 @@ def pace(core: Core, error: ErrorMessage, payload: bytes) -> None:
         ]
     else:
         refused = [entry for entry in core.owed.ledger.on_key(error.id) if entry.epoch == epoch]
-        if not refused:
-            core.effects.append(Deliver(frame(payload)))
+    if not refused:  # then it is about an order, say, which nobody asks for again
+        core.effects.append(Deliver(frame(payload)))
     for entry in refused:
         entry.happens(Happening.DOUBTED)
         entry.heard = entry.flowed = False

@@ -328,10 +328,17 @@ def test_a_refusal_without_an_id_that_may_be_about_something_else_stops_no_repea
     assert QUOTES in look(script, 5.0)
 
 
-def test_what_is_too_fast_and_not_ours_to_mend_is_told():
+@pytest.mark.parametrize("named", [900, -1])
+def test_what_is_too_fast_and_not_ours_to_mend_is_told(named):
     script = Script().ready().ask(ask(V, 3, 900))
-    script.hear(error(V, 900, 100, "too fast"))
-    assert script.codes() == [(900, 100)]
+    script.hear(error(V, named, 100, "too fast"))
+    assert script.codes() == [(named, 100)]
+
+
+def test_what_is_said_on_our_own_account_carries_its_time():
+    script = Script().ready()
+    lose(script)
+    assert [said.time_ms for said in script.said()] == [round((script.wall_offset + script.now) * 1000)]
 
 
 def test_a_historical_pacing_violation_is_waited_out():
