@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from backstay.protocol.framing import LAST_TEXT_VERSION, PROTOBUF_OFFSET
 from backstay.protocol.requests import REQUESTS
-from backstay.protocol.responses import EXECUTION, HISTORICAL_TICKS, RESPONSES
+from backstay.protocol.responses import HISTORICAL_TICKS, RESPONSES
 from backstay.protocol.vocabulary import HIGHEST_VERSION, LOWEST_VERSION, Key, Kind, Request, Response
 from backstay.protocol.wire import find_bytes, find_varint, int32
 
@@ -26,7 +26,6 @@ __all__ = [
     "account_updates_account",
     "body_fields",
     "ends",
-    "execution_order_id",
     "is_protobuf",
     "is_smart_depth",
     "kind_of",
@@ -95,17 +94,6 @@ def request_key(payload: bytes, version: int) -> int | None:
 def response_key(payload: bytes, version: int) -> int | None:
     """Return the request or order id of a server's message; None when it has none, -1 when it is about no request."""
     return _key(RESPONSES, payload, version)
-
-
-def execution_order_id(payload: bytes, version: int) -> int | None:
-    """Return the order id of an execution (11), whose key is a request id or -1; None for any other message."""
-    if message_id(payload, version) != EXECUTION:
-        return None
-    if is_protobuf(payload, version):
-        execution = find_bytes(payload, 3, _ID_BYTES)
-        order_id = None if execution is None else find_varint(execution, 1)
-        return None if order_id is None else int32(order_id)
-    return _number(_text_field(payload, version, (RESPONSES[EXECUTION], 1)))
 
 
 def order_status_client(payload: bytes, version: int) -> int | None:

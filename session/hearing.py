@@ -9,8 +9,8 @@ from backstay.protocol.commands import read_current_time
 from backstay.protocol.configuration import CONFIGURATION
 from backstay.protocol.errors import NO_REQUEST, read_error, read_next_valid_id, write_next_valid_id
 from backstay.protocol.handshake import BadAnswer, Hello, Redirect, VersionRange, read_answer
-from backstay.protocol.messages import execution_order_id, order_status_client, response_key, ticks_done
-from backstay.protocol.order_fields import read_order
+from backstay.protocol.messages import order_status_client, response_key, ticks_done
+from backstay.protocol.order_fields import read_execution, read_order
 from backstay.protocol.responses import HISTORICAL_TICKS
 from backstay.session.causes import Cause
 from backstay.session.downtime import keep_calendar
@@ -269,13 +269,12 @@ def _note_end(number: int) -> Callable[[Core, bytes, bool], None]:
 
 
 def _note_execution(core: Core, payload: bytes, passed: bool) -> None:
-    """A fill as it happens (request id -1) is word of its order, too."""
+    """A fill of ours as it happens is word of its order, too. Other clients' orders may have the same numbers."""
     hear_execution(core, payload, passed)
-    version = core.desk.version
-    order_id = execution_order_id(payload, version)
-    if order_id is not None and response_key(payload, version) == NO_REQUEST:
-        core.owed.ledger.order_seen(order_id)
-        count_word(core.desk, order_id)
+    fill, start = read_execution(payload, core.desk.version), core.owed.start
+    if fill is not None and start is not None and (fill.client_id, fill.request_id) == (start.client_id, NO_REQUEST):
+        core.owed.ledger.order_seen(fill.order_id)
+        count_word(core.desk, fill.order_id)
 
 
 def _note_configuration(core: Core, payload: bytes, _passed: bool) -> None:

@@ -12,7 +12,6 @@ from backstay.protocol.messages import (
     account_updates_account,
     body_fields,
     ends,
-    execution_order_id,
     is_protobuf,
     is_smart_depth,
     kind_of,
@@ -145,20 +144,9 @@ def test_replace_fa_has_its_id_behind_everything_else_from_157_on():
 
 
 @pytest.mark.parametrize("version", [135, 136, 200])
-def test_an_execution_has_a_request_id_and_an_order_id(version):
+def test_the_key_of_an_execution_is_its_request_id(version):
     payload = body(version, 11, *((10,) if version < 136 else ()), -1, 101, "rest")
     assert response_key(payload, version) == -1
-    assert execution_order_id(payload, version) == 101
-
-
-def test_a_protobuf_execution_has_its_order_id_inside():
-    execution = bytes_field(2, b"id") + varint_field(1, 101)
-    payload = proto(11, varint_field(1, -1), bytes_field(3, execution))
-    assert response_key(payload, 226) == -1
-    assert execution_order_id(payload, 226) == 101
-    assert execution_order_id(proto(11, varint_field(1, 3)), 226) is None
-    assert execution_order_id(proto(11, bytes_field(3, b"")), 226) is None
-    assert execution_order_id(proto(10, bytes_field(3, execution)), 226) is None
 
 
 @pytest.mark.parametrize("version", [130, 131, 200])
@@ -266,7 +254,7 @@ def test_garbage_never_raises(payload, version):
     assert isinstance(number, int)
     assert isinstance(is_protobuf(payload, version), bool)
     assert all(b"\0" not in value for value in body_fields(payload, version))
-    for read in (request_key, response_key, execution_order_id):
+    for read in (request_key, response_key):
         assert isinstance(read(payload, version), int | None)
     assert isinstance(kind_of(payload, version), Kind)
     assert all(end in RESPONSES for end in ends(payload, version))

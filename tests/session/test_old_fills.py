@@ -179,3 +179,13 @@ def test_the_next_id_that_tws_names_shows_what_it_has_passed():
     script = allowed().hear(next_id(V, 900))
     assert script.core.orders.table.highest_seen(CLIENT_ID) == 899
     assert script.core.orders.table.highest_seen(CLIENT_ID + 1) == 0
+
+
+def test_a_fill_of_another_clients_order_says_nothing_of_our_order_with_the_same_number():
+    theirs = execution(V, Told(500, 77, 1, 1, "Filled", client_id=CLIENT_ID + 1), "e.9.01", 1)
+    script = Script().ready().hear(theirs)
+    assert script.passed == theirs, "this client is the master"
+    lose(script).ask(ORDER)
+    assert script.codes() == [(500, 201)], "a new order of ours, and not a change of theirs"
+    script = Script().ready().ask(ORDER).hear(theirs)
+    assert (500, 2165) in lose(script).codes(), "ours has had no answer"
