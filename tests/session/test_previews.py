@@ -134,6 +134,32 @@ def test_that_the_id_of_a_repeated_preview_was_used_is_not_told():
     assert passed(script, error(V, 500, 103)), "once for each repeat"
 
 
+def test_a_preview_that_is_refused_as_often_as_it_was_asked_is_refused_once():
+    script = look(previewing(), 5.0)
+    refusal, warning, other = error(V, 500, 201), error(V, 500, 399), error(V, 500, 110)
+    assert passed(script, warning, refusal)
+    assert script.hear(warning, refusal).passed == warning
+    assert passed(script, refusal), "the third is none of ours"
+    script = look(previewing(), 5.0)
+    assert passed(script, refusal, other), "other words may be about something else of this number"
+    script = look(previewing(), 5.0)
+    assert passed(script, error(V, 501, 201), error(V, 501, 201)), "nor of another number"
+
+
+def test_a_stream_with_the_number_of_a_preview_that_was_refused_twice_goes_on():
+    script = look(previewing(), 5.0).ask(ask(V, 1, 500))
+    script.hear(error(V, 500, 321)).hear(error(V, 500, 321))
+    assert script.core.view().streams == 1
+
+
+def test_a_repeated_read_that_is_refused_twice_is_refused_once():
+    script = Script(version=V).ready().ask(ask(V, 9, 7))
+    look(script, 5.0)
+    assert script.written() == [ask(V, 9, 7)]
+    assert passed(script, error(V, 7, 200))
+    assert script.hear(error(V, 7, 200)).passed == b""
+
+
 def test_an_order_under_the_id_of_a_repeated_preview_hears_all_of_its_own():
     script = look(previewing(), 5.0).ask(ask(V, 3, 501), ask(V, 3, 500))
     assert passed(script, error(V, 500, 103))
