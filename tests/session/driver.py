@@ -90,7 +90,7 @@ class World(Network):
         self.settings = settings or Settings(endpoints=ENDPOINTS, gateway=GATEWAY)
         self.version = version
         self.chaos = chaos
-        self.refusing = False
+        self.refusing = self.master = False  # `master`: TWS tells this client of everybody's orders
         self.manners: tuple[str, ...] = MANNERS
         self.dials_fail = True
         self.owed = Owed()

@@ -7,6 +7,7 @@ while TWS has no link to it, TWS learns a little after the link is back.
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from backstay.session.intents import IntentKey
 
 if TYPE_CHECKING:
     from driver import World
+    from driver_client import Asked
     from driver_gateway import Upstream
 
 GATEWAY = "paper"
@@ -38,6 +40,7 @@ class Order:
     payload: bytes
     known: Told  # as TWS knows it
     fills: list[tuple[str, int]] = field(default_factory=list)
+    filled_at: list[float] = field(default_factory=list)
     known_fills: int = 0
     frames: set[bytes] = field(default_factory=set)  # of the client's, as they have arrived
 
@@ -48,6 +51,7 @@ class Book:
 
     world: World
     orders: dict[int, Order] = field(default_factory=dict)  # at IB
+    others: list[Order] = field(default_factory=list)  # of other clients, at IB as well
     passed_on: dict[int, Told] = field(default_factory=dict)  # TWS has them, IB not yet
     cancels: set[int] = field(default_factory=set)  # of orders that are on their way to IB
     rejected: set[int] = field(default_factory=set)
@@ -57,6 +61,10 @@ class Book:
     serial: int = 0
     lives: int = 0
     market_closed: bool = False
+
+    @property
+    def _all(self) -> list[Order]:
+        return [*self.orders.values(), *self.others]
 
     # -- questions -----------------------------------------------------------------------------------------------------
 
@@ -74,8 +82,11 @@ class Book:
 
     def arrive(self, upstream: Upstream, order_id: int, payload: bytes) -> None:
         """A placeOrder has reached TWS."""
+        version, asked = upstream.version, self.world.client.by_payload[payload]
+        if asked.is_preview:
+            self._preview(upstream, asked)
+            return
         self._check_record(order_id)
-        version = upstream.version
         if order_id in self.orders and order_id in self.remembered:
             self._change(upstream, self.orders[order_id], payload)
             return
@@ -91,8 +102,8 @@ class Book:
             upstream.later(0.05, error(version, order_id, 201, "no margin"))
             return
         self.serial += 1
-        asked = self.world.client.words_of_order(payload)
-        told = Told(order_id, 10_000 + self.serial, asked[0], 0, "PreSubmitted", asked[1])
+        quantity, order_ref = self.world.client.words_of_order(payload)
+        told = Told(order_id, 10_000 + self.serial, quantity, 0, "PreSubmitted", order_ref)
         self.passed_on[order_id] = told
         if chance < 0.8:
             self.world.after(0.03, lambda: self._acknowledge(upstream, order_id))
@@ -100,6 +111,18 @@ class Book:
         self.world.after(
             upstream.chance.uniform(0.0, LONGEST_PIPE_SECONDS), lambda: self._reach_ib(told, payload, life)
         )
+
+    def _preview(self, upstream: Upstream, asked: Asked) -> None:
+        """As often as it is asked it is answered or refused: soon, late or never. Nothing comes to live by it."""
+        version, order_id, mood = upstream.version, asked.key or 0, upstream.chance.random()
+        if mood < 0.15:
+            return
+        seconds = 8.0 if mood < 0.3 else 0.05
+        if zlib.crc32(asked.payload) % 5 == 0:
+            upstream.later(seconds, error(version, order_id, 201, "no margin"))
+            return
+        told = Told(order_id, 90_000 + order_id, 10, 0, "PreSubmitted", what_if=True)
+        upstream.later(seconds, speech_orders.open_order(version, told))
 
     def _check_record(self, order_id: int) -> None:
         if self.world.settings.journal:
@@ -123,7 +146,7 @@ class Book:
         if order_id in self.cancels:
             self._end(self.orders[order_id], "Cancelled")
         if chance.random() < 0.6:
-            self.world.after(chance.uniform(0.1, 30.0), lambda: self.fill(order_id))
+            self.world.after(chance.uniform(0.1, 30.0), lambda: self.fill(self.orders[order_id]))
 
     def _change(self, upstream: Upstream, order: Order, payload: bytes) -> None:
         assert payload not in order.frames or self.world.settings.resend.enabled, "an order is never written twice"
@@ -157,20 +180,34 @@ class Book:
 
     # -- what happens at IB --------------------------------------------------------------------------------------------
 
-    def fill(self, order_id: int) -> None:
+    def trade_elsewhere(self) -> None:
+        """Another client places an order, under a number that may be one of ours; it is filled by and by."""
+        if self.market_closed:
+            return
+        chance = self.world.chance
+        self.serial += 1
+        order_id, client_id = FIRST_ORDER + len(self.others), chance.choice((OTHER_CLIENT, OTHER_CLIENT - 1))
+        told = Told(order_id, 10_000 + self.serial, chance.randint(1, 7), 0, "Submitted", "", client_id)
+        order = Order(told, b"", told)
+        self.others.append(order)
+        self._tell(order)
+        self.world.after(chance.uniform(0.1, 60.0), lambda: self.fill(order))
+
+    def fill(self, order: Order) -> None:
         """Shares are bought: some, or all."""
-        order, chance = self.orders[order_id], self.world.chance
+        chance = self.world.chance
         left = order.told.quantity - order.told.filled
         if order.told.status in ENDED or not left or self.market_closed:
             return
-        self.world.note(f"order {order_id} is filled")
+        self.world.note(f"order {order.told.order_id} of {order.told.client_id} is filled")
         shares = left if chance.random() < 0.5 else chance.randint(1, left)
-        order.fills.append((f"e{order_id}.{len(order.fills)}.01", shares))
+        order.fills.append((f"e{order.told.perm_id}.{len(order.fills)}.01", shares))
+        order.filled_at.append(self.world.now)
         filled = order.told.filled + shares
         state = "Filled" if filled == order.told.quantity else order.told.status
         order.told = replace(order.told, filled=filled, status=state)
         if state != "Filled":
-            self.world.after(chance.uniform(0.1, 20.0), lambda: self.fill(order_id))
+            self.world.after(chance.uniform(0.1, 20.0), lambda: self.fill(order))
         self._learn(order)
 
     def cancel_alone(self, order_id: int) -> None:
@@ -193,7 +230,8 @@ class Book:
     def _tell(self, order: Order, news: list[tuple[str, int]] | None = None) -> None:
         """To whoever is connected. TWS repeats itself at times, and leaves a status out at others."""
         upstream = self.world.gateway_socket
-        if upstream is None or not upstream.identified:
+        theirs = order.told.client_id != speech_orders.CLIENT_ID
+        if upstream is None or not upstream.identified or (theirs and not self.world.master):
             return
         frames = [speech_orders.execution(upstream.version, order.known, *fill) for fill in news or ()]
         frames += [speech_orders.commission(upstream.version, exec_id) for exec_id, _ in news or ()]
@@ -211,7 +249,7 @@ class Book:
             return
         self.link_up = True
         chance = self.world.chance
-        for order in self.orders.values():
+        for order in self._all:
             if order.known is order.told:
                 continue
             if chance.random() < 0.4:
@@ -226,14 +264,15 @@ class Book:
         self.cancels.clear()
         self.link_up = True
         self.rejected.clear()
-        for order in self.orders.values():
+        for order in self._all:
             order.known, order.known_fills = order.told, len(order.fills)
         self.remembered = set(self.orders)
 
     # -- lists ---------------------------------------------------------------------------------------------------------
 
     def list_open(self, version: int, *, everybody: bool) -> bytes:
-        listed = [order.known for order in self.orders.values() if order.known.status not in ENDED]
+        shown = self._all if everybody else self.orders.values()
+        listed = [order.known for order in shown if order.known.status not in ENDED]
         listed += self.passed_on.values()
         if everybody:
             listed.append(Told(5, 77, 10, 0, "Submitted", "theirs", OTHER_CLIENT))
@@ -241,12 +280,12 @@ class Book:
         return b"".join(both)
 
     def list_completed(self, version: int) -> bytes:
-        ended = [order.known for order in self.orders.values() if order.known.status in ENDED]
+        ended = [order.known for order in self._all if order.known.status in ENDED]
         return b"".join(speech_orders.completed_order(version, told) for told in ended)
 
     def list_fills(self, version: int, key: int) -> bytes:
         frames = []
-        for order in self.orders.values():
+        for order in self._all:
             for exec_id, shares in order.fills[: order.known_fills]:
                 frames.append(speech_orders.execution(version, order.known, exec_id, shares, key=key))
                 frames.append(speech_orders.commission(version, exec_id))

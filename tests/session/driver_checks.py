@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import Counter
 
 from driver import World
+from driver_book import GATEWAY
 from driver_client import ENDINGS, Asked
+from speech import CLIENT_ID
 
 from backstay.protocol.requests import REQUESTS
 from backstay.protocol.vocabulary import Kind
 from backstay.session.desk import MAX_SUMMARIES
+from backstay.session.intents import IntentKey
 
 RECOVERY_SECONDS = 120.0
 NOT_FOUND = 10147
@@ -110,6 +113,26 @@ def check_fate(world: World, order_id: int) -> None:
     assert ended == over, f"order {order_id} is {order.told.status}, and its client was told {told}"
 
 
+def check_previews(world: World) -> None:
+    """Each has one answer, and nothing else comes of it."""
+    for order_id, asked in world.client.previews.items():
+        assert asked.outcomes == 1 or order_id in world.client.ordered, f"exactly one answer: {asked}"
+        if order_id not in world.client.ordered:
+            assert order_id not in world.book.ever, f"a preview became an order: {asked}"
+            key = IntentKey(GATEWAY, CLIENT_ID, order_id)
+            assert key not in world.disk.intents, f"a preview is kept like an order: {asked}"
+
+
+def check_others(world: World) -> None:
+    """A client to whom TWS tells others' fills hears all of them from then on, each once."""
+    client = world.client
+    for order in world.book.others:
+        for (exec_id, _), made_at in zip(order.fills, order.filled_at, strict=True):
+            found = exec_id in client.found_fills
+            told = client.fills[exec_id] == 1 or found or made_at <= client.sees_others_since
+            assert told, f"fill {exec_id} of client {order.told.client_id} is told to the master"
+
+
 def check_told(world: World) -> None:
     client = world.client
     assert client.outages == [1100, 1102] * (len(client.outages) // 2)
@@ -137,6 +160,8 @@ def check(world: World) -> None:
     check_streams(world)
     check_reads(world)
     check_orders(world)
+    check_previews(world)
+    check_others(world)
     check_told(world)
     check_books(world)
 
@@ -185,7 +210,7 @@ def trade_alone(world: World, placed: list[int]) -> None:
     """While nobody is there one order is filled, another is cancelled, and one works on."""
     world.book.market_closed = False
     for order_id in placed[:1]:
-        world.book.fill(order_id)
+        world.book.fill(world.book.orders[order_id])
     world.book.market_closed = True
     for order_id in placed[1:2]:
         world.book.cancel_alone(order_id)

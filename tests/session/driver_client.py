@@ -32,6 +32,7 @@ HEALTHY_SECONDS = 60.0
 """A gateway that has answered for so long has been asked again whatever it had dropped."""
 
 ENDINGS = ("Filled", "Cancelled")
+IN_DOUBT = (2163, 2165)
 INACTIVE = "Inactive"  # never a word of this TWS
 
 
@@ -52,6 +53,7 @@ class Asked:
     cancelled: bool = False
     cancel_taken: bool = False  # by the session
     writes: list[int] = field(default_factory=list)  # epochs
+    is_preview: bool = False
     written_at: float = float("-inf")
     first_written_at: float = 0.0
 
@@ -68,6 +70,8 @@ class Client:
     asked: list[Asked] = field(default_factory=list)
     by_payload: dict[bytes, Asked] = field(default_factory=dict)
     by_key: dict[int, Asked] = field(default_factory=dict)
+    previews: dict[int, Asked] = field(default_factory=dict)  # by the order id that they used
+    ordered: set[int] = field(default_factory=set)  # ids under which orders were asked for, by those before as well
     cancels: dict[bytes, deque[Asked]] = field(default_factory=dict)
     wanted: dict[tuple[int, int | None], Asked] = field(default_factory=dict)
     heard: Counter[int] = field(default_factory=Counter)
@@ -78,6 +82,7 @@ class Client:
     refused: set[int] = field(default_factory=set)  # and those that have never begun
     refusals: dict[int, list[int]] = field(default_factory=dict)  # TWS's own, by order id
     fills: Counter[str] = field(default_factory=Counter)  # as they happened
+    sees_others_since: float = float("inf")  # a fill of another client was told as it happened
     found_fills: set[str] = field(default_factory=set)  # in answers to its own questions
     former_fills: set[str] = field(default_factory=set)
     order_words: dict[bytes, tuple[int, str]] = field(default_factory=dict)  # quantity and reference
@@ -90,7 +95,7 @@ class Client:
         """What the world, if not this client, knows of those before it."""
         self.by_payload, self.order_words, self.serial = former.by_payload, former.order_words, former.serial
         self.asked = [asked for asked in former.asked if asked.number in ORDERS]
-        self.next_key = former.next_key
+        self.next_key, self.ordered = former.next_key, set(former.ordered)
         self.former_fills = former.former_fills | former.fills.keys()
 
     def words_of_order(self, payload: bytes) -> tuple[int, str]:
@@ -109,6 +114,8 @@ class Client:
         payload = (
             self._order(key, token) if number == 3 else speech.ask(self.version, number, key, word=token, flag=flag)
         )
+        if order:
+            self.ordered.add(key)
         kind = kind_of(payload, self.version)
         keyed = speech.REQUESTS[number].key is not speech.Key.NONE
         asked = Asked(number, key if keyed else None, payload, kind, self.world.now, token, self.world.lives)
@@ -125,6 +132,27 @@ class Client:
         payload = speech_orders.place(self.version, order_id, quantity=quantity, order_ref=order_ref, word=token)
         self.order_words[payload] = quantity, order_ref
         return payload
+
+    def preview(self) -> Asked:
+        """Ask what an order would cost."""
+        self.serial += 1
+        order_id, token = self.next_order, f"#{self.serial}"
+        self.next_order += 1
+        payload = speech_orders.preview(self.version, order_id, quantity=1 + self.serial % 7, word=token)
+        kind, world = kind_of(payload, self.version), self.world
+        asked = Asked(3, order_id, payload, kind, world.now, token, world.lives, is_preview=True)
+        self.previews[order_id] = self.by_payload[payload] = asked
+        return asked
+
+    @property
+    def may_preview(self) -> bool:
+        """Whether the next order id was never used: what is said of it is said of its preview."""
+        return self.heard[9] > 0 and self.next_order not in self.ordered
+
+    def last_preview(self) -> int | None:
+        """The order id of an answered preview, if no other was used since: an order may have it now."""
+        asked = self.previews.get(self.next_order - 1)
+        return asked.key if asked is not None and asked.outcomes and asked.key not in self.ordered else None
 
     def cancel(self, asked: Asked) -> bytes | None:
         frame = cancel_frame(asked.payload, self.version)
@@ -188,8 +216,13 @@ class Client:
             return
         assert error.code not in (326, 1300)
         ours = error.text.startswith(OURS)
-        if error.id >= FIRST_ORDER:
+        if error.id in self.previews and error.id not in self.ordered:
+            assert error.code not in IN_DOUBT, "a preview is never in doubt"
+            self.previews[error.id].errors.append((error.code, ours))
+            self._check_preview(self.previews[error.id])
+        elif error.id >= FIRST_ORDER:
             self._hear_of_order(error.id, error.code, ours=ours)
+        if error.id >= FIRST_ORDER:
             return
         asked = self.by_key.get(error.id)
         if asked is None:
@@ -201,6 +234,9 @@ class Client:
         is_wanted = self.wanted.get((asked.number, asked.key)) is asked
         if asked.kind is Kind.STREAM and error.code in (321, 504) and is_wanted:
             del self.wanted[asked.number, asked.key]
+
+    def _check_preview(self, asked: Asked) -> None:
+        assert asked.outcomes <= 1 or asked.key in self.ordered, f"a preview has one answer: {asked}"
 
     def _check_excuse(self, asked: Asked, text: str) -> None:
         """A read is given up for a reason, and never otherwise."""
@@ -240,6 +276,11 @@ class Client:
     def _hear_order(self, payload: bytes) -> None:
         facts = _read_order(payload, self.version)
         assert facts is not None
+        if facts.what_if:
+            asked = self.previews[facts.order_id or 0]
+            asked.ended += 1
+            self._check_preview(asked)
+            return
         if facts.client_id != speech.CLIENT_ID or facts.order_id is None:
             return
         self.orders_spoken_of.add(facts.order_id)
@@ -255,7 +296,11 @@ class Client:
         facts = _read_execution(payload, self.version)
         assert facts is not None
         if facts.request_id < 0:
-            self.orders_spoken_of.add(facts.order_id)
+            if facts.client_id == speech.CLIENT_ID:
+                self.orders_spoken_of.add(facts.order_id)
+            else:
+                assert self.world.master, "others' fills are told to the master alone"
+                self.sees_others_since = min(self.sees_others_since, self.world.now)
             self.fills[facts.exec_id] += 1
             assert self.fills[facts.exec_id] == 1, f"a fill is told once: {facts.exec_id}"
         else:

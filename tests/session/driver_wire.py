@@ -119,7 +119,9 @@ class Wire:
     def _check_request(self, epoch: int, asked: Asked) -> None:
         if self.world.settings.read_only:
             assert not speech.REQUESTS[asked.number].changes, "read-only lets no change out"
-        if asked.kind is Kind.ORDER:
+        if asked.is_preview:
+            assert {epoch, *asked.writes} == {epoch}, "what an order would cost is not asked on another socket"
+        elif asked.kind is Kind.ORDER:
             self._check_order(epoch, asked)
         if asked.kind is Kind.COMMAND:
             assert not asked.writes, "a command is never written twice"

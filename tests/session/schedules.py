@@ -41,6 +41,9 @@ RETURNS = {
 """How a client whose connection was kept comes back."""
 
 ENDINGS = tuple(RETURNS)
+ELSEWHERE = "others trade"
+OTHERS_SHARE = 6  # of some thirty faults, in one life of four; in every other of these the client is the master
+PREVIEWS_SHARE = 0.4  # of orders, in one life of four
 WAITS = (0.0, 0.005, 0.05, 0.3, 1.0, 3.0)
 
 
@@ -69,6 +72,8 @@ class Plan:
     cached: bool
     steps: tuple[Step, ...]
     ending: str = ""
+    previews: bool = False
+    master: bool = False
 
 
 def plan(seed: int) -> Plan:
@@ -89,8 +94,10 @@ def plan(seed: int) -> Plan:
             enabled=chance.random() < 0.3, ttl_seconds=chance.choice((60.0, 300.0)), asks_owner=seed % 3 == 0
         ),
     )
+    others = seed % 4 == 1
     kinds = [kind for kind in FAULTS if kind not in ("crash", "disk") or journal]
-    steps: list[Step] = []
+    kinds = [kind for kind in kinds if kind != ELSEWHERE] + [ELSEWHERE] * (OTHERS_SHARE if others else 0)
+    steps = [Step(1.0, ELSEWHERE, 0, seed)] if others else []
     asked = 0
     while asked < REQUESTS_EACH:
         wait = chance.choice((*WAITS, chance.uniform(0.0, 30.0)))
@@ -109,6 +116,8 @@ def plan(seed: int) -> Plan:
         chance.random() < 0.3,
         tuple(steps),
         ENDINGS[seed // 5 % len(ENDINGS)] if seed % 5 == 0 else "",
+        previews=seed % 4 == 2,
+        master=seed % 8 == 1,
     )
 
 
@@ -121,7 +130,7 @@ class Player:
         self.steps = [planned.steps[index] for index in kept]
         self.chance = random.Random(planned.seed)
         self.world = World(planned.seed, settings=planned.settings, version=planned.version, chaos=planned.chaos)
-        self.world.refusing = planned.refusing
+        self.world.refusing, self.world.master = planned.refusing, planned.master
         self.world.trace = [] if trace else None
         self.paused = False
         self.asked = 0
@@ -172,7 +181,8 @@ class Player:
     def _is_idle(self) -> bool:
         orders, desk = self.world.owed.orders, self.world.core.desk
         doubtful = orders is not None and not self.plan.settings.read_only and bool(orders.table.in_doubt())
-        return desk.idle and not self.world.owed.ledger.reads() and not doubtful
+        ledger = self.world.owed.ledger
+        return desk.idle and not ledger.reads() and not ledger.previews and not doubtful
 
     # -- the client ----------------------------------------------------------------------------------------------------
 
@@ -210,7 +220,9 @@ class Player:
             return client.ask(chance.choice((3, 4, 4)), key=chance.choice(placed)).payload
         if self.world.lives > 1 and not client.heard[9]:
             return client.ask(8).payload  # which ids are free an application learns anew when it connects anew
-        return client.ask(3).payload
+        if self.plan.previews and client.may_preview and chance.random() < PREVIEWS_SHARE:
+            return client.preview().payload
+        return client.ask(3, key=client.last_preview()).payload
 
     def _cancel(self) -> bytes | None:
         client, chance = self.world.client, self.chance
@@ -247,6 +259,10 @@ class Player:
         if not world.refusing:
             world.refusing = True
             world.after(self.chance.uniform(0.0, 20.0), lambda: setattr(world, "refusing", False))
+
+    def _trade_elsewhere(self) -> None:
+        for _ in range(3):
+            self.world.book.trade_elsewhere()
 
     def _disk(self) -> None:
         self.world.disk.trouble = "" if self.world.disk.trouble else "no room"
@@ -304,6 +320,7 @@ FAULTS: dict[str, Callable[[Player], None]] = {
     "session dies": lambda player: player.world.restart_session(),
     "crash": Player._crash,
     "disk": Player._disk,
+    ELSEWHERE: Player._trade_elsewhere,
     "stale": Player._stale,
     "pause": Player._pause,
     "drain": Player._drain,

@@ -13,9 +13,10 @@ from backstay.protocol.responses import RESPONSES
 from backstay.protocol.vocabulary import Request, Response
 from backstay.protocol.wire import bytes_field, double_field, varint_field
 from backstay.simulator.layout import Record, write
-from backstay.simulator.order_layouts import COMPLETED_ORDER, OPEN_ORDER
+from backstay.simulator.order_layouts import COMPLETED_ORDER, OPEN_ORDER, PLACE_ORDER
 
 ACCOUNT = "DU1"
+WHAT_IF = 65
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Told:
     status: str
     order_ref: str = ""
     client_id: int = CLIENT_ID
+    what_if: bool = False
 
 
 def _versioned(row: Request | Response, version: int, values: tuple[object, ...]) -> tuple[object, ...]:
@@ -60,16 +62,31 @@ def place(version: int, order_id: int, *, quantity: int, order_ref: str, word: s
     return text_message(version, 3, *_versioned(row, version, (*contract, *terms, word)))[PREFIX_BYTES:]
 
 
+@lru_cache(4096)
+def preview(version: int, order_id: int, *, quantity: int, word: str) -> bytes:
+    """A client's placeOrder that asks what an order would cost, as a payload."""
+    row = REQUESTS[3]
+    if _is_raw(row, version):
+        order = bytes_field(5, b"BUY") + bytes_field(6, b"%d" % quantity) + varint_field(WHAT_IF, 1)
+        body = varint_field(1, order_id) + bytes_field(2, _contract()) + bytes_field(3, order)
+        return raw(3 + PROTOBUF_OFFSET, body + bytes_field(100, word.encode()))[PREFIX_BYTES:]
+    words = {"order_id": order_id, "con_id": 265598, "symbol": "AAPL", "sec_type": "STK", "action": "BUY"}
+    words |= {"quantity": quantity, "account": ACCOUNT, "order_ref": word, "what_if": 1, "transmit": 1}
+    values = write(PLACE_ORDER, Record({name: str(value) for name, value in words.items()}), min(version, 200))
+    return text_message(version, 3, *_versioned(row, version, tuple(values)))[PREFIX_BYTES:]
+
+
 @cache
 def _order_values(told: Told) -> Record:
     words = {"order_id": told.order_id, "con_id": 265598, "symbol": "AAPL", "sec_type": "STK", "action": "BUY"}
     words |= {"quantity": told.quantity, "account": ACCOUNT, "order_ref": told.order_ref, "perm_id": told.perm_id}
-    words |= {"client_id": told.client_id, "status": told.status}
+    words |= {"client_id": told.client_id, "status": told.status, "what_if": int(told.what_if)}
     return Record({name: str(value) for name, value in words.items()})
 
 
 def _order_body(told: Told) -> bytes:
     order = varint_field(3, told.perm_id) + bytes_field(5, b"BUY") + bytes_field(6, b"%d" % told.quantity)
+    order += varint_field(WHAT_IF, 1) if told.what_if else b""
     return order + bytes_field(12, ACCOUNT.encode()) + bytes_field(28, told.order_ref.encode())
 
 

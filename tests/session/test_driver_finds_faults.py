@@ -10,7 +10,8 @@ import pytest
 from schedules import Player, plan
 from speech_orders import place
 
-from backstay.session import acts, hearing, missed, sieve, unspoken, verdicts
+from backstay.protocol.order_fields import read_placed
+from backstay.session import acts, hearing, missed, order_news, repeats, sieve, unspoken, verdicts
 from backstay.session.core import Core
 from backstay.session.counter import Counter
 from backstay.session.desk import Desk
@@ -77,6 +78,15 @@ def _sent_without_a_word(core):
         verdicts._send_again(core, core.orders.to_ask_owner.popitem()[1])
 
 
+def _kept_like_an_order(self, item, version, *, epoch, at):
+    placed = replace(read_placed(item.payload, version), what_if=False)
+    return self.table.place(placed, (item.payload, version), client_id=self.client_id, epoch=epoch, at=at)
+
+
+def _is_our_own(orders, facts):
+    return facts.client_id == orders.client_id
+
+
 def _settled_early(self):
     _announce(self)
     _settle_action(self)
@@ -114,20 +124,30 @@ SABOTAGE: dict[str, tuple[Any, str, Callable[..., Any] | property]] = {
     "a cancel that was lost with its socket": (Ledger, "take_cancels_out", lambda _self: []),
     "a cancel that TWS dropped": (unspoken, "_repeat_cancel", lambda _core, _order_id, _sent: None),
     "a cancel that an earlier life owed": (IntentTable, "owed_cancels", lambda _self, _client_id: frozenset()),
+    "a preview kept like an order": (Orders, "place", _kept_like_an_order),
+    "a preview that TWS dropped": (unspoken, "_repeat_preview", lambda _core, _order_id, _sent: None),
+    "a preview that was lost with its socket": (Ledger, "take_previews", lambda _self: []),
+    "a preview refused twice": (repeats.Repeats, "_is_extra_refusal", lambda _self, _payload, _version: False),
+    "a preview answered twice": (repeats, "_is_preview", lambda _payload, _version: False),
+    "others' fills told to whoever asks": (order_news, "_is_for_client", lambda _orders, _facts: True),
+    "others' fills kept from the master": (order_news, "_is_for_client", _is_our_own),
 }
 
 
 SHOWN_BY = {
     "half answers asked again": 40,
-    "what was dropped not asked again": 29,
+    "what was dropped not asked again": 21,
     "an order held while away": 17,
     "silence believed before things have settled": 6760,
-    "sent again under a new id": 93,
+    "sent again under a new id": 37,
     "order ids that fall": 440,
-    "an order that TWS dropped is not missed": 89,
-    "a cancel that was lost with its socket": 49,
-    "a cancel that TWS dropped": 1009,
-    "a cancel that an earlier life owed": 310,
+    "an order that TWS dropped is not missed": 209,
+    "a cancel that was lost with its socket": 45,
+    "a cancel that TWS dropped": 1347,
+    "a cancel that an earlier life owed": 90,
+    "a preview refused twice": 138,
+    "a preview answered twice": 82,
+    "sent again while its owner is asked": 45,
 }
 """Seeds that are looked at first, since those before them show nothing: time is all they save."""
 
