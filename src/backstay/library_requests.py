@@ -109,8 +109,10 @@ class Requests:
 
     def check_up(self) -> None:
         """Raise NotReadyError unless orders may leave: none waits for a gateway that is known to be away."""
-        state, drained = self.place.view().state, self.place.charge.owed.draining is not None
-        takes = state in TAKES_ORDERS or (drained and state == "draining")  # a change may pass
+        state, owed = self.place.view().state, self.place.charge.owed
+        reconciled = owed.orders is not None and owed.orders.reconciliation.reconciled
+        takes = state in TAKES_ORDERS or (state == "syncing" and reconciled)
+        takes |= state == "draining" and owed.draining is not None  # a change may pass
         if not takes or self._desk.over:
             raise NotReadyError(f"the order was not sent: the connection is {state}", code=504)
 

@@ -47,6 +47,21 @@ def test_a_fill_comes_with_its_executions_and_their_commission(house, simulator)
         assert [one.exec_id for one in connection.request("executions")] == [fill.exec_id for fill in trade.fills]
 
 
+def test_orders_leave_as_soon_as_they_are_reconciled_though_streams_are_still_being_put_back(build, simulator):
+    house = build(simulator.address, pacing={"messages_per_second": 20})
+    connection = house.ready()
+    streams = [connection.subscribe("market_data", contract=AAPL) for _ in range(30)]
+    until(streams[-1], events.TickPrice)
+    trade = connection.place_order(AAPL, CHEAP).wait(timeout=PATIENCE)
+    simulator.faults.refuse()
+    simulator.faults.eof()
+    house.wait_state("waiting")
+    simulator.faults.fill_order(7, trade.order_id)
+    simulator.faults.accept()
+    trade.wait("Filled", timeout=PATIENCE)  # which the lists have told
+    assert connection.place_order(AAPL, CHEAP).wait(timeout=PATIENCE).acknowledged
+
+
 def test_a_preview_says_what_an_order_would_cost_and_places_nothing(house, simulator):
     connection = house.ready()
     preview = connection.preview(AAPL, CHEAP)
