@@ -91,7 +91,7 @@ def _on_answered(core: Core, event: Answered) -> None:
     hello = read_answer(event.payload, offer)
     if isinstance(hello, Hello):
         core.desk.version = core.owed.version = hello.version
-        core.hearsay.zone = zone_of(hello, core.desk.wall)
+        core.hearsay.answered, core.hearsay.zone = core.desk.endpoint, zone_of(hello, core.desk.wall)
         core.effects.append(Remember(hello))
         if core.dialled in core.endpoints.moved:
             core.effects.append(Moved(core.dialled, core.dialled))

@@ -14,6 +14,7 @@ from backstay.protocol.commands import configuration as question
 from backstay.protocol.configuration import read_configuration
 from backstay.protocol.framing import PREFIX_BYTES
 from backstay.session.calendar import MaintenanceWindow
+from backstay.session.endpoints import Endpoint
 from backstay.session.pacing import Item, Lane
 from backstay.session.sieve_words import Conceal
 from backstay.session.told import NOTHING_TOLD, Knowledge, Told, exit_in_words, learn, tell
@@ -25,10 +26,14 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Hearsay:
-    """What a session knows by its gateway's own word. `key`: the id of its question, in the epoch `asked_in`."""
+    """What a session knows by its gateway's own word. `key`: the id of its question, in the epoch `asked_in`.
+
+    `answered` has answered a greeting last: until another one does, its word counts, whichever is dialled meanwhile.
+    """
 
     known: Knowledge = field(default_factory=lambda: NOTHING_TOLD)
     heeded: Told | None = None
+    answered: Endpoint | None = None
     zone: tzinfo | None = None
     asked_in: int = 0
     key: int | None = None
@@ -62,12 +67,17 @@ def hear_told(core: Core, payload: bytes) -> None:
 def heed(core: Core) -> None:
     """Notice what the gateway has told, to this session or to another one. Called in every step."""
     hearsay = core.hearsay
-    told = hearsay.known.get(core.desk.endpoint)
+    told = _told(core)
     if told is hearsay.heeded:
         return
     hearsay.heeded = told
     if core.owed.orders is not None and is_master(core):
         see_others(core)
+
+
+def _told(core: Core) -> Told | None:
+    hearsay = core.hearsay
+    return hearsay.known.get(hearsay.answered or core.settings.endpoints[0])
 
 
 def see_others(core: Core) -> None:
@@ -91,7 +101,7 @@ def is_master(core: Core) -> bool:
 
     Of which 0 is none: that is how an unset one may be told.
     """
-    master, told = core.settings.master_client_id, core.hearsay.known.get(core.desk.endpoint)
+    master, told = core.settings.master_client_id, _told(core)
     if master is None and told is not None:
         master = told.configuration.master_client_id or None
     return core.orders.client_id == master

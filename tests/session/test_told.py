@@ -17,11 +17,13 @@ from speech_orders import commission, execution, status
 from test_orders_under_faults import fills_told, question
 
 from backstay.protocol.configuration import Configuration
+from backstay.protocol.errors import ErrorMessage, write_error
 from backstay.protocol.framing import raw
 from backstay.protocol.handshake import Hello, answer
 from backstay.protocol.messages import message_id, request_key
 from backstay.protocol.wire import bytes_field, varint_field
 from backstay.session.calendar import Downtime, MaintenanceWindow
+from backstay.session.causes import Cause
 from backstay.session.endpoints import MAX_ENDPOINTS
 from backstay.session.lifecycle import Event
 from backstay.session.settings import Settings
@@ -97,6 +99,14 @@ def test_the_client_hears_neither_our_answer_nor_our_refusal():
     assert script.core.state.value == "ready"
 
 
+@pytest.mark.parametrize(("code", "text"), [(100, "Max rate of messages"), (162, "pacing violation"), (420, "")])
+def test_the_client_does_not_hear_that_our_question_was_too_much(code, text):
+    script = at_noon()
+    key = asked(script)
+    assert script.hear(write_error(ErrorMessage(key, code, text), V)).passed == b""
+    assert script.said(script.new) == []
+
+
 def test_the_client_hears_the_answer_to_its_own_question_and_we_listen():
     script = at_noon().ask(request(V, 108, 5))
     assert script.hear(said(5)).passed != b""
@@ -168,6 +178,35 @@ def test_what_another_connection_was_told_counts_for_one_that_cannot_ask():
     script.core.hearsay.known = learn(NOTHING_TOLD, told)
     at(script, 3, 45)
     assert script.core.planned.phase is Downtime.NOW
+
+
+def test_whichever_endpoint_is_dialled_meanwhile_the_downtime_of_the_one_that_is_away_counts():
+    script = at_noon()
+    script.hear(said(asked(script)))
+    lose(at(script, 3, 45))
+    dialled = set()
+    for _ in range(6):
+        script.ring(Timer.RETRY, after=5.0)
+        dialled.add(script.core.desk.endpoint)
+        assert not script.core.view().expected
+        lose(script, Cause.REFUSED, received=False)
+        assert not script.core.view().expected
+    assert dialled == set(ENDPOINTS)
+    assert [report["phase"] for report in script.reports("maintenance")] == ["now"]
+
+
+def test_an_endpoint_that_answers_has_no_part_in_the_downtime_of_the_one_before():
+    script = at_noon()
+    script.hear(said(asked(script)))
+    lose(at(script, 3, 45))
+    for _ in range(2):
+        script.ring(Timer.RETRY, after=5.0)
+        if script.core.desk.endpoint != ENDPOINTS[1]:
+            lose(script, Cause.REFUSED, received=False)
+    script.connect().hello().identify().verify()
+    assert (script.core.desk.endpoint, script.core.desk.closed) == (ENDPOINTS[1], "")
+    lose(script)
+    assert script.core.view().expected
 
 
 def test_what_one_endpoint_told_does_not_count_on_another():
