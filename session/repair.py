@@ -16,6 +16,7 @@ from backstay.session.firsts import Silence
 from backstay.session.ledger import Entry
 from backstay.session.lifecycle import Link, State
 from backstay.session.notices import Notice
+from backstay.session.orders import FIRST_RESERVED_ID
 from backstay.session.request_life import Happening
 from backstay.session.roll_call import DEFINITIONS, FLOWS_FROM, HISTORICAL, MARKET
 from backstay.session.tally import count_failed, count_given_up
@@ -187,7 +188,7 @@ def pace(core: Core, error: ErrorMessage, payload: bytes) -> None:
         ]
     else:
         refused = [entry for entry in core.owed.ledger.on_key(error.id) if entry.epoch == epoch]
-    if not refused:  # then it is about an order, say, which nobody asks for again
+    if not refused and error.id < FIRST_RESERVED_ID:  # it is about an order, say, which nobody asks for again
         core.effects.append(Deliver(frame(payload)))
     for entry in refused:
         entry.happens(Happening.DOUBTED)
