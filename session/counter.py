@@ -120,7 +120,8 @@ class Counter:
         if self.client_gone and self._keep_cancel(item):
             self.refund += item.refund
             return True
-        self._settle_cancels(self.cancelled_by(item) - self.pending_cancels())
+        if owed := self._owed(self.cancelled_by(item.payload)):  # else none of what waits has to be looked at
+            self._settle_cancels(owed - self.pending_cancels())
         notice = Notice.CANCEL_IN_DOUBT if item.repeats else Notice.CANCEL_NOT_SENT
         self._refuse(item, notice, request_key(item.payload, self.version), detail=detail)
         return False
@@ -136,13 +137,13 @@ class Counter:
 
     # -- cancels that are owed: in the journal, until TWS has answered or the client is told -------------------------
 
-    def cancelled_by(self, item: Item) -> frozenset[int]:
+    def cancelled_by(self, payload: bytes) -> frozenset[int]:
         """Ids of the orders that this is a cancel of; of a cancel of all, those of this client that are known."""
-        number = message_id(item.payload, self.version)
+        number = message_id(payload, self.version)
         if number == GLOBAL_CANCEL and self.orders is not None:
             mine = (one.key for one in self.orders.table.open_intents())
             return frozenset(key.order_id for key in mine if key.client_id == self.orders.client_id)
-        key = request_key(item.payload, self.version) if number == CANCEL_ORDER else None
+        key = request_key(payload, self.version) if number == CANCEL_ORDER else None
         return frozenset() if key is None else frozenset((key,))
 
     def want_cancels(self, item: Item) -> int:
@@ -150,13 +151,14 @@ class Counter:
         orders = self.orders
         if orders is None:
             return 0
-        return sum(orders.table.want_cancel(orders.client_id, order_id) for order_id in self.cancelled_by(item))
+        return sum(orders.table.want_cancel(orders.client_id, order_id) for order_id in self.cancelled_by(item.payload))
 
     def pending_cancels(self) -> frozenset[int]:
         """Ids of the orders whose cancels wait somewhere here, or have been written and not answered."""
         unkept = self.orders.unkept if self.orders is not None else ()
         waiting = (*self.trades, *unkept, *self.outbox.lanes[Lane.ORDERS])
-        return frozenset(self.ledger.cancels_out).union(*(self.cancelled_by(item) for item in waiting))
+        payloads = {item.payload for item in waiting}  # a cancel that is repeated is looked at once
+        return frozenset(self.ledger.cancels_out).union(*map(self.cancelled_by, payloads))
 
     def cancel_answered(self, order_id: int) -> None:
         """TWS has said something about this order: a cancel of it that was out has arrived."""
@@ -168,6 +170,13 @@ class Counter:
         out, self.ledger.global_cancel_out = self.ledger.global_cancel_out, None
         self._settle_cancels((out or set()) - self.pending_cancels())
         self.say(Notice.GLOBAL_CANCEL_IN_DOUBT, detail=detail)
+
+    def _owed(self, order_ids: Iterable[int]) -> frozenset[int]:
+        orders = self.orders
+        if orders is None:
+            return frozenset()
+        known = ((order_id, orders.table.get(orders.client_id, order_id)) for order_id in order_ids)
+        return frozenset(order_id for order_id, intent in known if intent is not None and intent.cancel_owed)
 
     def _settle_cancels(self, order_ids: Iterable[int]) -> None:
         if self.orders is not None:

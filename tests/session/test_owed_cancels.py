@@ -101,6 +101,19 @@ def test_one_of_two_cancels_that_finds_no_room_leaves_the_other_owed(monkeypatch
     assert owed(script) == {500}
 
 
+def test_of_cancels_that_find_no_room_and_are_owed_by_nobody_none_that_wait_are_looked_at(monkeypatch):
+    script = lose(journalled(TWO))
+    monkeypatch.setattr(counter_module, "MAX_HELD_TRADES", 20)
+    for order_id in range(600, 620):
+        script.ask(ask(V, 4, order_id))
+    looked_at = []
+    look = counter_module.Counter.cancelled_by
+    monkeypatch.setattr(counter_module.Counter, "cancelled_by", lambda *call: looked_at.append(call) or look(*call))
+    script.ask(ask(V, 4, 700))
+    assert script.codes() == [(700, 2166)]
+    assert len(looked_at) <= 3
+
+
 def test_a_cancel_of_all_that_was_written_is_told_of_and_owed_no_longer_when_the_socket_breaks():
     script = journalled(TWO).ask(GLOBAL_CANCEL, ask(V, 4, 501))
     assert owed(script) == {500, 501}
