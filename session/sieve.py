@@ -15,7 +15,7 @@ from backstay.protocol.configuration import CONFIGURATION
 from backstay.protocol.errors import read_error, read_next_valid_id
 from backstay.protocol.framing import LAST_TEXT_VERSION, PREFIX_BYTES, Chunk
 from backstay.protocol.handshake import Hello, VersionRange, read_answer
-from backstay.protocol.messages import order_status_client, response_key
+from backstay.protocol.messages import response_key
 from backstay.protocol.order_fields import read_order
 from backstay.session.repeats import Repeats
 from backstay.session.sieve_words import Await, Conceal, Identify, Mute, Swallow, Tune
@@ -266,13 +266,6 @@ class Sieve:
         facts = read_order(payload, self.version or 0)
         return facts is None or facts.client_id in (None, self.client_id)
 
-    def _status(self, payload: bytes) -> bool:
-        if OPEN_ORDER_END in self.own_ends:
-            return self._order(payload)
-        # A status nobody asked for of another client's order: this client is the master, and sees everybody's.
-        self.sees_others |= order_status_client(payload, self.version or 0) not in (None, self.client_id)
-        return True
-
     def _execution(self, payload: bytes) -> bool:
         return not self.own_keys or response_key(payload, self.version or 0) not in self.own_keys
 
@@ -315,7 +308,7 @@ _DECISIONS: dict[int, Callable[[Sieve, bytes], bool]] = {
     MANAGED_ACCOUNTS: Sieve._accounts,
     CURRENT_TIME: Sieve._clock,
     OPEN_ORDER_END: Sieve._open_order_end,
-    ORDER_STATUS: Sieve._status,
+    ORDER_STATUS: Sieve._order,
     OPEN_ORDER: Sieve._order,
     COMPLETED_ORDER: Sieve._completed_order,
     COMPLETED_ORDER_END: Sieve._completed_order_end,

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 from script import Script, lose, with_settings
-from speech import error, tell
+from speech import ask, error, tell
 from speech_orders import Told, completed_order, execution, open_order, status
 from test_orders_under_faults import question
 
@@ -132,3 +132,15 @@ def test_orders_of_others_are_remembered_up_to_a_limit(monkeypatch: pytest.Monke
     known.hear(OrderFacts(message_id=3, order_id=8, client_id=9, status="Submitted"), shown=False)
     known.hear(OrderFacts(message_id=3, order_id=8, client_id=9, status="Cancelled"), shown=False)
     assert (9, 8) not in known.working
+
+
+def test_a_client_that_asks_for_everybodys_orders_is_no_master_by_that():
+    rows = open_order(V, THEIRS), status(V, THEIRS)
+    script = Script().ready().ask(ask(V, 16)).hear(*rows, tell(V, 53))
+    assert script.passed == b"".join((*rows, tell(V, 53))), "it gets its answer"
+    lose(script).ring(Timer.RETRY, after=1.2).connect().hello().identify()
+    script.hear(tell(V, 49)).hear(tell(V, 53)).hear(*rows, tell(V, 53))
+    assert script.passed == b"", "and nothing of what backstay asks"
+    answers(script, fills=(("e.1.01", 4),))
+    assert not script.core.orders.sees_others
+    assert not [effect for effect in script.new if isinstance(effect, Deliver) and b"e.1.01" in effect.data]
