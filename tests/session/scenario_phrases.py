@@ -433,7 +433,7 @@ def _(stage: Stage) -> None:
 
 @says("order # fills")
 def _(stage: Stage, name: int) -> None:
-    stage.world.book.fill(stage.order_id(name))
+    stage.world.book.fill(stage.world.book.orders[stage.order_id(name)])
     stage.settle()
 
 
@@ -441,7 +441,7 @@ def _(stage: Stage, name: int) -> None:
 def _(stage: Stage, name: int) -> None:
     upstream = stage.gateway
     upstream.deaf = True
-    stage.world.book.fill(stage.order_id(name))
+    stage.world.book.fill(stage.world.book.orders[stage.order_id(name)])
     upstream.deaf = False
     upstream.close("eof")
     stage.world.run(0.01)
