@@ -98,7 +98,8 @@ class Charge:
         meter, now_wall = self.outside.meter, time.time()
         meter.set_wanted(time.monotonic(), expected=self.wanted, up=False)
         meter.circuit_open = True
-        meter.state, meter.state_since_wall, meter.next_attempt_wall = "parked", now_wall, now_wall + seconds
+        meter.show("parked", now_wall)
+        meter.next_attempt_wall = now_wall + seconds
         meter.reason = f"{Cause.SESSION_DIED.value}: {reason}"
         self.outside.parked(meter.reason)
 

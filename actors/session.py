@@ -239,7 +239,7 @@ class Session(Actor):
         self._meter.next_attempt_wall = 0.0
         self._meter.upstream_connected = self._meter.circuit_open = False
         self._meter.take_over(Census())
-        self._meter.state, self._meter.state_since_wall = "stopped", time.time()
+        self._meter.show("stopped", time.time())
         self._charge.outside.show(replace(self._core.view(), state="stopped"))
 
     def let_go(self) -> None:
@@ -261,9 +261,7 @@ class Session(Actor):
 
     def _show(self, now: float) -> None:
         view, meter = self._core.view(), self._meter
-        if view.state != meter.state:
-            meter.state_since_wall = time.time()
-            meter.state = view.state
+        meter.show(view.state, time.time())
         if view.state == State.PAUSED.value:
             self._charge.wanted = False  # also where a drain has ended so, which nobody orders in that moment
         meter.set_wanted(now, expected=self._charge.wanted and view.expected, up=view.state == "ready")

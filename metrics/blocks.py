@@ -221,6 +221,7 @@ class ConnectionMeter:
     state: str = PUBLIC_STATES[0]
     reason: str = ""
     state_since_wall: float = 0.0
+    unready_since_wall: float = 0.0
     last_received_wall: float = 0.0
     next_attempt_wall: float = 0.0
     server_version: int = 0
@@ -241,6 +242,16 @@ class ConnectionMeter:
     def up(self) -> bool:
         """Whether it can be used end to end."""
         return self._ledger.up
+
+    def show(self, state: str, wall: float) -> None:
+        """It is in this public state, from `wall` (seconds since 1970) on if it was in another. One writing thread."""
+        if state == self.state:
+            return
+        self.state, self.state_since_wall = state, wall
+        if state == "ready":
+            self.unready_since_wall = 0.0
+        elif not self.unready_since_wall:
+            self.unready_since_wall = wall
 
     def count(self, name: str, label: str = "") -> None:
         """One more of this attribute, under a label where it has one. Its writing thread."""

@@ -53,7 +53,9 @@ function rate(c) {
 }
 function ahead_of(c) {
   const wait = c.next_attempt_wall > now() ? `in ${span(c.next_attempt_wall - now())}` : "";
-  return [wait, c.trouble || c.reason].filter(Boolean).join(": ") || "–";
+  const down = c.wanted && c.unready_since_wall && c.since_wall - c.unready_since_wall >= 1;
+  const span_of_it = down ? `not ready for ${span(now() - c.unready_since_wall)}` : "";
+  return [wait, span_of_it, c.trouble || c.reason].filter(Boolean).join(": ") || "–";
 }
 function needsAdvice(c) { return c.wanted && (c.state !== "ready" || c.trouble); }
 function wish(c) { return c.admin !== "up" ? c.admin : c.wanted ? "up" : "no"; }

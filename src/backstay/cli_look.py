@@ -179,7 +179,8 @@ def _explanation(found: Mapping[str, Any]) -> Iterator[str]:
     row = found["connection"]
     since = f" for {render.duration(time.time() - row['since_wall'])}" if row["since_wall"] else ""
     gateway = f"{row['gateway']} {row['endpoint']}".strip()
-    yield f"{render.printable(row['name'])} on gateway {gateway}: {row['state']}{since}"
+    down = render.not_ready(row, time.time())
+    yield f"{render.printable(row['name'])} on gateway {gateway}: {row['state']}{since}{down and f', {down}'}"
     yield f"  why:  {render.printable(found['why'])}"
     yield f"  next: {found['next']}"
     for number, what in enumerate(found["todo"]):

@@ -152,6 +152,7 @@ def connection_status(live: Live, restarts: int, hold: Hold | None = None, *, jo
         endpoint=f"{host}:{port}" if host else "",
         client_id=view.client_id if view.client_id is not None else -1,
         wanted=live.charge.wanted and view.expected,
+        unready_since_wall=meter.unready_since_wall,
         state="paused" if held_from_the_start else view.state,
         reason=hold.reason or view.reason if held_from_the_start and hold is not None else view.reason,
         since_wall=meter.state_since_wall,
@@ -259,6 +260,7 @@ def missed_status(meter: ConnectionMeter) -> ConnectionStatus:
         state=ABSENT,
         reason=meter.reason if meter.expected else doubts(meter.orders_in_doubt),
         since_wall=meter.state_since_wall,
+        unready_since_wall=meter.unready_since_wall,
     )
 
 

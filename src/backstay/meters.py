@@ -117,7 +117,7 @@ class Meters:
         if meter.expected != expected:
             has_run_out = not lacks and not stands and until > LONG_AGO
             meter.set_wanted(until if has_run_out else now, expected=expected, up=False)
-            meter.state, meter.state_since_wall = ("waiting" if lacks else "stopped"), time.time()
+            meter.show("waiting" if lacks else "stopped", time.time())
         meter.reason = door.trouble if lacks else ""
 
     # -- orders in doubt -----------------------------------------------------------------------------------------------

@@ -10,6 +10,9 @@ Connection = Mapping[str, Any]
 GREEN, YELLOW, RED, DIM, PLAIN = "\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[2m", "\x1b[0m"
 
 NONE = "-"
+MOMENT_SECONDS = 1.0
+"""What took less than that was one thing."""
+
 GAP = "  "
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"))
@@ -48,9 +51,19 @@ def printable(text: object) -> str:
 
 def _next_or_reason(one: Connection, now: float) -> str:
     parts = [printable(text) for text in (one["downtime"], one["trouble"] or one["reason"]) if text]
+    if down := not_ready(one, now):
+        parts.insert(0, down)
     if one["next_attempt_wall"] > now:
         parts.insert(0, f"in {duration(one['next_attempt_wall'] - now)}")
     return ": ".join(parts) or NONE
+
+
+def not_ready(one: Connection, now: float) -> str:
+    """For how long it has not been ready, where that is longer than it is in its state; else empty."""
+    since = one.get("unready_since_wall", 0.0)
+    if not since or one["since_wall"] - since < MOMENT_SECONDS or not one["wanted"]:
+        return ""
+    return f"not ready for {duration(now - since)}"
 
 
 def wanted(one: Connection) -> str:

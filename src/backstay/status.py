@@ -34,13 +34,15 @@ class ConnectionStatus:
 
     `wanted`: schedule and operator want it up. `downtime`: what is planned for now or the next minute. `admin`: what
     operators want of it: up, paused or drained. `state`: one of the public states; `reason` says why, in a sentence.
-    `..._wall`: seconds since 1970, 0 where there is none. `epoch` counts the dials. `streams`, `reads`: what the client
-    is owed; `held`: what waits for the gateway. `round_trip_seconds`: the last probe, None before the first answer.
-    `moved_from`: the configured endpoint that `endpoint` stands for since TWS moved its port (1300), else empty.
-    `messages_per_second`: received in the last few seconds, None where nobody counts or has just begun to. `restarts`:
-    those of its actors that nobody asked for. `trouble`: what is the matter with one that is ready all the same,
-    silence or a data farm that is down. `operator_moves`: what operators have moved of it, till the next reload.
-    `unfinished`: it is down since a drain that ran out before everything had finished.
+    `..._wall`: seconds since 1970, 0 where there is none. `since_wall` is that of the state, `unready_since_wall`
+    that of the whole time, with all its attempts, in which it has not been ready. `epoch` counts the dials.
+    `streams`, `reads`: what the client is owed; `held`: what waits for the gateway. `round_trip_seconds`: the last
+    probe, None before the first answer. `moved_from`: the configured endpoint that `endpoint` stands for since TWS
+    moved its port (1300), else empty. `messages_per_second`: received in the last few seconds, None where nobody
+    counts or has just begun to. `restarts`: those of its actors that nobody asked for. `trouble`: what is the
+    matter with one that is ready all the same, silence or a data farm that is down. `operator_moves`: what
+    operators have moved of it, till the next reload. `unfinished`: it is down since a drain that ran out before
+    everything had finished.
     """
 
     name: str
@@ -51,6 +53,7 @@ class ConnectionStatus:
     state: str
     reason: str = ""
     since_wall: float = 0.0
+    unready_since_wall: float = 0.0
     epoch: int = 0
     server_version: int = 0
     next_attempt_wall: float = 0.0

@@ -37,6 +37,7 @@ READY = ConnectionStatus(
 )
 WAITING = replace(
     READY,
+    unready_since_wall=READY.since_wall - 86_400,
     name="keeper",
     state="waiting",
     reason="refused: nothing listens there",
@@ -107,7 +108,8 @@ def test_the_table_has_a_row_for_each_connection(daemon, command):
     assert re.sub(" +", " ", titles) == "NAME GATEWAY WANTED STATE SINCE RTT MSG/S STREAMS RESTARTS NEXT/REASON"
     assert re.fullmatch(r"paper/1 +paper 127\.0\.0\.1:4002 +up +ready +2d02h +4\.2ms +3\.4 +12 +2 +-", paper)
     assert re.fullmatch(
-        r"keeper +paper \S+ +up +waiting +2d02h +- +- +12 +2 +in 1d01h: refused: nothing listens there",
+        r"keeper +paper \S+ +up +waiting +2d02h +- +- +12 +2 +"
+        r"in 1d01h: not ready for 3d02h: refused: nothing listens there",
         keeper,
     )
     assert re.fullmatch(r"night +paper \S+ +paused +paused .* by an operator", night)

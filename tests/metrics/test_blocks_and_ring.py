@@ -73,6 +73,23 @@ def test_a_clock_read_before_the_last_change_never_takes_time_back():
     assert meter.availability(11.0) == (11.0, 11.0)
 
 
+def test_what_is_not_ready_is_so_since_it_was_ready_last_whatever_is_tried_meanwhile():
+    meter = ConnectionMeter(name="x")
+    told = []
+    for wall, state in enumerate(("connecting", "ready", "waiting", "connecting", "waiting", "waiting", "ready"), 1):
+        meter.show(state, float(wall))
+        told.append((meter.state, meter.state_since_wall, meter.unready_since_wall))
+    assert told == [
+        ("connecting", 1.0, 1.0),
+        ("ready", 2.0, 0.0),
+        ("waiting", 3.0, 3.0),
+        ("connecting", 4.0, 3.0),
+        ("waiting", 5.0, 3.0),
+        ("waiting", 5.0, 3.0),
+        ("ready", 7.0, 0.0),
+    ]
+
+
 def test_every_key_of_a_closed_set_exists_at_zero_from_the_start():
     meter = ConnectionMeter(name="x")
     for attribute, keys in {
