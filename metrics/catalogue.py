@@ -48,6 +48,14 @@ class Unit(Enum):
     NUMBER = "number"
     FLAG = "0 or 1"
 
+    @property
+    def word(self) -> str:
+        """What OpenMetrics calls it: the last word of the name; nothing for what is only counted."""
+        return _WORDS.get(self, "")
+
+
+_WORDS = {Unit.SECONDS: "seconds", Unit.UNIX_SECONDS: "seconds", Unit.BYTES: "bytes"}
+
 
 @unique
 class Scope(Enum):

@@ -146,7 +146,7 @@ def number(value: float) -> str:
 
 
 def _counter(metric: Metric, points: list[Point]) -> Family:
-    family = CounterMetricFamily(metric.name, metric.help, labels=metric.label_names)
+    family = CounterMetricFamily(metric.name, metric.help, labels=metric.label_names, unit=metric.unit.word)
     for labels, value in points:
         assert not isinstance(value, Histogram)  # noqa: S101  # the catalogue's test pairs kinds with attributes
         family.add_metric(labels, value)
@@ -154,7 +154,7 @@ def _counter(metric: Metric, points: list[Point]) -> Family:
 
 
 def _gauge(metric: Metric, points: list[Point]) -> Family:
-    family = GaugeMetricFamily(metric.name, metric.help, labels=metric.label_names)
+    family = GaugeMetricFamily(metric.name, metric.help, labels=metric.label_names, unit=metric.unit.word)
     for labels, value in points:
         assert not isinstance(value, Histogram)  # noqa: S101  # as above
         family.add_metric(labels, value)
@@ -162,7 +162,7 @@ def _gauge(metric: Metric, points: list[Point]) -> Family:
 
 
 def _histogram(metric: Metric, points: list[Point]) -> Family:
-    family = HistogramMetricFamily(metric.name, metric.help, labels=metric.label_names)
+    family = HistogramMetricFamily(metric.name, metric.help, labels=metric.label_names, unit=metric.unit.word)
     for labels, value in points:
         assert isinstance(value, Histogram)  # noqa: S101  # as above
         counts, total = cumulative(value)

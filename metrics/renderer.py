@@ -215,7 +215,8 @@ class _HistogramBlock(_Block):
 
 def _header(metric: Metric, *, open_metrics: bool) -> str:
     name = metric.name.removesuffix("_total") if open_metrics else metric.name
-    return f"# HELP {name} {metric.help}\n# TYPE {name} {metric.kind.value}\n"
+    unit = f"# UNIT {name} {metric.unit.word}\n" if open_metrics and metric.unit.word else ""
+    return f"# HELP {name} {metric.help}\n# TYPE {name} {metric.kind.value}\n{unit}"
 
 
 def _prefix(name: str, pairs: list[str]) -> str:

@@ -303,13 +303,17 @@ def test_the_renderer_and_the_client_agree_on_odd_names_and_numbers(name, value,
     assert ours == theirs
 
 
-def test_types_and_help_are_the_same_in_both_renderings():
+@pytest.mark.parametrize(("open_metrics", "theirs"), [(False, generate_latest), (True, generate_open_metrics)])
+def test_types_units_and_help_are_the_same_in_both_renderings(open_metrics, theirs):
     source = Source([busy_meter()], ACTORS)
     registry = CollectorRegistry()
     registry.register(BackstayCollector(source))
-    ours = Renderer(BackstayCollector(source).reader).render(open_metrics=False)
+    ours = Renderer(BackstayCollector(source).reader).render(open_metrics=open_metrics)
     comments = [line for line in ours.splitlines() if line.startswith("#")]
-    assert comments == [line for line in generate_latest(registry).decode().splitlines() if line.startswith("#")]
+    assert comments == [
+        line for line in theirs(registry).decode().splitlines() if line.startswith("#") and line != "# EOF"
+    ]
+    assert ("# UNIT backstay_connect_duration_seconds seconds" in comments) == open_metrics
 
 
 def test_series_of_a_connection_that_is_gone_are_gone_and_not_kept():
