@@ -158,8 +158,6 @@ class Again(Gate):
             self.ledger.forget_unanswered_orders()
             self.orders.table.lost(self.at())
             self.tell_doubts(detail)
-        for order_id in self.ledger.take_previews():
-            self.say(Notice.PREVIEW_LOST, key=order_id)
         # Cancelling twice is harmless; cancelling not at all is not. Cancelling everything is another matter: by the
         # time it could be repeated there may be orders that the client wants.
         for payload in self.ledger.take_cancels_out():
@@ -170,11 +168,14 @@ class Again(Gate):
     def end_halves(self, epoch: int) -> None:
         """Reads of which the client has a part cannot be asked again without giving it that part twice.
 
-        Called when nothing more comes of that epoch's socket; until then a read may still find its end.
+        Nor are previews: what it would cost is another question by then. Called when nothing more comes of that epoch's
+        socket; until then each may still find its end.
         """
         for entry in self.ledger.take_halves(epoch):
             count_failed(self, entry)
             self.say(Notice.HALF_ANSWER, key=entry.key)
+        for order_id in self.ledger.take_previews(epoch):
+            self.say(Notice.PREVIEW_LOST, key=order_id)
 
     def _settle_queued(self, item: Item) -> None:
         """A queued frame without an entry did not leave: an order is refused, a cancel kept, a setting replayed."""

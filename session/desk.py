@@ -188,7 +188,7 @@ class Desk(Again):
     def forget_questions(self) -> None:
         """Nobody is there any more to hear an answer: streams and reads give way to orders and cancels."""
         self.client_gone = True
-        self.ledger.take_previews()
+        self.ledger.previews.clear()
         for entry in list(self.ledger.entries.values()):
             self.ledger.close(entry, Happening.TAKEN_BACK)
         for line in (*self.outbox.lanes, self.clocks):
@@ -204,7 +204,7 @@ class Desk(Again):
         Orders and their cancels still go out; what TWS knows of streams and settings is undone.
         """
         self.client_gone = True
-        self.ledger.take_previews()
+        self.ledger.previews.clear()
         for entry in list(self.ledger.entries.values()):
             if self.open and entry.is_known_in(self.epoch):
                 self._cancel_ourselves(entry)

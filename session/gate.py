@@ -222,7 +222,7 @@ class Gate(Trades):
             count_order_sent(self, ORDER_CANCEL, None, since=0.0)
             self.unspoken.left(None, item, self.settings, now=self.now)
         elif key is not None and item.is_preview:
-            self.ledger.preview_sent(key)
+            self.ledger.preview_sent(key, self.epoch)
             self.unspoken.left(key, item, self.settings, now=self.now)
         elif key is not None and number in ORDERS:
             self.ledger.order_sent(key)

@@ -132,7 +132,7 @@ class Ledger:
     orders: dict[int, bool] = field(default_factory=dict[int, bool])  # order id -> acknowledged by TWS
     awaiting: dict[tuple[str, int], float] = field(default_factory=dict[tuple[str, int], float])  # see `await_word`
     cancels_out: dict[int, bytes] = field(default_factory=dict[int, bytes])  # order cancels written, not answered
-    previews: dict[int, None] = field(default_factory=dict[int, None])  # ids of orders of which the cost was asked
+    previews: dict[int, int] = field(default_factory=dict[int, int])  # epochs in which it was asked, by order id
     global_cancel_out: set[int] | None = None  # orders at work as it was written that TWS has shown no end of since
     first_order_id: int | None = None  # the first nextValidId of this client: lower ids are of an earlier life
     sequence: int = 0
@@ -297,20 +297,21 @@ class Ledger:
         """Whether this order was sent, and TWS has not spoken of it yet."""
         return self.orders.get(order_id) is False
 
-    def preview_sent(self, order_id: int) -> None:
+    def preview_sent(self, order_id: int, epoch: int) -> None:
         """The cost of an order is about to be asked; nothing can come of it but an answer."""
-        self.previews[order_id] = None
+        self.previews[order_id] = epoch
         if len(self.previews) > MAX_PREVIEWS:
             del self.previews[next(iter(self.previews))]
 
     def preview_answered(self, order_id: int) -> bool:
         """TWS has answered under this id. True if a preview was out."""
-        return self.previews.pop(order_id, 0) is None
+        return self.previews.pop(order_id, None) is not None
 
-    def take_previews(self) -> list[int]:
-        """Ids of the previews that were not answered; forgets them."""
-        ids = list(self.previews)
-        self.previews.clear()
+    def take_previews(self, epoch: int) -> list[int]:
+        """Ids of the previews that were asked up to this epoch and not answered; forgets them."""
+        ids = [order_id for order_id, asked_in in self.previews.items() if asked_in <= epoch]
+        for order_id in ids:
+            del self.previews[order_id]
         return ids
 
     def cancel_sent(self, order_id: int, payload: bytes) -> None:

@@ -126,7 +126,7 @@ SABOTAGE: dict[str, tuple[Any, str, Callable[..., Any] | property]] = {
     "a cancel that an earlier life owed": (IntentTable, "owed_cancels", lambda _self, _client_id: frozenset()),
     "a preview kept like an order": (Orders, "place", _kept_like_an_order),
     "a preview that TWS dropped": (unspoken, "_repeat_preview", lambda _core, _order_id, _sent: None),
-    "a preview that was lost with its socket": (Ledger, "take_previews", lambda _self: []),
+    "a preview that was lost with its socket": (Ledger, "take_previews", lambda _self, _epoch: []),
     "a preview refused twice": (repeats.Repeats, "_is_extra_refusal", lambda _self, _payload, _version: False),
     "a preview answered twice": (repeats, "_is_preview", lambda _payload, _version: False),
     "others' fills told to whoever asks": (order_news, "_is_for_client", lambda _orders, _facts: True),

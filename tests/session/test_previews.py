@@ -8,13 +8,14 @@ from speech import ask, error, tell
 
 from backstay.protocol.framing import PREFIX_BYTES, PROTOBUF_OFFSET, raw
 from backstay.protocol.wire import bytes_field, varint_field
+from backstay.session.causes import Cause
 from backstay.session.client_words import ClientAway, ClientLeft
 from backstay.session.ledger import MAX_PREVIEWS, Ledger
 from backstay.session.lifecycle import Event
 from backstay.session.pacing import Item
 from backstay.session.reasons import Reason
 from backstay.session.settings import VerifySettings
-from backstay.session.vocabulary import Count, Ordered, Timer
+from backstay.session.vocabulary import Count, Lost, Noted, Ordered, Timer
 
 V = 226
 WHAT_IF = 65
@@ -38,8 +39,22 @@ def previewing(order_id: int = 500) -> Script:
 
 def test_a_preview_without_an_answer_ends_with_its_socket_and_not_in_doubt():
     script = lose(previewing())
-    assert script.codes() == [(500, 504), (-1, 1100)]
+    assert script.codes() == [(-1, 1100), (500, 504)]
     assert lose(script.again()).codes() == [(-1, 1100)], "once"
+
+
+def test_an_answer_that_is_on_its_way_while_an_operator_cuts_the_line_still_counts():
+    script = previewing()
+    epoch = script.epoch
+    script.step(Ordered(Event.PAUSE, "test"))
+    assert script.codes() == [(-1, 1100)], "nothing is told of it before the socket has ended"
+    script.step(Noted(epoch, ((5, answer(500)[PREFIX_BYTES:], True),)))
+    script.step(Lost(epoch, Cause.EOF, "our own doing", received=True))
+    assert script.codes() == []
+    script = previewing()
+    script.step(Ordered(Event.PAUSE, "test"))
+    script.step(Lost(script.epoch, Cause.EOF, "our own doing", received=True))
+    assert script.codes() == [(500, 504)]
 
 
 def test_a_preview_that_was_answered_has_ended():
@@ -71,9 +86,10 @@ def test_the_error_of_a_preview_does_not_end_the_stream_with_the_same_number():
 def test_previews_without_an_answer_are_bounded():
     ledger = Ledger()
     for order_id in range(MAX_PREVIEWS + 5):
-        ledger.preview_sent(order_id)
-    assert ledger.take_previews() == list(range(5, MAX_PREVIEWS + 5))
-    assert ledger.take_previews() == []
+        ledger.preview_sent(order_id, order_id)
+    assert ledger.take_previews(4) == []
+    assert ledger.take_previews(MAX_PREVIEWS) == list(range(5, MAX_PREVIEWS + 1))
+    assert ledger.take_previews(2 * MAX_PREVIEWS) == list(range(MAX_PREVIEWS + 1, MAX_PREVIEWS + 5))
 
 
 # -- dropped on a link that answers ------------------------------------------------------------------------------------
@@ -186,7 +202,7 @@ def waiting_repeat() -> Script:
 
 
 def test_a_repeated_preview_that_had_not_left_when_the_socket_broke_ends_once():
-    assert lose(waiting_repeat()).codes() == [(500, 504), (-1, 1100)]
+    assert lose(waiting_repeat()).codes() == [(-1, 1100), (500, 504)]
 
 
 def test_a_repeated_preview_that_has_not_left_is_no_order_that_a_stop_keeps_back():
@@ -206,7 +222,7 @@ def test_a_preview_of_a_client_that_has_gone_is_not_asked_again(gone):
 
 def test_previews_are_refused_when_too_many_have_no_answer():
     script = previewing()
-    script.owed.ledger.previews |= dict.fromkeys(range(1000, 1000 + MAX_PREVIEWS - 1))
+    script.owed.ledger.previews |= dict.fromkeys(range(1000, 1000 + MAX_PREVIEWS - 1), 1)
     script.ask(preview(501))
     (said,) = script.said()
     assert (said.id, said.code) == (501, 201)
