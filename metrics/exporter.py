@@ -221,6 +221,7 @@ def stream_events(ring: EventRing, request: Request) -> Response:
     start = _number(request.headers.get("last-event-id") or query.get("since", ""))
     if start is None:
         start = max(0, ring.last - (_number(query.get("last", "")) or 0))
+    start = min(start, ring.last)  # a crash may have kept the last events from the disk: their numbers are used anew
     follower = _follow(ring, closing, start, named="unnamed" not in query)
     return StreamingResponse(follower, media_type="text/event-stream", headers=NO_STORE)
 

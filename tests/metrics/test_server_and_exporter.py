@@ -201,6 +201,15 @@ def test_a_follower_that_comes_back_gets_what_it_missed_and_is_told_what_is_lost
             assert follower.block()["event"] == "event4"
 
 
+def test_a_follower_that_has_seen_what_a_crash_has_lost_hears_what_happens_from_here_on():
+    ring = EventRing()
+    ring.publish("one")
+    with serving(events=ring) as server, closing(Follower(server, **{"Last-Event-ID": "9"})) as follower:
+        follower.block()
+        ring.publish("two")
+        assert follower.block()["event"] == "two"
+
+
 def test_a_silent_stream_shows_that_it_lives(monkeypatch):
     monkeypatch.setattr("backstay.metrics.exporter.KEEPALIVE_SECONDS", 0.01)
     with serving() as server, closing(Follower(server)) as follower:
