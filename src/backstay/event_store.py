@@ -135,7 +135,7 @@ def _parsed(lines: Iterable[str]) -> Iterator[Event]:
         try:
             fields = dict(cast("Mapping[str, Any]", json.loads(line)))
             event = Event(int(fields.pop("number")), float(fields.pop("wall")), str(fields.pop("event")), fields)
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):  # whatever has been written over it
             continue
         if event.number > last:
             last = event.number

@@ -83,7 +83,9 @@ def test_a_line_that_a_crash_has_torn_is_left_out_and_the_next_one_is_whole(jour
     file = journal.parent / "b.db.events"
     file.write_bytes(file.read_bytes()[:-7])
     assert [one.name for one in lived(journal, socket, "three").of(0.0)] == ["one", "three"]
-    file.write_bytes(b'{}\n[]\n\xff\n"x"\n{"number": "x", "wall": 1, "event": "e"}\n' + file.read_bytes())
+    broken = [b"{}", b"[]", b"\xff", b'"x"', b'{"number": "x", "wall": 1, "event": "e"}', b"[" * 100_000]
+    broken.append(b'{"number": 1e999, "wall": 1, "event": "e"}')
+    file.write_bytes(b"\n".join(broken) + b"\n" + file.read_bytes())
     assert [one.name for one in lived(journal, socket).of(0.0)] == ["one", "three"]
 
 
