@@ -300,7 +300,8 @@ class Client:
                 self.orders_spoken_of.add(facts.order_id)
             else:
                 assert self.world.master, "others' fills are told to the master alone"
-                self.sees_others_since = min(self.sees_others_since, self.world.now)
+                if self.world.core.orders.rounds:  # before it is ready for the first time nothing can be told as new
+                    self.sees_others_since = min(self.sees_others_since, self.world.now)
             self.fills[facts.exec_id] += 1
             assert self.fills[facts.exec_id] == 1, f"a fill is told once: {facts.exec_id}"
         else:
