@@ -19,10 +19,18 @@ Endpoint = tuple[str, int]
 MAX_ENDPOINTS = 64
 """Twice as many as can be configured; a gateway that keeps naming new ports replaces the last."""
 
+THIS_MACHINE = frozenset(("localhost", "127.0.0.1"))
+"""Names that always mean the same. Whatever else two names lead to may change hands: addresses are given anew."""
+
 Moves = Mapping[Endpoint, Endpoint]
 """Where the gateway is now, by where it was before."""
 
 NO_MOVES: Moves = {}
+
+
+def is_same(one: Endpoint, other: Endpoint) -> bool:
+    """Whether two endpoints are certainly the same gateway."""
+    return one == other or (one[1] == other[1] and one[0] in THIS_MACHINE and other[0] in THIS_MACHINE)
 
 
 @dataclass(frozen=True, slots=True)

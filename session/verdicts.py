@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from backstay.protocol.rewriting import Filling, write_order_status
+from backstay.session.endpoints import is_same
 from backstay.session.evidence import VERDICT_EVENTS, Verdict, VerdictKind, prices
 from backstay.session.intents import Intent, IntentState, Moved, Outcome
 from backstay.session.lifecycle import Link
@@ -77,7 +78,10 @@ def _asked_where_it_was_sent(core: Core, verdict: Verdict) -> bool:
     if core.settings.one_login:
         return True
     where = core.orders.sent_through.get(verdict.key)
-    return len(core.settings.endpoints) == 1 if where is None else where == core.desk.endpoint
+    if where is not None:
+        return is_same(where, core.desk.endpoint)
+    first, *others = core.settings.endpoints
+    return all(is_same(first, other) for other in others)
 
 
 # -- sent again --------------------------------------------------------------------------------------------------------

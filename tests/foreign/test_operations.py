@@ -160,14 +160,6 @@ class Staff:
             host = self.source.choice(HOSTS)
             self.say("move", name=name, endpoint=f"{host}:{self.simulator.port}")
 
-    def go_where_orders_were_sent(self, names: list[str], misses: Callable[[], bool]) -> None:
-        """Only there is it known for certain of an order in doubt that it never arrived."""
-        for host in HOSTS:
-            if misses():
-                for name in names:
-                    self.say("move", name=name, endpoint=f"{host}:{self.simulator.port}")
-                self.until("ready", *names)
-
     def reload(self, _name: str) -> None:
         """Another pace for all, one after the other, or a relay that comes, or goes with its client."""
         if self.source.random() < 0.5:
@@ -258,7 +250,6 @@ def test_nothing_that_operators_do_costs_a_client_its_socket_or_an_order(
         if staff.source.random() < 0.5:
             staff.settle([*names, "keeper"])
     staff.settle([*names, "keeper"])
-    staff.go_where_orders_were_sent(names, lambda: any(untold(one, orders[one.client_id]) for one in clients))
 
     for client in clients:
         count = orders[client.client_id]

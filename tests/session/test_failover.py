@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 from script import ENDPOINTS, Script, lose, only, with_settings
 from speech import ask, error, tell
+from speech_orders import Told, open_order, status
+from test_ordering import intent, journalled
 
 from backstay.protocol.framing import text
 from backstay.session.causes import Cause
 from backstay.session.endpoints import MAX_ENDPOINTS, NO_MOVES, Endpoints, Moved, learn
+from backstay.session.intents import JournalPage
 from backstay.session.lifecycle import State
 from backstay.session.vocabulary import BackOff, Dial, DialFailed, Timer
 
@@ -137,6 +140,16 @@ def test_a_socket_that_breaks_by_itself_after_long_enough_is_the_moment_too():
 # -- orders ------------------------------------------------------------------------------------------------------------
 
 
+FOUND = Told(500, 77, 1, 0, "Submitted")
+
+
+def to_the_other(script: Script) -> None:
+    """The socket breaks, the first endpoint refuses, and the second one is dialled."""
+    lose(script).ring(Timer.RETRY, after=1.2)
+    fail(script)
+    script.ring(Timer.RETRY, after=1.0)
+
+
 def judged_at(hosts: int, *, again: bool, **settings: bool) -> Script:
     """An order without an answer, the socket lost, and settled lists in which it does not stand."""
     script = with_settings(endpoints=ENDPOINTS[:hosts], **settings).ready().ask(ORDER)
@@ -158,6 +171,35 @@ def test_only_the_gateway_that_an_order_was_sent_through_proves_that_it_never_ha
     assert ((500, 201) in script.codes(script.effects)) is proved
     assert (500, 2165) in script.codes(script.effects)
     assert script.written(script.effects).count(ORDER) == 1
+
+
+@pytest.mark.parametrize(
+    ("other", "proved"),
+    [(("127.0.0.1", 4001), True), (("127.0.0.1", 4002), False), (("127.0.0.2", 4001), False), (("here", 4001), False)],
+)
+@pytest.mark.parametrize("life", [1, 2])
+def test_two_names_of_this_machine_are_the_same_gateway(other, proved, life):
+    endpoints = (("localhost", 4001), other)
+    if life == 1:
+        script = with_settings(endpoints=endpoints).ready().ask(ORDER)
+        to_the_other(script)
+        script.connect().hello().identify().verify()
+        assert script.core.dialled == other
+    else:  # through which of them an earlier process has sent it nobody knows
+        script = journalled(JournalPage((intent(500),)), endpoints=endpoints)
+    for _ in range(3):
+        script.ring(Timer.RECONCILE, after=30.0).reconcile()
+    assert ((500, 201) in script.codes(script.effects)) is proved
+
+
+@pytest.mark.parametrize("found", [open_order(V, FOUND), status(V, FOUND)])
+def test_an_order_that_another_name_shows_is_in_doubt_no_longer(found):
+    script = Script().ready().ask(ORDER)
+    to_the_other(script)
+    script.connect().hello().identify().hear(tell(V, 49))
+    assert script.core.dialled[0] == "gw1"
+    script.hear(found)
+    assert script.core.orders.table.in_doubt() == ()
 
 
 def test_where_all_endpoints_are_one_login_each_of_them_proves_it():
