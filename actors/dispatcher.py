@@ -230,11 +230,13 @@ class Dispatcher(Actor):
         self._charge.blame(self._deadly, self.context.id)
 
     def _deliver(self, deliver: Deliver) -> None:
+        self._sieve.told.hear_own(deliver.data[PREFIX_BYTES:])
         self._credit.owe(len(deliver.data))
         if not self._sink.put(deliver.data):
             self._tell(Unheard(deliver.data))
 
     def _attend(self, _message: Attend) -> None:
+        self._sieve.told.forget_all()
         self._tell(Attended())
 
     def _ended(self, ended: Ended) -> None:

@@ -34,7 +34,7 @@ def hear_order(core: Core, payload: bytes, passed: bool) -> None:
     orders.reconciliation.hear_order(facts)
     hear_other(core, facts, passed)
     moved = orders.table.hear_order(facts, core.desk.at())
-    if passed and _is_open_order_of(orders, facts) and orders.table.adopt(facts, core.desk.at()):
+    if _is_open_order_of(orders, facts) and orders.table.adopt(facts, core.desk.at()):
         orders.note_endpoint(
             IntentKey(orders.table.connection, orders.client_id, facts.order_id or 0), core.desk.endpoint
         )

@@ -17,6 +17,7 @@ from backstay.protocol.framing import LAST_TEXT_VERSION, PREFIX_BYTES, Chunk
 from backstay.protocol.handshake import Hello, VersionRange, read_answer
 from backstay.protocol.messages import response_key
 from backstay.protocol.order_fields import read_order
+from backstay.session.last_told import LastTold
 from backstay.session.repeats import Repeats
 from backstay.session.sieve_words import Await, Conceal, Identify, Mute, Swallow, Tune
 from backstay.session.watched import (
@@ -81,6 +82,7 @@ class Sieve:
     own_ends: dict[int, int] = field(default_factory=dict[int, int])  # end -> answers to questions of ours to come
     own_keys: set[int] = field(default_factory=set[int])
     own_reads: set[int] = field(default_factory=set[int])  # ids of questions of ours that one message answers
+    told: LastTold = field(default_factory=LastTold)
     client_id: int = 0
     sees_others: bool = False
     _heads: Heads = TEXT
@@ -259,12 +261,24 @@ class Sieve:
     def _completed_order_end(self, _payload: bytes) -> bool:
         return not self._is_own_end(COMPLETED_ORDER_END)
 
-    def _order(self, payload: bytes) -> bool:
-        """Answers to our question for everybody's orders hold those of other clients, which this one never sees."""
-        if self.sees_others or OPEN_ORDER_END not in self.own_ends:
-            return True
-        facts = read_order(payload, self.version or 0)
-        return facts is None or facts.client_id in (None, self.client_id)
+    def _open_order(self, payload: bytes) -> bool:
+        return self._order(OPEN_ORDER, payload)
+
+    def _status(self, payload: bytes) -> bool:
+        return self._order(ORDER_STATUS, payload)
+
+    def _order(self, number: int, payload: bytes) -> bool:
+        """Answers to our question for everybody's orders hold those of other clients, which this one never sees.
+
+        Of its own, it is shown what is new; also where TWS lists them by itself to an id that comes back.
+        """
+        ours = OPEN_ORDER_END in self.own_ends
+        if ours and not self.sees_others:
+            facts = read_order(payload, self.version or 0)
+            if facts is not None and facts.client_id not in (None, self.client_id):
+                return False
+        listed = ours or (self.hold_next_id and not self.seen_next_id)
+        return self.told.tell(number, payload, self.version or 0, listed=listed)
 
     def _execution(self, payload: bytes) -> bool:
         return not self.own_keys or response_key(payload, self.version or 0) not in self.own_keys
@@ -299,6 +313,7 @@ class Sieve:
             if not self.mutes[error.id]:
                 del self.mutes[error.id]
             return False
+        self.told.forget(error.id)
         self.awaited.pop(error.id, None)  # whatever it says, TWS knows of the request
         return not is_pacing(error.code, error.text)  # the pace is ours; the session passes on what it can not mend
 
@@ -308,8 +323,8 @@ _DECISIONS: dict[int, Callable[[Sieve, bytes], bool]] = {
     MANAGED_ACCOUNTS: Sieve._accounts,
     CURRENT_TIME: Sieve._clock,
     OPEN_ORDER_END: Sieve._open_order_end,
-    ORDER_STATUS: Sieve._order,
-    OPEN_ORDER: Sieve._order,
+    ORDER_STATUS: Sieve._status,
+    OPEN_ORDER: Sieve._open_order,
     COMPLETED_ORDER: Sieve._completed_order,
     COMPLETED_ORDER_END: Sieve._completed_order_end,
     EXECUTION: Sieve._execution,

@@ -361,7 +361,12 @@ class World(Network):
             self.reports[fields["epoch"]] += 1
             assert self.reports[fields["epoch"]] == 1, "one report of an epoch's end"
 
+    def _attend(self, _effect: Attend) -> None:
+        self.sieve.told.forget_all()
+        self.post(Attended())
+
     def _deliver(self, effect: Deliver) -> None:
+        self.sieve.told.hear_own(effect.data[PREFIX:])
         if self.absent:
             self.post(Unheard(effect.data))
         else:
@@ -505,7 +510,7 @@ _EFFECTS: dict[type, Callable[[World, Any], None]] = {
     FarmChanged: lambda _world, _effect: None,
     Hush: World._hush,
     Deliver: World._deliver,
-    Attend: lambda world, _effect: world.post(Attended()),
+    Attend: World._attend,
     Refund: World._refund,
     Arm: World._arm,
     Disarm: lambda world, effect: world.timers.pop(effect.timer, None) and None,

@@ -13,7 +13,7 @@ from backstay.protocol.framing import PREFIX_BYTES
 from backstay.protocol.handshake import VersionRange
 from backstay.protocol.messages import request_key
 from backstay.session.causes import Cause
-from backstay.session.client_words import ClientAsked, ClientGreeted, ClientStarted
+from backstay.session.client_words import Attend, ClientAsked, ClientGreeted, ClientStarted
 from backstay.session.core import Core
 from backstay.session.orders import FIRST_RESERVED_ID
 from backstay.session.owed import Owed
@@ -183,6 +183,8 @@ _TO_SIEVE: dict[type, Any] = {
     Mute: Sieve.mute,
     Identify: Sieve.identify,
     Conceal: Sieve.conceal,
+    Deliver: lambda sieve, deliver: sieve.told.hear_own(deliver.data[PREFIX_BYTES:]),
+    Attend: lambda sieve, _: sieve.told.forget_all(),
 }
 
 
