@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import redirect_stderr
+import os
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import redirect_stderr, suppress
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 from backstay.cli_asking import client_of, with_absent, with_held
 from backstay.control.client import ControlError
-from backstay.control.vocabulary import COMMANDS, PARTS
+from backstay.control.vocabulary import COMMANDS, CONFIG_VARIABLE, DEFAULT_CONFIG, PARTS
 
 LOOK_SECONDS = 0.5
 """A person has pressed a key and waits; a daemon that does not answer at once has no names."""
@@ -37,7 +40,16 @@ def _connections(command: str, given: Given) -> Iterable[str]:
 
 
 def _endpoints(_command: str, given: Given) -> Iterable[str]:
-    return {str(one["endpoint"]) for one in _status(given)["connections"] if one["endpoint"]}
+    """Those that are dialled, and those of the configuration, where the stand-ins are."""
+    dialled = {str(one["endpoint"]) for one in _status(given)["connections"]}
+    return (dialled | set(_configured(given))) - {""}
+
+
+def _configured(given: Given) -> Iterator[str]:
+    file = Path(given.get("config") or os.environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG)
+    with suppress(OSError, ValueError, LookupError, AttributeError, TypeError):  # not there, or not as it should be
+        for gateway in tomllib.loads(file.read_text(encoding="utf-8"))["gateways"].values():
+            yield from map(str, gateway.get("endpoints", ()))
 
 
 def _status(given: Given) -> dict[str, Any]:

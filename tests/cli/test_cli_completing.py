@@ -40,10 +40,16 @@ def test_names_are_those_of_the_running_daemon_that_make_sense_there(place, comp
     assert completed(f"backstay status --control {tmp_path}/b.sock o") == ["one"]
 
 
-def test_endpoints_are_those_that_are_dialled_and_parts_are_those_of_the_table(place, completed, tmp_path):
+def test_endpoints_are_those_that_are_dialled_or_configured_and_parts_those_of_the_table(place, completed, tmp_path):
     where = {"BACKSTAY_CONTROL__SOCKET": str(tmp_path / "b.sock")}
     here = "{}:{}".format(*place.simulator.address)
     assert completed("backstay move one --endpoint ", **where) == sorted(["127.0.0.1:1", here])
+    file = tmp_path / "backstay.toml"
+    file.write_text('[gateways.paper]\nendpoints = ["gw1:4002", "gw2:4002"]\n')
+    assert completed("backstay move one --endpoint gw", **where) == ["gw1:4002", "gw2:4002"]
+    for text in ("[", "gateways = 5", "[gateways]\nx = 5", "[gateways.x]\nendpoints = 5"):
+        file.write_text(text)
+        assert completed("backstay move one --endpoint ", **where) == sorted(["127.0.0.1:1", here])
     assert completed("backstay restart one --part ") == list(PARTS)
     assert set(PARTS) == set(RESTARTED)
 
