@@ -140,9 +140,10 @@ def test_an_application_places_nothing_makes_its_order_smaller_and_cancels_it(pl
 
 
 def test_an_order_in_doubt_is_what_is_told_first_of_a_connection_that_was_drained(place):
-    place.simulator.faults.freeze(IDS["one"])
+    place.simulator.faults.lose_orders(1, "answer")
     trade = connection(place, "one").place_order(AAPL, CHEAP)
-    assert place.daemon.manager.wait_until(lambda _: orders(place, "one") == ["sent"], PATIENCE)
+    place.simulator.wait_for(lambda state: len(state["orders"]) == 1)  # before that it may be cut off, and in no doubt
+    place.simulator.faults.freeze(IDS["one"])
     assert place.run("drain", "one", "--within", "0")[0] == 5
     assert orders(place, "one") == ["in_doubt"]
     code, told = place.json("explain", "one")
