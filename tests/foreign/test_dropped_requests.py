@@ -12,7 +12,7 @@ from backstay.manager import Manager
 from backstay.simulator import Simulator
 
 HERE = Path(__file__).parent
-PROGRAM = "ibapi_asker.py"
+IBAPI, IB_ASYNC = "ibapi_asker.py", "ib_async_asker.py"
 SPARE_SECONDS = 60.0  # the waits grow up to 20 s, and the machine may be busy
 DUPLICATE = {102, 322}
 FLOWING = {
@@ -26,7 +26,7 @@ FLOWING = {
     "error",
 }
 FLOWING |= {"updateMktDepth", "realtimeBar", "tickByTickBidAsk", "pnl", "tickOptionComputation", "updateAccountTime"}
-FLOWING |= {"updateAccountValue", "updatePortfolio", "accountSummary", "managedAccounts"}
+FLOWING |= {"priceSizeTick", "updateAccountValue", "updatePortfolio", "accountSummary", "managedAccounts"}
 """How often these come depends on the time; of streams the first is awaited."""
 
 CONFIGURATION = """
@@ -44,9 +44,9 @@ socket = "control.sock"
 """
 
 
-def asked_on(port: int, seconds: float) -> dict:
+def asked_on(port: int, seconds: float, program: str = IBAPI) -> dict:
     ended = subprocess.run(
-        [sys.executable, HERE / PROGRAM, str(port), "7", str(seconds)],
+        [sys.executable, HERE / program, str(port), "7", str(seconds)],
         capture_output=True,
         text=True,
         timeout=seconds + SPARE_SECONDS,
@@ -79,6 +79,22 @@ def test_whatever_ibapi_asks_while_requests_are_dropped_is_answered_once(version
             simulator.faults.drop_requests(dropped)
             with Manager(load(path, {})) as manager:
                 seen = asked_on(manager.address("door")[1], dropped + SPARE_SECONDS)
+            assert seen["missing"] == [], f"after {dropped} s without an answer"
+            assert answers(seen) == answers(undisturbed), f"after {dropped} s without an answer"
+            assert not DUPLICATE & {code for _, code in seen["codes"]}
+
+
+@pytest.mark.timeout(0)  # as above
+def test_whatever_ib_async_asks_while_requests_are_dropped_is_answered_once(tmp_path, pytestconfig):
+    with Simulator(server_version=178, tick_seconds=0.05, bar_seconds=0.2, pnl_seconds=0.2) as simulator:
+        undisturbed = asked_on(simulator.port, SPARE_SECONDS, IB_ASYNC)
+        assert undisturbed["missing"] == []
+        path = tmp_path / "backstay.toml"
+        path.write_text(CONFIGURATION.format(port=simulator.port), encoding="utf-8")
+        for dropped in map(float, pytestconfig.getoption("dropped").split(",")):
+            simulator.faults.drop_requests(dropped)
+            with Manager(load(path, {})) as manager:
+                seen = asked_on(manager.address("door")[1], dropped + SPARE_SECONDS, IB_ASYNC)
             assert seen["missing"] == [], f"after {dropped} s without an answer"
             assert answers(seen) == answers(undisturbed), f"after {dropped} s without an answer"
             assert not DUPLICATE & {code for _, code in seen["codes"]}
