@@ -152,6 +152,7 @@ class Again(Gate):
                 self._settle_queued(item)
         self.clocks.clear()
         self.historical.clear()
+        self.families.clear()
         if self.ledger.break_off(now):
             self._expire_at(now + self.settings.held.age_seconds, now)
         if self.orders is not None:

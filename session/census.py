@@ -42,7 +42,8 @@ def take_census(owed: Owed, view: View) -> Census:
     ledger, waiting, orders = owed.ledger, owed.waiting, owed.orders
     census = Census(in_flight=ledger.reads() + len(ledger.awaiting))
     if waiting is not None:
-        census.queued = len(waiting.outbox) + len(waiting.clocks) + len(waiting.historical.shelf)
+        census.queued = len(waiting.outbox) + len(waiting.clocks)
+        census.queued += len(waiting.historical.shelf) + len(waiting.families)
     if orders is not None:
         census.in_doubt = len(orders.table.in_doubt())
     if ledger.streams:

@@ -154,7 +154,7 @@ class Core:
             return self.effects
         HANDLERS[type(event)](self, event)
         self.desk.link_up = self.link is not Link.DOWN
-        if self.to_ask:
+        if self.to_ask and self.desk.open:  # what a broken socket has left of them is not asked on the next
             ask_what_may_be_asked(self)
         keep_changes(self)
         self.desk.release(now)
@@ -178,7 +178,7 @@ class Core:
             client_id=self.owed.start.client_id if self.owed.start else None,
             streams=ledger.streams,
             reads=ledger.reads(),
-            held=len(self.desk.historical.shelf if self.desk.open else ledger.held()) + len(self.desk.trades),
+            held=self.desk.held(),
             round_trip_seconds=self.round_trip,
             upstream=self.live and self.link is Link.UP,
             clock_skew_seconds=self.clock_skew,

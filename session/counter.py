@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from backstay.protocol.errors import ErrorMessage, write_error
 from backstay.protocol.messages import message_id, request_key
+from backstay.session.families import Families
 from backstay.session.historical import Historical
 from backstay.session.intents import AWAY, Moment
 from backstay.session.ledger import Ledger
@@ -62,10 +63,11 @@ class Counter:
     clocks: deque[Item] = field(init=False)
     trades: deque[Item] = field(init=False)
     historical: Historical = field(init=False)
+    families: Families = field(init=False)
 
     def __post_init__(self) -> None:
         self.outbox, self.clocks, self.trades = self.waiting.outbox, self.waiting.clocks, self.waiting.trades
-        self.historical = self.waiting.historical
+        self.historical, self.families = self.waiting.historical, self.waiting.families
 
     def at(self) -> Moment:
         """The time of the present step."""

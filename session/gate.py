@@ -14,6 +14,7 @@ from backstay.protocol.messages import message_id, request_key
 from backstay.protocol.requests import REQUESTS
 from backstay.protocol.vocabulary import Kind
 from backstay.session.counter import CANCEL_ORDER, GLOBAL_CANCEL
+from backstay.session.families import ENDS, FAMILIES
 from backstay.session.firsts import NEVER_DUE, Firsts
 from backstay.session.ledger import NEVER, REQ_CURRENT_TIME, UNSEEN, Entry
 from backstay.session.notices import Notice
@@ -90,6 +91,7 @@ class Gate(Trades):
         batch: list[bytes] = []
         self._release_clock(now, batch)
         self._release_historical(now, batch)
+        self._release_families(now, batch)
         while (item := self.outbox.pop(now)) is not None:
             if not self._leaves(item, batch, now):
                 self.outbox.take_back()
@@ -109,7 +111,9 @@ class Gate(Trades):
         self.effects.append(Write(self.epoch, data, messages))
 
     def _plan_release(self, now: float) -> None:
-        if self.outbox.reserved or not (len(self.outbox) or self.clocks or self.historical.shelf):
+        if self.outbox.reserved or not (
+            len(self.outbox) or self.clocks or self.historical.shelf or self.families.lines
+        ):
             return  # a probe goes first: the step that sends it comes here again
         room = self.outbox.wait_seconds(now, urgent=self.outbox.has_urgent)
         waits = [room] if len(self.outbox) else []
@@ -117,6 +121,8 @@ class Gate(Trades):
             waits.append(max(room, self.pulse.earliest_question() - now))
         if self.historical.shelf:
             waits.append(max(room, self.historical.due - now))
+        if self.families.lines:
+            waits.append(max(room, self.families.due(self.ledger, self._is_ours) - now))
         if waits:
             self.effects.append(Arm(Timer.RELEASE, min(waits)))
 
@@ -159,6 +165,26 @@ class Gate(Trades):
             self.effects.append(HistoricalAsked(self.historical.sent[-1]))
             self._goes(shelved.item, batch, now)
 
+    def _release_families(self, now: float, batch: list[bytes]) -> None:
+        while self.families.lines and not self.outbox.reserved and self.outbox.wait_seconds(now) <= 0.0:
+            item = self.families.take(lambda family: self._is_free(family, now), self._is_wanted)
+            if item is None:
+                return
+            entry = item.entry
+            assert entry is not None  # noqa: S101  # nothing else is put there
+            if not entry.is_stream and item.since + self.settings.verify.deadline_seconds <= now:
+                self._refuse_entry(entry, Reason.TOO_MANY_IN_LINE, Happening.TIMED_OUT)
+                continue
+            self.outbox.note_sent(now)
+            self._goes(item, batch, now)
+
+    def _is_free(self, family: str, now: float) -> bool:
+        """Whether a request of this family may leave: none of the client's is out, and none of ours."""
+        return not self._is_ours(family) and self.families.is_free(family, now, self.ledger)
+
+    def _is_ours(self, family: str) -> bool:
+        return self.orders is not None and self.orders.reconciliation.awaits(ENDS[family])
+
     def _is_wanted(self, item: Item) -> bool:
         """False for a stream or read that was cancelled, answered or asked for anew while it waited."""
         entry = item.entry
@@ -178,10 +204,30 @@ class Gate(Trades):
         return True
 
     def _has_to_wait(self, item: Item, now: float) -> bool:
-        """Whether a historical query would break IB's limits: then it waits for its time, or is refused."""
+        """Whether something else has to happen before this may leave; then it waits, or is refused."""
         entry = item.entry
-        if entry is None or entry.request.id not in LIMITED or not self.settings.historical_limits:
+        if entry is None:
             return False
+        if entry.request.id in FAMILIES:
+            return self._waits_its_turn(item, entry, now)
+        limited = entry.request.id in LIMITED and self.settings.historical_limits
+        return limited and self._waits_for_limits(item, entry, now)
+
+    def _waits_its_turn(self, item: Item, entry: Entry, now: float) -> bool:
+        """Whether another request of its family is out, or comes first."""
+        family, limit = FAMILIES[entry.request.id], self.settings.held.count
+        if family not in self.families.lines and self._is_free(family, now):
+            return False
+        if len(self.families) >= limit:
+            self.families.purge(self._is_wanted)
+        if len(self.families) >= limit:
+            self._refuse_entry(entry, Reason.TOO_MANY_IN_LINE)
+        else:
+            self.families.put(family, Item(item.payload, entry=entry, since=now))
+        return True
+
+    def _waits_for_limits(self, item: Item, entry: Entry, now: float) -> bool:
+        """Whether a historical query would break IB's limits."""
         query = historical_query(item.payload, self.version)
         if query is None:
             return False
@@ -191,12 +237,15 @@ class Gate(Trades):
         if len(self.historical.shelf) >= self.settings.held.count:
             self.historical.purge(self._is_wanted)
         if len(self.historical.shelf) >= self.settings.held.count:
-            self.give_up(entry, Happening.REFUSED)
-            self.effects.append(Count("requests_rejected", "queue_full"))
-            self.say(Notice.NOT_SENT, key=entry.key, detail=Reason.TOO_MANY_QUERIES)
+            self._refuse_entry(entry, Reason.TOO_MANY_QUERIES)
         else:
             self.historical.put(Item(item.payload, entry=entry), query, now)
         return True
+
+    def _refuse_entry(self, entry: Entry, why: Reason, what: Happening = Happening.REFUSED) -> None:
+        self.give_up(entry, what)
+        self.effects.append(Count("requests_rejected", "queue_full"))
+        self.say(Notice.NOT_SENT, key=entry.key, detail=why)
 
     def _goes(self, item: Item, batch: list[bytes], now: float) -> None:
         if item.queued_at:
@@ -213,6 +262,7 @@ class Gate(Trades):
             if entry.request.id not in SILENCE_SAYS_NOTHING:
                 self.await_first(entry)
                 self.firsts.sent(entry, now)
+                self.families.begin(entry, now, longest_seconds=self.settings.verify.longest_seconds)
         batch.append(frame(item.payload))
 
     def _note_leaving(self, item: Item) -> None:
@@ -235,6 +285,11 @@ class Gate(Trades):
             self.unspoken.left(key, item, self.settings, now=self.now)
         elif number in self.ledger.settings:
             self.settings_out[number] = self.now
+
+    def held(self) -> int:
+        """How much waits for the gateway, for IB's limits, or for its turn."""
+        waiting = len(self.historical.shelf) + len(self.families) if self.open else len(self.ledger.held())
+        return waiting + len(self.trades)
 
     @property
     def idle(self) -> bool:

@@ -52,7 +52,7 @@ Slot = tuple[int, Hashable]
 told apart by what they say, as the rule of one market is not that of another, and counted: each is owed an answer."""
 
 MAX_COPIES = 8
-"""Reads without an id that say the same and wait for an answer; a further one takes the place of one of them, so that a
+"""Reads without an id that say the same and wait for an answer; a further one takes the place of the last, so that a
 client that asks again and again while nothing answers gets so many answers in the end. Of the time it gets one."""
 
 
@@ -86,6 +86,7 @@ class Entry:
     answered: bool = False  # its answer has been counted
     restored: bool = False  # asked for again after a loss, and not heard since
     given_up: bool = False  # has shown no sign, however often it was asked for
+    has_turn: bool = False  # of its family: what answers it is meant for it
     seen_wall: float = 0.0  # when it was last seen to flow; it is not looked at all the time
 
     def happens(self, what: Happening) -> None:
@@ -168,12 +169,20 @@ class Ledger:
         return entry
 
     def _find_copy(self, entry: Entry) -> int:
-        same = {one.copy for one in self.unkeyed[entry.request.id].values() if one.payload == entry.payload}
-        return next((copy for copy in range(MAX_COPIES) if copy not in same), entry.sequence % MAX_COPIES)
+        same = {
+            one.copy: one.sequence for one in self.unkeyed[entry.request.id].values() if one.payload == entry.payload
+        }
+        last = max(same, key=same.__getitem__)  # the one that is least likely to be out
+        return next((copy for copy in range(MAX_COPIES) if copy not in same), last)
 
     def has(self, entry: Entry) -> bool:
         """Whether this very entry is still wanted: neither dropped nor replaced."""
         return self.entries.get(entry.slot) is entry
+
+    def has_out(self, entry: Entry) -> bool:
+        """Whether the answer to an entry that was written is still wanted, by it or by what has taken its slot."""
+        present = self.entries.get(entry.slot)
+        return present is entry or (present is not None and present.shadowed is entry)
 
     def close(self, entry: Entry, what: Happening) -> None:
         """An entry is over, for this: forget it. Nothing happens to one that is forgotten already."""
@@ -210,10 +219,11 @@ class Ledger:
             self.unkeyed.setdefault(entry.request.id, {})[entry.slot] = entry
 
     def find(self, request_id: int, key: int | None) -> Entry | None:
-        """The entry of this request with this key; of reads without one, the oldest that was sent."""
+        """The entry of this request with this key; of reads without one, whose turn it is, or the oldest sent."""
         entry = self.entries.get((request_id, key))
         if entry is None and key is None:
-            return next((e for e in self.unkeyed.get(request_id, {}).values() if e.epoch != NEVER), None)
+            sent = [e for e in self.unkeyed.get(request_id, {}).values() if e.epoch != NEVER]
+            return next((e for e in sent if e.has_turn), sent[0] if sent else None)
         return entry
 
     def note_answer(self, message_id: int, key: int | None, *, final: bool) -> list[Entry]:
@@ -222,10 +232,7 @@ class Ledger:
         `final`: the frame does not say of itself that more will follow (historical ticks do).
         """
         answered: list[Entry] = []
-        for request in REQUESTS_BY_ANSWER.get(message_id, ()):
-            entry = self.find(request.id, key)
-            if entry is None or entry.epoch == NEVER:
-                continue
+        for entry in self._asked_for(message_id, key):
             answered.append(entry)
             if entry.is_stream:
                 continue
@@ -234,6 +241,11 @@ class Ledger:
                 return answered
             entry.rows = True
         return answered
+
+    def _asked_for(self, message_id: int, key: int | None) -> list[Entry]:
+        found = (self.find(request.id, key) for request in REQUESTS_BY_ANSWER.get(message_id, ()))
+        sent = [entry for entry in found if entry is not None and entry.epoch != NEVER]
+        return sent if key is not None else [entry for entry in sent if entry.has_turn] or sent
 
     def note_error(self, key: int, code: int) -> list[Entry]:
         """An error arrived on this key: close what it ends. Returns what it may be about."""
@@ -359,7 +371,7 @@ class Ledger:
         for entry in self.entries.values():
             if (entry.queued or entry.epoch != NEVER) and not entry.is_stream:
                 entry.asked_at = max(entry.asked_at, now)  # until now it waited for something else
-            entry.queued = False
+            entry.queued = entry.has_turn = False
             self._uncover(entry)
             entry.happens(Happening.CUT)
         return len(self.entries) > self.streams

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from backstay.protocol.commands import all_open_orders, completed_orders, executions, open_orders
 from backstay.protocol.framing import PREFIX_BYTES
+from backstay.session.families import FAMILIES, alike
 from backstay.session.lifecycle import Link
 from backstay.session.orders import day_begins
 from backstay.session.pacing import Item, Lane
@@ -31,9 +32,6 @@ QUESTIONS: dict[Source, tuple[int, int]] = {
     Source.EXECUTIONS: (7, EXECUTION_END),
 }
 """The request that asks for each list, and the message that ends it."""
-
-FAMILIES = frozenset({5, 16, 99})
-"""Requests without an id: one at a time can be asked, so that it is known whose the answer is."""
 
 
 def begin_round(core: Core) -> None:
@@ -117,7 +115,7 @@ def ask_what_may_be_asked(core: Core) -> None:
     waiting, core.to_ask = core.to_ask, []
     for source in waiting:
         number, end = QUESTIONS[source]
-        if number in FAMILIES and core.desk.has_asked(FAMILIES):
+        if number in FAMILIES and core.desk.has_asked(alike(number)):
             core.to_ask.append(source)  # or its answer would be taken for ours
             continue
         version, key = core.desk.version, None

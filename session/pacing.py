@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from backstay.session.families import Families
 from backstay.session.historical import Historical
 
 if TYPE_CHECKING:
@@ -176,6 +177,7 @@ class Waiting:
     clocks: deque[Item] = field(default_factory=deque[Item])
     trades: deque[Item] = field(default_factory=deque[Item])  # orders and their cancels, as the client gave them
     historical: Historical = field(default_factory=Historical)
+    families: Families = field(default_factory=Families)
 
     def inherit(self, messages_per_second: int, unkept: Iterable[Item] = ()) -> None:
         """A new core has begun, and the client's window with it: there is no credit to be given back for these.

@@ -29,6 +29,7 @@ class Reason(StrEnum):
     TOO_MANY_CANCELS = "too many cancels are waiting"
     TOO_MANY_PREVIEWS = "too many previews of orders are without an answer"
     TOO_MANY_QUERIES = "too many queries wait for IB's limits on historical data"
+    TOO_MANY_IN_LINE = "too many requests of this kind, which have no id, wait for the answers to others"
     NOT_RECONCILED = "earlier orders are not reconciled: the gateway did not list them"
     JOURNAL_BROKEN = "the journal can not be used ({trouble})"
     NOT_WRITTEN_DOWN = "it could not be written down: {trouble}"

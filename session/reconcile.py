@@ -6,7 +6,7 @@ socket of this epoch. What is found proves itself, whenever it comes. What is *n
 the round is settled: it was asked once the gateway's link had been up for `settle_seconds`, with nothing written for
 that order as long, so that nothing of it can still be on its way. Rounds are repeated until every intent is decided.
 
-Nobody else may ask for open or completed orders during a round: their ends do not say whose they are.
+Nobody else's question for the same list may be out with one of ours: their ends do not say whose they are.
 """
 
 from __future__ import annotations
@@ -157,6 +157,11 @@ class Reconciliation:
         if self._round is not None:
             return Phase.ASKING
         return Phase.IDLE if self.due is None else Phase.WAITING
+
+    def awaits(self, message_id: int) -> bool:
+        """Whether a list of ours is asked for that this message ends."""
+        waiting = () if self._round is None else self._round.waiting
+        return any(source in waiting for source in ENDS.get(message_id, ()))
 
     # -- what happens to the connection ------------------------------------------------------------------------------
 

@@ -68,6 +68,7 @@ class Trades(Counter):
             self.refund += item.refund
         self.clocks.clear()
         self.historical.clear()
+        self.families.clear()
         if any(kept_back.values()):
             fields = (("orders", kept_back["orders"]), ("cancels", kept_back["cancels"]), ("reason", detail))
             self.effects.append(Report("orders_not_sent", fields))

@@ -417,6 +417,7 @@ class World(Network):
     def _conceal(self, effect: Conceal) -> None:
         if effect.epoch == self.sieve.epoch:
             self.sieve.conceal(effect)
+        self.wire.ours[effect.epoch, effect.end] += 1
 
     def _hush(self, effect: Hush) -> None:
         if effect.epoch == self.sieve.epoch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -28,8 +29,13 @@ if TYPE_CHECKING:
 OURS = "backstay:"
 ORDERS = (3, 21)
 TINY = 1e-6
+CONTENT = (93, 16)
+"""Answers without an id that say what they answer: the rule of a market, the groups of an adviser."""
+
 HEALTHY_SECONDS = 60.0
 """A gateway that has answered for so long has been asked again whatever it had dropped."""
+
+_TOKEN = re.compile(rb"#\d+")
 
 ENDINGS = ("Filled", "Cancelled")
 IN_DOUBT = (2163, 2165)
@@ -75,6 +81,7 @@ class Client:
     cancels: dict[bytes, deque[Asked]] = field(default_factory=dict)
     wanted: dict[tuple[int, int | None], Asked] = field(default_factory=dict)
     heard: Counter[int] = field(default_factory=Counter)
+    answers: set[str] = field(default_factory=set)  # tokens of answers without an id
     outages: list[int] = field(default_factory=list)
     order_errors: dict[int, list[int]] = field(default_factory=dict)  # backstay's own, by order id
     orders_spoken_of: set[int] = field(default_factory=set)
@@ -198,6 +205,8 @@ class Client:
             _TOLD[number](self, payload)
         if number in (3, 5):
             return
+        if number in CONTENT:
+            self.answers.update(token.decode() for token in _TOKEN.findall(payload))
         key = response_key(payload, self.version)
         asked = self.by_key.get(key) if key is not None else None
         if asked is None or asked.kind not in (Kind.ONESHOT, Kind.SNAPSHOT):

@@ -300,6 +300,8 @@ class Upstream:
         tick = TICKS.get(number) or {62: 63, 6: 6, 61: 61}.get(number)
         for delay in (0.01, 0.5) if tick is not None else ():
             self.world.after(delay, lambda: self._tick_one(number, key, tick))
+        if key is None and self.chance.random() < 0.9:  # the end of a list may stay away
+            self.world.after(self.chance.choice((0.02, 1.0)), lambda: self._tick_one(number, key, REQUESTS[number].end))
 
     def _tick_one(self, number: int, key: int | None, tick: int | None) -> None:
         if (number, key) in self.streams and tick is not None:

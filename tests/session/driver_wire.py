@@ -11,7 +11,7 @@ from driver_client import Asked
 
 from backstay.protocol.commands import all_open_orders, completed_orders, current_time, open_orders
 from backstay.protocol.errors import read_error
-from backstay.protocol.messages import message_id, request_key
+from backstay.protocol.messages import kind_of, message_id, request_key
 from backstay.protocol.vocabulary import Kind
 from backstay.session.orders import FIRST_RESERVED_ID
 from backstay.session.vocabulary import Noted
@@ -25,6 +25,12 @@ TINY = 1e-6
 OURS_WHEN_IT_RETURNS = (8, 17, 59)
 CANCEL_ORDER = 4
 LIST_ENDS = (53, 55, 102)
+IN_TURN = {
+    number: (row.conn_family, row.end)
+    for number, row in speech.REQUESTS.items()
+    if row.key is speech.Key.NONE and row.conn_family and row.end and number != CURRENT_TIME
+}
+"""Requests without an id that have an answer: the family of each, and what ends its turn."""
 COMPLETED_SINCE = 150
 
 
@@ -46,12 +52,15 @@ class Wire:
         self.link_down: set[int] = set()  # epochs whose gateway has said that it has no link to IB
         self.link_back_at: dict[int, float] = {}
         self.lists: dict[int, Counter[int]] = {}  # ends of our own questions, since the socket or the link came up
+        self.turns: dict[tuple[int, int | None], tuple[float, bool]] = {}  # by epoch and end: since when, whether ours
+        self.ours: Counter[tuple[int, int | None]] = Counter()  # lists that we are about to ask for, by epoch and end
 
     def take_note(self, event: Any) -> None:
         """An event is about to be heard."""
         if not isinstance(event, Noted) or event.epoch != self.world.owed.epoch or not self.world.core.live:
             return
         for number, payload, passed in event.frames:
+            self.turns.pop((event.epoch, number), None)
             if number in (NEXT_VALID_ID, MANAGED_ACCOUNTS):
                 self.identified.setdefault(event.epoch, set()).add(number)
             elif number == CURRENT_TIME:
@@ -91,6 +100,7 @@ class Wire:
             return
         assert epoch in self.verified, "requests only after a probe was answered in this epoch"
         asked = self.world.client.by_payload.get(payload)
+        self._check_turn(epoch, number, payload)
         if asked is None and number == 108:
             assert epoch not in self.told_in, "a gateway is asked of itself once an epoch"
             self.told_in.add(epoch)
@@ -110,6 +120,22 @@ class Wire:
         asked_for = world.client.by_payload.values()
         cancels = (asked for asked in asked_for if asked.number == CANCEL_ORDER and asked.key == order_id)
         return any(asked.life < world.lives or world.client_returned for asked in cancels)
+
+    def _check_turn(self, epoch: int, number: int, payload: bytes) -> None:
+        """Of a family one is out at a time, but for one whose silence has been noticed, or that nobody wants."""
+        is_cancel = kind_of(payload, self.world.owed.version) is Kind.CANCEL
+        family = IN_TURN.get(speech.REQUESTS[number].cancels or number if is_cancel else number)
+        if family is None or is_cancel:
+            self.turns.pop((epoch, family and family[1]), None)
+            return
+        turn = epoch, family[1]
+        is_ours = self.ours[turn] > 0  # they go first
+        self.ours[turn] -= is_ours
+        at, was_ours = self.turns.get(turn, (float("-inf"), False))
+        unwanted = epoch in self.data_lost or self.world.client_returned
+        noticed = self.world.now - at >= self.world.settings.verify.first_seconds - TINY
+        assert noticed or unwanted or (is_ours and was_ours), f"of a family one is out at a time: {number}"
+        self.turns[turn] = self.world.now, is_ours
 
     def _is_reconciliation(self, payload: bytes) -> bool:
         version = self.world.owed.version

@@ -30,7 +30,8 @@ def cancel(payload: bytes) -> bytes:
 def test_in_health_every_request_leaves_as_it_came_and_in_its_order(version):
     script = Script(version=version).ready()
     numbers = [n for n, request in REQUESTS.items() if request.since <= version and request.kind is not Kind.HANDSHAKE]
-    payloads = [ask(version, n, 40 + n, word=str(n), flag=n in (6, 10)) for n in numbers if n != 49]
+    numbers = [n for n in numbers if n not in (49, 16)]  # the time; the other one of a family
+    payloads = [ask(version, n, 40 + n, word=str(n), flag=n in (6, 10)) for n in numbers]
     payloads += [text(240, 1)[PREFIX_BYTES:]] if version <= 200 else [b"\0\0\x01\xb8x"]
     for turn in range(0, len(payloads), 40):
         part = payloads[turn : turn + 40]

@@ -17,6 +17,7 @@ from backstay.session.counter import Counter
 from backstay.session.desk import Desk
 from backstay.session.errors import ImpossibleTransitionError
 from backstay.session.evidence import Executions, Ground
+from backstay.session.families import Families
 from backstay.session.firsts import Firsts, Silence
 from backstay.session.intent_table import IntentTable
 from backstay.session.ledger import Ledger
@@ -34,6 +35,7 @@ SEEDS = 400
 _settle_action = acts.ACTS[Action.SETTLE]
 _announce = acts.ACTS[Action.ANNOUNCE]
 _step, _tell_down = Core.step, Core.tell_down
+_over_at, _begin_turn = Families._over_at, Families.begin
 _add_fill, _judge_silence, _write_down = Executions.add, Firsts.verdict, Trades.write_down
 
 
@@ -87,6 +89,15 @@ def _is_our_own(orders, facts):
     return facts.client_id == orders.client_id
 
 
+def _never_over(self, family, ledger):
+    return float("inf") if _over_at(self, family, ledger) > 0.0 else float("-inf")
+
+
+def _without_a_turn(self, entry, now, *, longest_seconds):
+    _begin_turn(self, entry, now, longest_seconds=longest_seconds)
+    entry.has_turn = False
+
+
 def _settled_early(self):
     _announce(self)
     _settle_action(self)
@@ -131,6 +142,10 @@ SABOTAGE: dict[str, tuple[Any, str, Callable[..., Any] | property]] = {
     "a preview answered twice": (repeats, "_is_preview", lambda _payload, _version: False),
     "others' fills told to whoever asks": (order_news, "_is_for_client", lambda _orders, _facts: True),
     "others' fills kept from the master": (order_news, "_is_for_client", _is_our_own),
+    "unkeyed requests that wait for nobody": (Desk, "_waits_its_turn", lambda _self, _item, _entry, _now: False),
+    "unkeyed requests beside our own": (Desk, "_is_ours", lambda _self, _family: False),
+    "unkeyed requests behind one that TWS dropped": (Families, "_over_at", _never_over),
+    "an answer taken for that to the oldest": (Families, "begin", _without_a_turn),
 }
 
 
