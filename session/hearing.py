@@ -182,7 +182,8 @@ def _note_answer(core: Core, number: int, payload: bytes) -> None:
         over = not ledger.has(entry)
         firsts.heard(entry, core.now, over=over)
         count_heard(core.desk, entry, over=over)
-    core.desk.families.heard(number)
+    if core.desk.families.turns:
+        core.desk.families.heard(number)
 
 
 def _note_next_id(core: Core, payload: bytes, passed: bool) -> None:

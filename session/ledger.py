@@ -232,7 +232,11 @@ class Ledger:
         `final`: the frame does not say of itself that more will follow (historical ticks do).
         """
         answered: list[Entry] = []
-        for entry in self._asked_for(message_id, key):
+        requests = REQUESTS_BY_ANSWER.get(message_id, ())
+        for request in requests:
+            entry = self.find(request.id, key)
+            if entry is None or entry.epoch == NEVER or (key is None and self._is_anothers(entry, requests)):
+                continue
             answered.append(entry)
             if entry.is_stream:
                 continue
@@ -242,10 +246,10 @@ class Ledger:
             entry.rows = True
         return answered
 
-    def _asked_for(self, message_id: int, key: int | None) -> list[Entry]:
-        found = (self.find(request.id, key) for request in REQUESTS_BY_ANSWER.get(message_id, ()))
-        sent = [entry for entry in found if entry is not None and entry.epoch != NEVER]
-        return sent if key is not None else [entry for entry in sent if entry.has_turn] or sent
+    def _is_anothers(self, entry: Entry, requests: tuple[Request, ...]) -> bool:
+        """Whether an answer without an id is to another request of the family, whose turn it is."""
+        alike = [] if entry.has_turn else [self.find(request.id, None) for request in requests]
+        return any(other is not None and other.has_turn for other in alike)
 
     def note_error(self, key: int, code: int) -> list[Entry]:
         """An error arrived on this key: close what it ends. Returns what it may be about."""
