@@ -49,7 +49,7 @@ def alike(number: int) -> frozenset[int]:
 class Turn:
     """Which request of a family is out, and for how long the others wait for its answer."""
 
-    entry: Entry
+    entry: Entry | None  # None: it is one of our own
     until: float  # if nothing has been heard
     at_last: float  # whatever has been heard
 
@@ -72,6 +72,13 @@ class Families:
             at_last = now + longest_seconds
             self.turns[family] = Turn(entry, min(entry.due, at_last), at_last)
             entry.has_turn = True
+
+    def begin_ours(self, number: int, until: float) -> None:
+        """A question of our own leaves; a round may be begun anew before it is answered."""
+        family = FAMILIES.get(number)
+        if family is not None:
+            self._end(family)
+            self.turns[family] = Turn(None, until, until)
 
     def heard(self, number: int) -> None:
         """A message has arrived that may be the answer to somebody whose turn it is."""
@@ -115,11 +122,14 @@ class Families:
 
     def _end(self, family: str) -> None:
         turn = self.turns.pop(family, None)
-        if turn is not None:
+        if turn is not None and turn.entry is not None:
             turn.entry.has_turn = False
 
     def _over_at(self, family: str, ledger: Ledger) -> float:
         turn = self.turns.get(family)
-        if turn is None or turn.entry.queued or not ledger.has_out(turn.entry):
+        if turn is None:
             return float("-inf")
-        return turn.at_last if turn.entry.heard else turn.until
+        entry = turn.entry
+        if entry is not None and (entry.queued or not ledger.has_out(entry)):
+            return float("-inf")
+        return turn.at_last if entry is not None and entry.heard else turn.until

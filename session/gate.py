@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from backstay.protocol.framing import frame
 from backstay.protocol.historical import LIMITED, historical_query
-from backstay.protocol.messages import message_id, request_key
+from backstay.protocol.messages import kind_of, message_id, request_key
 from backstay.protocol.requests import REQUESTS
 from backstay.protocol.vocabulary import Kind
 from backstay.session.counter import CANCEL_ORDER, GLOBAL_CANCEL
@@ -285,6 +285,8 @@ class Gate(Trades):
             self.unspoken.left(key, item, self.settings, now=self.now)
         elif number in self.ledger.settings:
             self.settings_out[number] = self.now
+        elif kind_of(item.payload, self.version) is Kind.SNAPSHOT:
+            self.families.begin_ours(number, self.now + self.settings.verify.first_seconds)
 
     def held(self) -> int:
         """How much waits for the gateway, for IB's limits, or for its turn."""

@@ -265,6 +265,7 @@ def _note_commission(core: Core, payload: bytes, passed: bool) -> None:
 def _note_end(number: int) -> Callable[[Core, bytes, bool], None]:
     def note(core: Core, payload: bytes, passed: bool) -> None:
         if not passed:
+            core.desk.families.heard(number)
             hear_end(core, number, response_key(payload, core.desk.version))
 
     return note

@@ -115,6 +115,12 @@ def test_a_setting_and_a_cancel_wait_for_nobody():
     assert script.written() == [ask(V, POSITIONS)], "after the cancel nobody's turn is left"
 
 
+def test_a_cancel_that_is_said_with_the_request_itself_is_nobodys_turn():
+    begun, ended = ask(V, 6, flag=True), ask(V, 6)
+    script = ready().ask(begun, ended, begun, ended, begun)
+    assert script.written() == [begun, ended, begun, ended, begun]
+
+
 def test_a_stream_asked_for_anew_waits_for_the_end_of_its_first_list():
     script = ready().ask(ask(V, POSITIONS))
     script.hear(tell(V, POSITION)).ask(ask(V, POSITIONS), ask(V, POSITIONS))
@@ -267,6 +273,16 @@ def test_the_clients_completed_orders_do_not_wait_for_our_open_ones():
     assert script.passed == tell(V, 102), "ours is asked behind it"
     script.hear(tell(V, 102))
     assert script.passed == b""
+
+
+def test_a_list_of_ours_that_tws_has_dropped_is_waited_for_also_when_a_new_round_begins():
+    script = on_a_new_socket(with_an_order())
+    script.hear(tell(V, OPEN_END)).hear(tell(V, OPEN_END))
+    script.hear(error(V, -1, 1102), after=1.0).ask(ask(V, 99))
+    assert script.core.view().held == 1, "ours is out, though nobody needs it any more"
+    assert script.armed(Timer.RELEASE) == 4.0
+    script.ring(Timer.RELEASE, after=4.0)
+    assert script.written() == [ask(V, 99)]
 
 
 def test_a_question_of_ours_that_waited_for_the_clients_is_not_asked_on_another_socket():
