@@ -130,6 +130,12 @@ class Families:
         if turn is None:
             return float("-inf")
         entry = turn.entry
-        if entry is not None and (entry.queued or not ledger.has_out(entry)):
+        if entry is not None and (entry.queued or not _is_wanted(entry, ledger)):
             return float("-inf")
         return turn.at_last if entry is not None and entry.heard else turn.until
+
+
+def _is_wanted(entry: Entry, ledger: Ledger) -> bool:
+    """Whether its answer is still awaited: by it, or by what has taken its slot."""
+    present = ledger.entries.get(entry.slot)
+    return present is entry or (present is not None and present.shadowed is entry)

@@ -169,20 +169,13 @@ class Ledger:
         return entry
 
     def _find_copy(self, entry: Entry) -> int:
-        same = {
-            one.copy: one.sequence for one in self.unkeyed[entry.request.id].values() if one.payload == entry.payload
-        }
-        last = max(same, key=same.__getitem__)  # the one that is least likely to be out
-        return next((copy for copy in range(MAX_COPIES) if copy not in same), last)
+        same = [one for one in self.unkeyed[entry.request.id].values() if one.payload == entry.payload]
+        free = set(range(MAX_COPIES)) - {one.copy for one in same}
+        return min(free) if free else same[-1].copy  # the last to come is the least likely to be out
 
     def has(self, entry: Entry) -> bool:
         """Whether this very entry is still wanted: neither dropped nor replaced."""
         return self.entries.get(entry.slot) is entry
-
-    def has_out(self, entry: Entry) -> bool:
-        """Whether the answer to an entry that was written is still wanted, by it or by what has taken its slot."""
-        present = self.entries.get(entry.slot)
-        return present is entry or (present is not None and present.shadowed is entry)
 
     def close(self, entry: Entry, what: Happening) -> None:
         """An entry is over, for this: forget it. Nothing happens to one that is forgotten already."""

@@ -18,6 +18,7 @@ from backstay.session.client_words import ClientAway, ClientLeft, ClientReturned
 from backstay.session.families import ENDS, FAMILIES, alike
 from backstay.session.ledger import REQ_CURRENT_TIME
 from backstay.session.reasons import Reason
+from backstay.session.request_life import Happening
 from backstay.session.settings import HeldSettings, Settings, VerifySettings
 from backstay.session.vocabulary import Timer, Write
 
@@ -185,7 +186,7 @@ def test_no_more_of_them_wait_than_may_and_what_nobody_wants_makes_room():
     script.ask(ask(V, PROVIDERS))
     assert script.written() == [ask(V, PROVIDERS)]
     waiting = [entry for entry in script.owed.ledger.of_request(RULE) if entry.queued]
-    script.core.desk.give_up(waiting[0])
+    script.core.desk.give_up(waiting[0], Happening.TAKEN_BACK)
     assert script.ask(rule("9")).said(script.new) == [], "what nobody wants makes room"
     assert script.core.view().held == 2
 
