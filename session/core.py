@@ -142,7 +142,7 @@ class Core:
         """
         self.now, self.heard_at = now, heard_at
         self.desk.now = self.desk.outbox.now = now
-        self.desk.wall, self.desk.state = wall, self.state
+        self.desk.wall, self.desk.state, self.desk.families.heard_at = wall, self.state, heard_at
         self.effects = self.desk.effects = []
         heed(self)
         keep_calendar(self)

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 NEVER_DUE = float("inf")
 
+UNPROVED_SECONDS = 1.0
+"""Until the next look where nothing at all has arrived since: the gateway may hang, and answer when it goes on."""
+
 
 def _family(request: Request) -> str | None:
     goes_in_turn = request.key is Key.NONE and request.end is not None and request.id != REQ_CURRENT_TIME
@@ -50,8 +53,9 @@ class Turn:
     """Which request of a family is out, and for how long the others wait for its answer."""
 
     entry: Entry | None  # None: it is one of our own
-    until: float  # if nothing has been heard
-    at_last: float  # whatever has been heard
+    began: float
+    until: float  # if nothing of its answer has come
+    at_last: float  # if only a part has
 
 
 @dataclass(slots=True)
@@ -59,6 +63,7 @@ class Families:
     """Whose turn it is, and who waits for theirs. The caller bounds how many wait."""
 
     turns: dict[str, Turn] = field(default_factory=dict[str, Turn])
+    heard_at: float = 0.0  # when the last byte has arrived
     lines: dict[str, deque[Item]] = field(default_factory=dict[str, deque["Item"]])  # none of them empty
 
     def __len__(self) -> int:
@@ -70,23 +75,23 @@ class Families:
         if family is not None:
             self._end(family)
             at_last = now + longest_seconds
-            self.turns[family] = Turn(entry, min(entry.due, at_last), at_last)
+            self.turns[family] = Turn(entry, now, min(entry.due, at_last), at_last)
             entry.has_turn = True
 
-    def begin_ours(self, number: int, until: float) -> None:
+    def begin_ours(self, number: int, now: float, *, seconds: float) -> None:
         """A question of our own leaves; a round may be begun anew before it is answered."""
         family = FAMILIES.get(number)
         if family is not None:
             self._end(family)
-            self.turns[family] = Turn(None, until, until)
+            self.turns[family] = Turn(None, now, now + seconds, now + seconds)
 
     def heard(self, number: int) -> None:
         """A message has arrived that may be the answer to somebody whose turn it is."""
         self._end(_ENDED_BY.get(number, ""))
 
     def is_free(self, family: str, now: float, ledger: Ledger) -> bool:
-        """Whether it is nobody's turn, or has been for long enough."""
-        return now >= self._over_at(family, ledger)
+        """Whether it is nobody's turn, or has been for long enough on a link that speaks."""
+        return self._over_at(family, now, ledger) <= now
 
     def put(self, family: str, item: Item) -> None:
         """Let a request wait for its turn."""
@@ -104,9 +109,9 @@ class Families:
             del self.lines[family]
         return item
 
-    def due(self, ledger: Ledger, is_ours: Callable[[str], bool]) -> float:
+    def due(self, now: float, ledger: Ledger, *, is_ours: Callable[[str], bool]) -> float:
         """When somebody's turn comes whether or not there is an answer. `is_ours`: it is our own turn."""
-        moments = (self._over_at(family, ledger) for family in self.lines if not is_ours(family))
+        moments = (self._over_at(family, now, ledger) for family in self.lines if not is_ours(family))
         return min(moments, default=NEVER_DUE)
 
     def purge(self, is_wanted: Callable[[Item], bool]) -> None:
@@ -125,14 +130,15 @@ class Families:
         if turn is not None and turn.entry is not None:
             turn.entry.has_turn = False
 
-    def _over_at(self, family: str, ledger: Ledger) -> float:
+    def _over_at(self, family: str, now: float, ledger: Ledger) -> float:
         turn = self.turns.get(family)
         if turn is None:
             return float("-inf")
         entry = turn.entry
         if entry is not None and (entry.queued or not _is_wanted(entry, ledger)):
             return float("-inf")
-        return turn.at_last if entry is not None and entry.heard else turn.until
+        until = turn.at_last if entry is not None and entry.heard else turn.until
+        return until if self.heard_at > turn.began else max(until, now + UNPROVED_SECONDS)
 
 
 def _is_wanted(entry: Entry, ledger: Ledger) -> bool:

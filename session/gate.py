@@ -122,7 +122,7 @@ class Gate(Trades):
         if self.historical.shelf:
             waits.append(max(room, self.historical.due - now))
         if self.families.lines:
-            waits.append(max(room, self.families.due(self.ledger, self._is_ours) - now))
+            waits.append(max(room, self.families.due(now, self.ledger, is_ours=self._is_ours) - now))
         if waits:
             self.effects.append(Arm(Timer.RELEASE, min(waits)))
 
@@ -286,7 +286,7 @@ class Gate(Trades):
         elif number in self.ledger.settings:
             self.settings_out[number] = self.now
         elif kind_of(item.payload, self.version) is Kind.SNAPSHOT:
-            self.families.begin_ours(number, self.now + self.settings.verify.first_seconds)
+            self.families.begin_ours(number, self.now, seconds=self.settings.verify.first_seconds)
 
     def held(self) -> int:
         """How much waits for the gateway, for IB's limits, or for its turn."""

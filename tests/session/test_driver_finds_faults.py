@@ -89,8 +89,8 @@ def _is_our_own(orders, facts):
     return facts.client_id == orders.client_id
 
 
-def _never_over(self, family, ledger):
-    return float("inf") if _over_at(self, family, ledger) > 0.0 else float("-inf")
+def _never_over(self, family, now, ledger):
+    return float("inf") if _over_at(self, family, now, ledger) > 0.0 else float("-inf")
 
 
 def _without_a_turn(self, entry, now, *, longest_seconds):

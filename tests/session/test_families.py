@@ -146,6 +146,15 @@ def test_behind_one_that_is_not_answered_the_next_leaves_when_silence_is_noticed
     assert (script.core.view().held, script.core.view().reads) == (0, 0)
 
 
+def test_behind_one_that_a_hanging_gateway_has_not_read_nobody_is_asked():
+    script = ready().ask(rule("26"), rule("30"))
+    script.ring(Timer.RELEASE, after=5.0)
+    assert script.written() == []
+    assert script.armed(Timer.RELEASE) == 1.0, "it may go on and answer, and this must not be taken for the second's"
+    script.hear(tell(V, RULE_TOLD), after=3.0)
+    assert script.written() == [rule("30")]
+
+
 def test_an_answer_counts_for_the_one_whose_turn_it_is():
     script = ready().ask(ask(V, OPEN), ask(V, ALL_OPEN))
     look(script, 5.0)
