@@ -58,7 +58,9 @@ def check_reads(world: World) -> None:
                 assert asked.rows == 2, f"each row once: {asked}"
         elif asked.number in UNKEYED_WITH_CONTENT and not world.client.unsolicited_of(504):
             assert asked.writes, f"asked for, and never sent: {asked}"
-            assert asked.token in world.client.answers, f"asked for, and another one's answer taken for its: {asked}"
+            # Of a gateway that hung, the answer to the one before may be taken for this, whose own a break then takes.
+            if asked.writes[-1] == world.owed.epoch:
+                assert asked.token in world.client.answers, f"asked for, and another's answer taken for its: {asked}"
 
 
 def check_orders(world: World) -> None:
