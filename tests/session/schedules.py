@@ -280,8 +280,9 @@ class Player:
             )
             view, entries = world.core.view(), world.core.owed.ledger.entries.values()
             half = [entry for entry in entries if entry.epoch <= other and (entry.rows or entry.fail_fast)]
+            half += [asked_in for asked_in in world.owed.ledger.previews.values() if asked_in <= other]
             for event in events:
-                if isinstance(event, Lost) and (half or min(world.owed.ledger.previews.values(), default=epoch) <= other):
+                if isinstance(event, Lost) and half:
                     continue  # what was answered by half ends with its socket: that is news, if it has not been told
                 assert world.step(event) == [], "what is of another epoch has no effect"
             assert world.core.view() == view, "what is of another epoch changes nothing"
