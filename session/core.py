@@ -150,7 +150,6 @@ class Core:
         if epoch is not None and (epoch != self.owed.epoch or not self.live):
             if epoch <= self.owed.epoch:
                 hear_late(self, event)
-                keep_changes(self)  # there may be no other step
             return self.effects
         HANDLERS[type(event)](self, event)
         self.desk.link_up = self.link is not Link.DOWN

@@ -20,6 +20,7 @@ from backstay.session.hearsay import hear_told, see_others
 from backstay.session.lifecycle import HANDSHAKE_STATES, Event, Link, State
 from backstay.session.missed import keep, nobody_there
 from backstay.session.operated import is_cut
+from backstay.session.order_journal import keep_changes
 from backstay.session.order_news import hear_commission, hear_end, hear_execution, hear_order
 from backstay.session.own_words import TellHello
 from backstay.session.reconcile import Phase
@@ -157,20 +158,21 @@ def hear_late(core: Core, event: SessionEvent) -> None:
 
 
 def _hear_late_frames(core: Core, event: Noted) -> None:
-    for number, payload, passed in event.frames:
-        if not passed:
-            continue
+    passed_on = [(number, payload) for number, payload, passed in event.frames if passed]
+    for number, payload in passed_on:
         if not event.heard:
             keep(core, payload)
         core.owed.next_id_given |= number == NEXT_VALID_ID
         core.owed.accounts_given |= number == MANAGED_ACCOUNTS
         if number in (ORDER_STATUS, EXECUTION, OPEN_ORDER, COMMISSION):
-            _NOTES[number](core, payload, passed)
+            _NOTES[number](core, payload, True)
         error = read_error(payload, core.desk.version)
         if error is not None:
             hear_error_on_key(core, error)
         else:
             _note_answer(core, number, payload)
+    if passed_on:
+        keep_changes(core)  # there may be no other step
 
 
 def _note_answer(core: Core, number: int, payload: bytes) -> None:
