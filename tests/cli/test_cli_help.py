@@ -140,12 +140,12 @@ def test_like_mistakes_end_with_like_codes(command, tmp_path, arguments, code):
     assert ended.stderr
 
 
-@pytest.mark.checkout
 def test_what_belongs_under_one_heading_of_the_help_stands_together():
     headings = [heading for heading, _ in groupby(row.panel for row in COMMANDS)]
     assert len(headings) == len(set(headings))
 
 
+@pytest.mark.checkout
 def test_the_reference_of_the_documentation_is_what_the_commands_declare():
     written = Path(__file__).parents[2] / "docs" / "commands.md"
     assert written.read_text(encoding="utf-8") == reference()  # python -m backstay.cli_reference
