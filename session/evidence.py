@@ -14,6 +14,7 @@ from enum import Enum, unique
 
 from backstay.protocol.order_fields import ExecutionFacts, Look, OrderFacts, PlacedOrder
 from backstay.protocol.order_layouts import COMBINATION, COMPLETED_ORDER
+from backstay.protocol.rewriting import Filling
 from backstay.session.intent_table import is_another_order
 from backstay.session.intents import Intent, IntentEvent, IntentKey, IntentState, order_event, refs_conflict
 
@@ -194,12 +195,15 @@ class Ground:
         return self.settled and self.open_known and intent.written_at + self.settle_seconds <= self.asked_at
 
 
-def prices(sec_type: str, fills: Sequence[ExecutionFacts]) -> tuple[Decimal, Decimal]:
-    """Average and last, of the fills that are known. The legs of a combination have no price in common."""
-    shares = sum((fill.shares for fill in fills), Decimal(0))
-    if not shares or sec_type == COMBINATION:
-        return Decimal(0), Decimal(0)
-    return sum((fill.shares * fill.price for fill in fills), Decimal(0)) / shares, fills[-1].price
+def filling_of(look: Look, fills: Sequence[ExecutionFacts], *, is_filled: bool) -> Filling:
+    """How far an order was executed, by the fills that are known. `is_filled`: it was filled, whatever they say."""
+    total, shares = look.quantity, sum((fill.shares for fill in fills), Decimal(0))
+    filled = total if is_filled and total is not None else shares
+    remaining = Decimal(0) if total is None else max(Decimal(0), total - filled)
+    if not shares or look.sec_type == COMBINATION:  # its legs have no price in common
+        return Filling(filled=filled, remaining=remaining)
+    average = sum((fill.shares * fill.price for fill in fills), Decimal(0)) / shares
+    return Filling(filled=filled, remaining=remaining, average_price=average, last_price=fills[-1].price)
 
 
 def judge(intent: Intent, evidence: Evidence, ground: Ground) -> Verdict:

@@ -100,11 +100,10 @@ def carry_out(core: Core, effects: Iterable[ReconcileEffect]) -> None:
     """Ask what the reconciliation wants asked, and let what it has judged count."""
     for effect in effects:
         if isinstance(effect, Ask):
-            if effect.source is Source.OPEN:
-                core.own_keys.clear()  # with it a round begins
-            core.to_ask.append(effect.source)
-            if effect.source is Source.OPEN:
+            if effect.source is Source.OPEN:  # with it a round begins
+                core.own_keys.clear()
                 core.orders.others.begin()
+            core.to_ask.append(effect.source)
         else:
             take_verdicts(core, effect)
     ask_what_may_be_asked(core)

@@ -6,12 +6,11 @@ in doubt meanwhile; no answer in time is a no.
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from backstay.protocol.rewriting import Filling, write_order_status
+from backstay.protocol.rewriting import write_order_status
 from backstay.session.endpoints import is_same
-from backstay.session.evidence import VERDICT_EVENTS, Verdict, VerdictKind, prices
+from backstay.session.evidence import VERDICT_EVENTS, Verdict, VerdictKind, filling_of
 from backstay.session.intents import Intent, IntentState, Moved, Outcome
 from backstay.session.lifecycle import Link
 from backstay.session.notices import Notice
@@ -203,13 +202,7 @@ def _tell_end(core: Core, intent: Intent) -> None:
 
 def _status(core: Core, intent: Intent, status: str) -> bytes:
     fills = core.orders.reconciliation.executions.of(intent.key.client_id, intent.key.order_id)
-    filled = sum((fill.shares for fill in fills), Decimal(0))
-    total = intent.order.look.quantity
-    if intent.outcome is Outcome.FILLED and total is not None:
-        filled = total
-    remaining = max(Decimal(0), total - filled) if total is not None else Decimal(0)
-    average, last = prices(intent.order.look.sec_type, fills)
-    filling = Filling(filled=filled, remaining=remaining, average_price=average, last_price=last)
+    filling = filling_of(intent.order.look, fills, is_filled=intent.outcome is Outcome.FILLED)
     owner = (intent.key.client_id, intent.key.order_id)
     ids = {"perm_id": intent.perm_id, "parent_id": intent.order.parent_id}
     return write_order_status(owner, status, filling, **ids, version=core.desk.version)
