@@ -195,6 +195,13 @@ class Ground:
         return self.settled and self.open_known and intent.written_at + self.settle_seconds <= self.asked_at
 
 
+def make_up(look: Look, fills: Sequence[ExecutionFacts]) -> bool:
+    """Whether the fills that are known are the whole order. A combination fills leg by leg: they never say so."""
+    if not look.quantity or look.sec_type == COMBINATION:
+        return False
+    return sum((fill.shares for fill in fills), Decimal(0)) >= look.quantity
+
+
 def filling_of(look: Look, fills: Sequence[ExecutionFacts], *, is_filled: bool) -> Filling:
     """How far an order was executed, by the fills that are known. `is_filled`: it was filled, whatever they say."""
     total, shares = look.quantity, sum((fill.shares for fill in fills), Decimal(0))
@@ -248,10 +255,7 @@ def _doubt(intent: Intent, evidence: Evidence, ground: Ground) -> str:
 
 
 def _is_filled_by(intent: Intent, fills: tuple[ExecutionFacts, ...]) -> bool:
-    look = intent.order.look
-    if not fills or not look.quantity or intent.changes or look.sec_type == COMBINATION:
-        return False  # changed, its quantity is not sure; a combination fills leg by leg
-    return sum((fill.shares for fill in fills), Decimal(0)) >= look.quantity
+    return not intent.changes and make_up(intent.order.look, fills)  # changed, its quantity is not sure
 
 
 def _completed_row(intent: Intent, evidence: Evidence, ground: Ground) -> OrderFacts | None:

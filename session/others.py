@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from backstay.protocol.order_fields import Look, OrderFacts
 from backstay.protocol.order_layouts import COMPLETED_ORDER
 from backstay.protocol.rewriting import Filling, write_order_status
-from backstay.session.evidence import filling_of
+from backstay.session.evidence import filling_of, make_up
 from backstay.session.intents import ENDS, IntentEvent, order_event
 from backstay.session.reconcile import OPEN_SOURCES, Judged
 from backstay.session.vocabulary import Deliver
@@ -119,9 +118,9 @@ def tell_ends_of_others(core: Core, judged: Judged) -> None:
 
 def _end_of(core: Core, owner: Owner, other: Other) -> tuple[str, Filling]:
     """How it ended, or nothing if no list says so, and how far it was executed."""
-    fills, total = core.orders.reconciliation.executions.of(*owner), other.look.quantity
+    fills = core.orders.reconciliation.executions.of(*owner)
     row = core.orders.others.completed.get(other.perm_id) if other.perm_id else None
     status = "" if row is None else STATUS_OF.get(order_event(row), OVER)
-    if row is None and total and sum((fill.shares for fill in fills), Decimal(0)) >= total:
+    if row is None and make_up(other.look, fills):
         status = STATUS_OF[IntentEvent.FILLED]
     return status, filling_of(other.look, fills, is_filled=status == STATUS_OF[IntentEvent.FILLED])

@@ -61,6 +61,13 @@ def test_one_that_was_filled_is_told_filled_with_its_price():
     assert ends(script) == [["9", "Filled", "10", "0", "99"]]
 
 
+def test_legs_of_a_combination_do_not_make_it_filled():
+    script = shown()
+    working = script.core.orders.others.working
+    working[99, 9] = replace(working[99, 9], look=replace(working[99, 9].look, sec_type="BAG"))
+    assert ends(lists(script, fills=(("e.1.01", 5), ("e.2.01", 5)))) == []
+
+
 def test_one_that_works_on_is_passed_on_and_told_no_end():
     script = lists(shown(), opened=(open_order(V, THEIRS), status(V, THEIRS)))
     assert ends(script) == []
