@@ -44,7 +44,7 @@ socket = "control.sock"
 """
 
 
-def asked_on(port: int, seconds: float, program: str = IBAPI) -> dict:
+def asked_on(port: int, seconds: float, program: str) -> dict:
     ended = subprocess.run(
         [sys.executable, HERE / program, str(port), "7", str(seconds)],
         capture_output=True,
@@ -68,33 +68,17 @@ def answers(seen: dict) -> dict:
 
 
 @pytest.mark.timeout(0)  # every wait is bounded by itself, and --dropped may ask for long ones
-@pytest.mark.parametrize("version", [176, 200, 226])
-def test_whatever_ibapi_asks_while_requests_are_dropped_is_answered_once(version, tmp_path, pytestconfig):
+@pytest.mark.parametrize(("program", "version"), [(IBAPI, 176), (IBAPI, 200), (IBAPI, 226), (IB_ASYNC, 178)])
+def test_whatever_is_asked_while_requests_are_dropped_is_answered_once(program, version, tmp_path, pytestconfig):
     with Simulator(server_version=version, tick_seconds=0.05, bar_seconds=0.2, pnl_seconds=0.2) as simulator:
-        undisturbed = asked_on(simulator.port, SPARE_SECONDS)
+        undisturbed = asked_on(simulator.port, SPARE_SECONDS, program)
         assert undisturbed["missing"] == []
         path = tmp_path / "backstay.toml"
         path.write_text(CONFIGURATION.format(port=simulator.port), encoding="utf-8")
         for dropped in map(float, pytestconfig.getoption("dropped").split(",")):
             simulator.faults.drop_requests(dropped)
             with Manager(load(path, {})) as manager:
-                seen = asked_on(manager.address("door")[1], dropped + SPARE_SECONDS)
-            assert seen["missing"] == [], f"after {dropped} s without an answer"
-            assert answers(seen) == answers(undisturbed), f"after {dropped} s without an answer"
-            assert not DUPLICATE & {code for _, code in seen["codes"]}
-
-
-@pytest.mark.timeout(0)  # as above
-def test_whatever_ib_async_asks_while_requests_are_dropped_is_answered_once(tmp_path, pytestconfig):
-    with Simulator(server_version=178, tick_seconds=0.05, bar_seconds=0.2, pnl_seconds=0.2) as simulator:
-        undisturbed = asked_on(simulator.port, SPARE_SECONDS, IB_ASYNC)
-        assert undisturbed["missing"] == []
-        path = tmp_path / "backstay.toml"
-        path.write_text(CONFIGURATION.format(port=simulator.port), encoding="utf-8")
-        for dropped in map(float, pytestconfig.getoption("dropped").split(",")):
-            simulator.faults.drop_requests(dropped)
-            with Manager(load(path, {})) as manager:
-                seen = asked_on(manager.address("door")[1], dropped + SPARE_SECONDS, IB_ASYNC)
+                seen = asked_on(manager.address("door")[1], dropped + SPARE_SECONDS, program)
             assert seen["missing"] == [], f"after {dropped} s without an answer"
             assert answers(seen) == answers(undisturbed), f"after {dropped} s without an answer"
             assert not DUPLICATE & {code for _, code in seen["codes"]}

@@ -15,6 +15,7 @@ from backstay.protocol.messages import request_key
 from backstay.session.causes import Cause
 from backstay.session.client_words import Attend, ClientAsked, ClientGreeted, ClientStarted
 from backstay.session.core import Core
+from backstay.session.order_words import WriteDown
 from backstay.session.orders import FIRST_RESERVED_ID
 from backstay.session.owed import Owed
 from backstay.session.settings import Settings
@@ -211,3 +212,12 @@ def with_settings(**settings: Any) -> Script:
 def size(*payloads: bytes) -> int:
     """Bytes of a client's credit."""
     return sum(len(payload) + PREFIX_BYTES for payload in payloads)
+
+
+def owed(script: Script) -> set[int]:
+    """Ids of the orders whose cancels are owed, by what the journal has in the end."""
+    kept: dict[int, bool] = {}
+    for effect in script.effects:
+        if isinstance(effect, WriteDown):
+            kept |= {one.key.order_id: one.cancel_owed for one in effect.page.intents}
+    return {order_id for order_id, is_owed in kept.items() if is_owed}

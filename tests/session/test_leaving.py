@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from script import Script, lose, with_settings
+from script import Script, lose, owed, with_settings
 from speech import ask, order_status
 from test_ordering import V, intent, journalled, pages
 from test_orders_under_faults import ORDER, sent
@@ -16,7 +16,7 @@ from backstay.session.calling import LEAVING_SECONDS
 from backstay.session.client_words import ClientAway, ClientLeft, ClientReturned
 from backstay.session.intents import IntentState, JournalPage, Outcome
 from backstay.session.lifecycle import Event, State
-from backstay.session.order_words import WriteDown, WrittenDown
+from backstay.session.order_words import WrittenDown
 from backstay.session.vocabulary import Leave, Ordered, Timer
 
 CANCEL, GLOBAL_CANCEL, REPLACE_ADVISERS = ask(V, 4, 501), ask(V, 58), ask(V, 19)
@@ -91,15 +91,6 @@ def gone_with(*cancels: bytes) -> Script:
     script = lose(journalled(TWO)).ask(*cancels)
     script.step(ClientLeft())
     return script.ring(Timer.LEAVING, after=LEAVING_SECONDS)
-
-
-def owed(script: Script) -> set[int]:
-    """What the journal has at the end."""
-    kept: dict[int, bool] = {}
-    for effect in script.effects:
-        if isinstance(effect, WriteDown):
-            kept |= {one.key.order_id: one.cancel_owed for one in effect.page.intents}
-    return {order_id for order_id, is_owed in kept.items() if is_owed}
 
 
 def test_a_cancel_that_can_not_leave_behind_its_client_is_kept_and_leaves_when_the_id_comes_back():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from script import Script, lose, with_settings
+from script import Script, lose, owed, with_settings
 from speech import ask, error, tell
 from speech_orders import Told, completed_order, open_order, status
 from test_ordering import V, intent, journalled
@@ -27,15 +27,6 @@ LIVE = replace(intent(500, IntentState.LIVE), perm_id=77)
 TWO = JournalPage((LIVE, replace(intent(501, IntentState.LIVE), perm_id=78)))
 OWED = JournalPage((replace(LIVE, cancel_wanted=True, cancel_owed=True),))
 LIST_SECONDS = 10.0
-
-
-def owed(script: Script) -> set[int]:
-    """What the journal has in the end."""
-    kept: dict[int, bool] = {}
-    for effect in script.effects:
-        if isinstance(effect, WriteDown):
-            kept |= {one.key.order_id: one.cancel_owed for one in effect.page.intents}
-    return {order_id for order_id, is_owed in kept.items() if is_owed}
 
 
 def born_with(page: JournalPage = OWED) -> Script:
